@@ -1,0 +1,20 @@
+//! The API of Orchestra, group `orchestra.cherry-ai.me`, version `v1alpha1`.
+//!
+//! These types are the single source of the CRDs: `make crds` writes `crds/*.yaml` from them, and each
+//! doc comment on a field is what `kubectl explain` shows.
+
+mod common;
+mod environment;
+pub mod requests;
+mod rollout;
+
+pub use common::*;
+pub use environment::*;
+pub use rollout::*;
+
+/// API group of both kinds, and the prefix of every annotation and label that Orchestra owns.
+pub const GROUP: &str = "orchestra.cherry-ai.me";
+/// The one served and stored version.
+pub const VERSION: &str = "v1alpha1";
+/// Finalizer on both kinds: it goes when what the object owns in Google Cloud is gone or released.
+pub const FINALIZER: &str = "orchestra.cherry-ai.me/cloud-resources";

@@ -1,0 +1,231 @@
+//! The environment: a small graph of parts, each with its own planner and its own condition.
+
+mod redis;
+mod secrets;
+
+use jiff::{SignedDuration, Timestamp};
+use orchestra_crds::{DeletionPolicy, EnvironmentStatus, FINALIZER, OrchestraEnvironment};
+use std::collections::BTreeMap;
+
+use crate::cloud::{Fault, FaultClass, OperationView, Reading, RedisView};
+use crate::conditions::{self, Note, Overall, note};
+use crate::names::{ProjectId, Region};
+use crate::plan::{Effect, Event, Finalizer, NOW, POLL, Plan, QUIET};
+
+pub use redis::{absorb, instance_id};
+pub use secrets::{SecretQuery, secrets_to_resolve};
+
+/// Everything that the plan of an environment depends on.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The time in the world.
+    pub now: Timestamp,
+    /// The object, as the cluster has it now.
+    pub environment: OrchestraEnvironment,
+    /// Names of the Rollouts that refer to it.
+    pub rollouts: Vec<String>,
+    /// Its Redis instance.
+    pub redis: Reading<Option<RedisView>>,
+    /// The operation whose name is in the status.
+    pub redis_operation: Option<Reading<OperationView>>,
+    /// The version of each of its secrets, by name; none: no such secret or version.
+    pub secrets: BTreeMap<String, Reading<Option<i64>>>,
+    /// Why the last effect for this object failed, until one succeeds.
+    pub last_fault: Option<Fault>,
+}
+
+impl Observation {
+    fn generation(&self) -> i64 {
+        self.environment.metadata.generation.unwrap_or_default()
+    }
+
+    fn name(&self) -> String {
+        full_name(&self.environment)
+    }
+
+    fn uid(&self) -> String {
+        self.environment.metadata.uid.clone().unwrap_or_default()
+    }
+
+    fn old_status(&self) -> EnvironmentStatus {
+        self.environment.status.clone().unwrap_or_default()
+    }
+}
+
+/// `namespace/name`.
+fn full_name(environment: &OrchestraEnvironment) -> String {
+    let meta = &environment.metadata;
+    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+}
+
+/// The project and primary region. The CRD has checked both; an object that slipped past it has none.
+pub fn home(environment: &OrchestraEnvironment) -> Option<(ProjectId, Region)> {
+    let project = ProjectId::new(environment.spec.project.as_str()).ok()?;
+    let region = Region::new(environment.spec.regions.first()?.as_str()).ok()?;
+    Some((project, region))
+}
+
+/// What one part of an environment comes to.
+struct Part {
+    state: State,
+    note: Note,
+    effect: Option<Effect>,
+}
+
+/// How a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Ready,
+    Working,
+    Stalled,
+}
+
+impl Part {
+    fn ready(reason: &str, message: impl Into<String>) -> Self {
+        Self { state: State::Ready, note: note(reason, message), effect: None }
+    }
+
+    fn working(reason: &str, message: impl Into<String>) -> Self {
+        Self { state: State::Working, note: note(reason, message), effect: None }
+    }
+
+    fn stalled(reason: &str, message: impl Into<String>) -> Self {
+        Self { state: State::Stalled, note: note(reason, message), effect: None }
+    }
+
+    /// A part that could not be read.
+    fn unreadable(what: &str, fault: &Fault) -> Self {
+        let message = format!("{what} could not be read: {}", fault.message);
+        match fault.class {
+            FaultClass::Denied => Self::stalled("AccessDenied", message),
+            FaultClass::Permanent => Self::stalled("CloudRejected", message),
+            FaultClass::Retryable | FaultClass::Conflict => Self::working("CloudUnavailable", message),
+        }
+    }
+}
+
+/// Decides what to do about an environment.
+pub fn plan(seen: &Observation) -> Plan<EnvironmentStatus> {
+    let meta = &seen.environment.metadata;
+    let has_finalizer = meta.finalizers.iter().flatten().any(|f| f == FINALIZER);
+    if meta.deletion_timestamp.is_some() {
+        return if has_finalizer { deletion(seen) } else { done(seen, Finalizer::Keep) };
+    }
+    if !has_finalizer {
+        return done(seen, Finalizer::Add);
+    }
+    let mut status = EnvironmentStatus { observed_generation: meta.generation, ..seen.old_status() };
+    let redis = redis::plan(seen, &mut status);
+    let secrets = secrets::plan(seen, &mut status);
+    finish(seen, status, vec![("RedisReady", redis), ("SecretsReady", secrets)])
+}
+
+/// A plan that changes nothing but the finalizer.
+fn done(seen: &Observation, finalizer: Finalizer) -> Plan<EnvironmentStatus> {
+    let next = if finalizer == Finalizer::Keep { QUIET } else { NOW };
+    Plan { finalizer, status: seen.old_status(), effects: vec![], events: vec![], next }
+}
+
+/// Takes the parts together.
+fn finish(
+    seen: &Observation,
+    mut status: EnvironmentStatus,
+    parts: Vec<(&'static str, Part)>,
+) -> Plan<EnvironmentStatus> {
+    let effects: Vec<Effect> = parts.iter().filter_map(|(_, part)| part.effect.clone()).collect();
+    let worst = parts.iter().max_by_key(|(_, part)| part.state);
+    let overall = match (worst, refused(seen, &effects)) {
+        (_, Some(refused)) => refused,
+        (Some((_, part)), _) if part.state == State::Stalled => Overall::Stalled(part.note.clone()),
+        (Some((_, part)), _) if part.state == State::Working => Overall::Reconciling(part.note.clone()),
+        _ => Overall::Ready(note("Ready", "everything is as the spec says")),
+    };
+    let each = parts.iter().map(|(type_, part)| (*type_, part.state == State::Ready, part.note.clone()));
+    status.conditions =
+        conditions::update(&status.conditions, overall.conditions().into_iter().chain(each), meta(seen), seen.now);
+    status.message = Some(overall.note().message.clone());
+    let next = match overall {
+        Overall::Reconciling(_) => POLL,
+        Overall::Ready(_) | Overall::Stalled(_) => QUIET,
+    };
+    let next = if effects.is_empty() { next } else { POLL };
+    let events = events(seen, &status);
+    Plan { finalizer: Finalizer::Keep, status, effects, events, next }
+}
+
+fn meta(seen: &Observation) -> Option<i64> {
+    seen.environment.metadata.generation
+}
+
+/// What Google said when the same effects were last tried.
+fn refused(seen: &Observation, effects: &[Effect]) -> Option<Overall> {
+    let fault = seen.last_fault.as_ref().filter(|_| !effects.is_empty())?;
+    match fault.class {
+        FaultClass::Denied => Some(Overall::Stalled(note("AccessDenied", &fault.message))),
+        FaultClass::Permanent => Some(Overall::Stalled(note("CloudRejected", &fault.message))),
+        FaultClass::Retryable | FaultClass::Conflict => {
+            Some(Overall::Reconciling(note("Retrying", format!("trying again after: {}", fault.message))))
+        }
+    }
+}
+
+/// One event for each condition that changed.
+fn events(seen: &Observation, status: &EnvironmentStatus) -> Vec<Event> {
+    let old = seen.old_status();
+    let changed = status.conditions.iter().filter(|new| {
+        let before = old.conditions.iter().find(|c| c.type_ == new.type_);
+        before.is_none_or(|b| b.status != new.status || (b.reason != new.reason && new.status == "False"))
+    });
+    changed
+        .filter_map(|c| match (c.type_.as_str(), c.status.as_str()) {
+            ("Ready" | "RedisReady" | "SecretsReady", "True") => Some(Event::normal(&c.type_, &c.reason, &c.message)),
+            ("RedisReady", "False") => Some(Event::normal(&c.reason, "Redis", &c.message)),
+            ("Stalled", "True") => Some(Event::warning(&c.reason, "Stalled", &c.message)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The end of an environment: after its Rollouts, with what it made or without, by policy.
+fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
+    let mut status = seen.old_status();
+    if !seen.rollouts.is_empty() {
+        let message = format!("waiting for the deletion of its Rollouts: {}", seen.rollouts.join(", "));
+        return waiting(
+            seen,
+            status,
+            Overall::Stalled(note("RolloutsRemain", message)),
+            None,
+            SignedDuration::from_secs(30),
+        );
+    }
+    let (effect, message) = match (&seen.redis, seen.environment.spec.deletion_policy) {
+        (Err(fault), _) => (None, format!("Redis could not be read: {}", fault.message)),
+        (Ok(None), _) => return done(seen, Finalizer::Remove),
+        (Ok(Some(view)), policy) => match redis::let_go(seen, view, policy, &mut status) {
+            redis::LetGo::Nothing => return done(seen, Finalizer::Remove),
+            redis::LetGo::Write(effect, message) => (Some(effect), message),
+            redis::LetGo::Wait(message) => (None, message),
+        },
+    };
+    let reason = if seen.environment.spec.deletion_policy == DeletionPolicy::Delete { "Deleting" } else { "Releasing" };
+    waiting(seen, status, Overall::Reconciling(note(reason, message)), effect, POLL)
+}
+
+fn waiting(
+    seen: &Observation,
+    mut status: EnvironmentStatus,
+    overall: Overall,
+    effect: Option<Effect>,
+    next: SignedDuration,
+) -> Plan<EnvironmentStatus> {
+    let effects: Vec<Effect> = effect.into_iter().collect();
+    let overall = refused(seen, &effects).unwrap_or(overall);
+    status.message = Some(overall.note().message.clone());
+    status.conditions = conditions::update(&status.conditions, overall.conditions(), meta(seen), seen.now);
+    let events = events(seen, &status);
+    Plan { finalizer: Finalizer::Keep, status, effects, events, next }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+use super::*;
+use orchestra_crds::{RedisTier, RedisVerb};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn environment(redis: serde_json::Value) -> OrchestraEnvironment {
+    let environment = json!({
+        "apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "OrchestraEnvironment",
+        "metadata": {"name": "production", "namespace": "shop", "uid": "u-1", "generation": 1,
+                     "finalizers": [FINALIZER]},
+        "spec": {"project": "cherry-ai-project", "stage": "Production", "regions": ["us-central1"], "redis": redis},
+    });
+    serde_json::from_value(environment).unwrap()
+}
+
+fn seen(redis: Option<RedisView>) -> Observation {
+    Observation {
+        now: Timestamp::from_second(1_000_000).unwrap(),
+        environment: environment(json!({"tier": "Basic", "memorySizeGb": 2})),
+        rollouts: vec![],
+        redis: Ok(redis),
+        redis_operation: None,
+        secrets: BTreeMap::new(),
+        last_fault: None,
+    }
+}
+
+fn view(state: &str, tier: RedisTier, memory_size_gb: i32) -> RedisView {
+    let Some(Effect::CreateRedis(_, _, labels)) = plan(&seen(None)).effects.pop() else { panic!("no create") };
+    let (host, port) = (Some("10.0.0.3".into()), Some(6379));
+    RedisView { state: state.into(), tier: Some(tier), memory_size_gb, host, port, labels }
+}
+
+fn reason(plan: &Plan<EnvironmentStatus>, type_: &str) -> String {
+    plan.status.conditions.iter().find(|c| c.type_ == type_).map(|c| format!("{} {}", c.status, c.reason)).unwrap()
+}
+
+#[test]
+fn redis_is_created_once_and_its_address_published() {
+    let first = plan(&seen(None));
+    assert!(matches!(first.effects[..], [Effect::CreateRedis(..)]));
+    assert_eq!(first.status.redis.as_ref().unwrap().operation.as_ref().unwrap().verb, RedisVerb::Create);
+    let creating = plan(&seen(Some(view("CREATING", RedisTier::Basic, 2))));
+    assert_eq!((creating.effects.len(), reason(&creating, "Ready").as_str()), (0, "False RedisCreating"));
+    let ready = plan(&seen(Some(view("READY", RedisTier::Basic, 2))));
+    assert_eq!((ready.effects.len(), reason(&ready, "Ready").as_str()), (0, "True Ready"));
+    assert_eq!(ready.status.redis.unwrap().host.as_deref(), Some("10.0.0.3"));
+}
+
+#[test]
+fn another_tier_is_refused_and_nothing_is_touched() {
+    let plan = plan(&seen(Some(view("READY", RedisTier::StandardHa, 2))));
+    assert_eq!((plan.effects.len(), reason(&plan, "Stalled").as_str()), (0, "True RedisRecreationRefused"));
+}
+
+#[test]
+fn a_resize_waits_for_the_operation_before_it() {
+    let mut world = seen(Some(view("READY", RedisTier::Basic, 1)));
+    let first = plan(&world);
+    assert!(matches!(first.effects[..], [Effect::ResizeRedis(_, 2)]));
+    world.environment.status = Some(absorb(first.status, &first.effects[0], "operations/1", world.now));
+    world.redis_operation = Some(Ok(OperationView::Pending));
+    assert_eq!(plan(&world).effects, vec![]);
+    let fault = Fault { class: FaultClass::Permanent, message: "quota".into() };
+    world.redis_operation = Some(Ok(OperationView::Failed(fault)));
+    let failed = plan(&world);
+    assert_eq!((failed.effects.len(), reason(&failed, "Stalled").as_str()), (0, "True RedisFailed"));
+}
+
+#[test]
+fn an_instance_of_another_is_left_alone() {
+    let mut other = view("READY", RedisTier::Basic, 1);
+    other.labels.insert("orchestra-owner-uid".into(), "u-2".into());
+    let mut world = seen(Some(other));
+    assert_eq!((plan(&world).effects.len(), reason(&plan(&world), "Stalled").as_str()), (0, "True RedisNotOurs"));
+    world.environment.spec.deletion_policy = DeletionPolicy::Delete;
+    world.environment.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    let end = plan(&world);
+    assert_eq!((end.effects.len(), end.finalizer), (0, Finalizer::Remove));
+}
+
+#[test]
+fn deletion_follows_the_policy_and_waits_for_rollouts() {
+    let mut world = seen(Some(view("READY", RedisTier::Basic, 2)));
+    world.environment.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    assert!(
+        matches!(&plan(&world).effects[..], [Effect::LabelRedis(_, labels)] if !labels.contains_key("orchestra-owner-uid"))
+    );
+    world.environment.spec.deletion_policy = DeletionPolicy::Delete;
+    assert!(matches!(plan(&world).effects[..], [Effect::DeleteRedis(_)]));
+    world.rollouts = vec!["api".into()];
+    assert_eq!((plan(&world).effects.len(), plan(&world).finalizer), (0, Finalizer::Keep));
+    world.rollouts.clear();
+    world.redis = Ok(None);
+    assert_eq!(plan(&world).finalizer, Finalizer::Remove);
+}
+
+#[test]
+fn a_missing_secret_stalls_and_an_unreadable_one_keeps_its_version() {
+    let mut world = seen(Some(view("READY", RedisTier::Basic, 2)));
+    world.environment.spec.secrets = serde_json::from_value(json!([{"name": "key"}])).unwrap();
+    world.secrets.insert("key".into(), Ok(Some(3)));
+    world.environment.status = Some(plan(&world).status);
+    let fault = Fault { class: FaultClass::Retryable, message: "503".into() };
+    world.secrets.insert("key".into(), Err(fault));
+    assert_eq!(plan(&world).status.secrets[0].version, 3);
+    world.secrets.insert("key".into(), Ok(None));
+    assert_eq!(reason(&plan(&world), "Stalled"), "True SecretMissing");
+}
+
+proptest! {
+    /// Whatever the instance is like, at most one write, and planning again from the new status is stable.
+    #[test]
+    fn a_quiet_environment_writes_nothing(
+        state in prop_oneof![Just("READY"), Just("UPDATING"), Just("CREATING"), Just("MAINTENANCE")],
+        ha in any::<bool>(), size in 1..4
+    ) {
+        let tier = if ha { RedisTier::StandardHa } else { RedisTier::Basic };
+        let mut world = seen(Some(view(state, tier, size)));
+        let first = plan(&world);
+        prop_assert!(first.effects.len() <= 1);
+        if first.effects.is_empty() {
+            world.environment.status = Some(first.status.clone());
+            let second = plan(&world);
+            prop_assert_eq!(first.status, second.status);
+            prop_assert_eq!(second.events, vec![]);
+        }
+    }
+}

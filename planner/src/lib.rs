@@ -1,0 +1,16 @@
+//! Every decision of Orchestra, as functions of values: no async, no I/O, no clock, no randomness.
+//!
+//! [`environment::plan`] and [`rollout::plan`] take an observation of the world and say what to do about it.
+//! They are total: waiting is a plan, not an error.
+
+pub mod analysis;
+pub mod cloud;
+pub mod conditions;
+pub mod environment;
+pub mod lease;
+pub mod marks;
+pub mod names;
+pub mod plan;
+pub mod rollout;
+pub mod template;
+pub mod traffic;

@@ -1,0 +1,95 @@
+//! Traffic splits. Every split made here names revisions, sums to 100, and keeps the tags that people put on.
+
+use crate::cloud::{Target, TrafficTarget};
+use crate::names::{Percent, RevisionName};
+
+/// Everything to one revision.
+pub fn all_to(revision: &RevisionName, before: &[TrafficTarget]) -> Vec<TrafficTarget> {
+    with_tags(vec![share(revision, Percent::ALL)], before)
+}
+
+/// A share to the candidate, the rest to stable.
+pub fn split(
+    stable: &RevisionName,
+    candidate: &RevisionName,
+    weight: Percent,
+    before: &[TrafficTarget],
+) -> Vec<TrafficTarget> {
+    let shares = [share(stable, weight.rest()), share(candidate, weight)];
+    with_tags(shares.into_iter().filter(|t| t.percent > Percent::NONE).collect(), before)
+}
+
+fn share(revision: &RevisionName, percent: Percent) -> TrafficTarget {
+    TrafficTarget { to: Target::Revision(revision.clone()), percent, tag: None }
+}
+
+fn with_tags(mut shares: Vec<TrafficTarget>, before: &[TrafficTarget]) -> Vec<TrafficTarget> {
+    shares.extend(
+        before.iter().filter(|t| t.tag.is_some()).map(|t| TrafficTarget { percent: Percent::NONE, ..t.clone() }),
+    );
+    shares
+}
+
+/// The share of one revision, tags included.
+pub fn weight_of(revision: &RevisionName, traffic: &[TrafficTarget]) -> Percent {
+    let sum =
+        traffic.iter().filter(|t| matches!(&t.to, Target::Revision(r) if r == revision)).map(|t| t.percent.get()).sum();
+    Percent::clamped(sum)
+}
+
+/// Whether two splits send the same shares to the same revisions.
+pub fn same_shares(a: &[TrafficTarget], b: &[TrafficTarget]) -> bool {
+    let names = |traffic: &[TrafficTarget]| -> Vec<(String, i32)> {
+        let mut shares = std::collections::BTreeMap::new();
+        for target in traffic.iter().filter(|t| t.percent > Percent::NONE) {
+            let name = match &target.to {
+                Target::Latest => "LATEST".to_string(),
+                Target::Revision(name) => name.to_string(),
+            };
+            *shares.entry(name).or_insert(0) += target.percent.get();
+        }
+        shares.into_iter().collect()
+    };
+    names(a) == names(b)
+}
+
+/// The one revision that gets everything, if there is one.
+pub fn sole(traffic: &[TrafficTarget]) -> Option<&RevisionName> {
+    traffic.iter().find_map(|t| match &t.to {
+        Target::Revision(name) if weight_of(name, traffic) == Percent::ALL => Some(name),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn revision(n: u8) -> RevisionName {
+        RevisionName::new(format!("api-{n}")).unwrap()
+    }
+
+    fn target() -> impl Strategy<Value = TrafficTarget> {
+        (0..4u8, 0..100, proptest::option::of("[a-z]{1,5}")).prop_map(|(n, percent, tag)| TrafficTarget {
+            to: if n == 0 { Target::Latest } else { Target::Revision(revision(n)) },
+            percent: Percent::clamped(percent),
+            tag,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_split_sums_to_100_is_pinned_and_keeps_tags(
+            weight in 0..=100, before in proptest::collection::vec(target(), 0..5)
+        ) {
+            let weight = Percent::clamped(weight);
+            let after = split(&revision(8), &revision(9), weight, &before);
+            prop_assert_eq!(after.iter().map(|t| t.percent.get()).sum::<i32>(), 100);
+            prop_assert!(after.iter().all(|t| t.to != Target::Latest || t.percent == Percent::NONE));
+            prop_assert_eq!(weight_of(&revision(9), &after), weight);
+            let tags = |t: &[TrafficTarget]| t.iter().filter_map(|t| t.tag.clone()).collect::<Vec<_>>();
+            prop_assert_eq!(tags(&before), tags(&after));
+        }
+    }
+}
