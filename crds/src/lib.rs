@@ -3,6 +3,9 @@
 //! These types are the single source of the CRDs: `make crds` writes `crds/*.yaml` from them, and each
 //! doc comment on a field is what `kubectl explain` shows.
 
+// A printer column is an attribute of the same name as the one before it.
+#![allow(clippy::duplicated_attributes)]
+
 mod common;
 mod environment;
 pub mod requests;

@@ -1,0 +1,200 @@
+//! A candidate on its way: region after region, step after step.
+
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use orchestra_crds::{FailureStatus, Outcome, ReleaseRecord, RevisionStatus, RolloutPhase, RolloutStatus, requests};
+
+use super::access::settings;
+use super::identity::Release;
+use super::region::{Progress, marks, progress, put_on_step, step_after};
+use super::{Decision, RegionView, decide, judge, report, rollback};
+use crate::analysis::in_words;
+use crate::marks::Step;
+use crate::names::RevisionName;
+use crate::plan::{Effect, NewService, ServiceChange};
+use crate::traffic;
+
+/// How many releases are remembered.
+const HISTORY: usize = 10;
+
+/// Takes the candidate on, in the first region where it is not done.
+pub(super) fn advance(release: &Release<'_>, status: &mut RolloutStatus) -> Decision {
+    let seen = release.seen;
+    let Some(candidate) = status.candidate.as_ref().and_then(|c| RevisionName::new(c.revision.as_str()).ok()) else {
+        status.candidate = None;
+        return decide(release, status);
+    };
+    if seen.annotation(requests::ABORT) == Some(candidate.as_str()) {
+        report::record_request(status, "abort", candidate.as_str(), seen.now);
+        return fail(release, status, "Aborted", "a person asked for it");
+    }
+    let states: Vec<Progress> =
+        seen.regions.iter().map(|region| progress(release, status, region, &candidate)).collect();
+    for (region, state) in seen.regions.iter().zip(&states) {
+        if let Progress::Broken(trouble) = state {
+            let message = format!("{}: {}", region.name(), trouble.message);
+            return fail(release, status, &trouble.reason, &message);
+        }
+        let (Progress::Starting(since) | Progress::Moving(since)) = state else { continue };
+        let deadline = SignedDuration::from_secs(seen.rollout.spec.progress_deadline_seconds.into());
+        if seen.now.duration_since(*since) > deadline {
+            let what = if matches!(state, Progress::Starting(_)) { "become ready" } else { "get its traffic" };
+            let said = region.view().and_then(|v| v.trouble.as_ref()).map(|t| t.message.clone()).unwrap_or_default();
+            let message = format!("{}: it did not {what} within {} s {said}", region.name(), deadline.as_secs());
+            return fail(release, status, "ProgressDeadlineExceeded", message.trim_end());
+        }
+    }
+    match states.into_iter().enumerate().find(|(_, state)| *state != Progress::Done) {
+        Some((index, state)) => act(release, status, index, state, &candidate).in_region(index),
+        None => promoted(release, status),
+    }
+}
+
+/// The next thing to do in one region.
+fn act(
+    release: &Release<'_>,
+    status: &mut RolloutStatus,
+    index: usize,
+    state: Progress,
+    candidate: &RevisionName,
+) -> Decision {
+    let region = &release.seen.regions[index];
+    let place = region.name();
+    match (&state, release.seen.paused(Some(candidate.as_str()))) {
+        (Progress::Unreadable(fault), _) => {
+            return Decision::unreadable(RolloutPhase::Progressing, &format!("the service in {place}"), fault);
+        }
+        (Progress::Foreign, _) => return foreign(region),
+        (Progress::On { step, since }, _) => return judge::judge(release, status, index, *step, *since, candidate),
+        (Progress::Starting(_), _) => {
+            let message = format!("{place}: `{candidate}` is starting");
+            return Decision::working(RolloutPhase::Deploying, "Starting", message);
+        }
+        (_, Some(how)) => return Decision::paused(format!("{place}: held, {how}")),
+        _ => {}
+    }
+    let effect = match (&state, region.view()) {
+        (Progress::Missing, _) => create(release, status, region, candidate),
+        (Progress::NotDeployed, Some(view)) => deploy(release, status, region, view, candidate),
+        (Progress::Ready, Some(view)) if view.settled => {
+            Some(put_on_step(release, status, region, view, candidate, step_after(status, Step::Deployed)))
+        }
+        (Progress::Drifted(step), Some(view)) => Some(put_on_step(release, status, region, view, candidate, *step)),
+        _ => None,
+    };
+    let (phase, reason, message) = match state {
+        Progress::Missing | Progress::NotDeployed => {
+            (RolloutPhase::Deploying, "Deploying", format!("{place}: `{candidate}` is being created without traffic"))
+        }
+        Progress::Drifted(_) => {
+            let message = format!("{place}: somebody changed the traffic; it is put back to the current step");
+            (RolloutPhase::Progressing, "TrafficCorrected", message)
+        }
+        _ => (RolloutPhase::Progressing, "Moving", format!("{place}: traffic is moving")),
+    };
+    Decision::working(phase, reason, message).doing(effect.into_iter().collect())
+}
+
+/// A service of that name which is not ours.
+pub(super) fn foreign(region: &RegionView) -> Decision {
+    let message = format!(
+        "{}: a Cloud Run service named `{}` exists and does not belong to this Rollout: it is left alone; choose \
+         another spec.serviceName, or delete that service",
+        region.name(),
+        region.id.name
+    );
+    Decision::stalled(RolloutPhase::Pending, "ServiceNotOurs", message)
+}
+
+/// The template of the candidate, if the spec still says the same.
+fn template(release: &Release<'_>, candidate: &RevisionName) -> Option<crate::template::EffectiveTemplate> {
+    release.desired.as_ref().ok().filter(|d| d.is(candidate.as_str())).map(|d| d.template.clone())
+}
+
+/// A service that does not exist has no users: its first revision gets everything.
+fn create(
+    release: &Release<'_>,
+    status: &RolloutStatus,
+    region: &RegionView,
+    candidate: &RevisionName,
+) -> Option<Effect> {
+    let service = NewService {
+        revision: candidate.clone(),
+        template: template(release, candidate)?,
+        traffic: traffic::all_to(candidate, &[]),
+        marks: marks(release, status, None, candidate, Step::Full),
+        settings: settings(release),
+    };
+    Some(Effect::CreateService(region.id.clone(), Box::new(service)))
+}
+
+/// The revision, and traffic pinned where it is: to stable, or without one to the candidate.
+fn deploy(
+    release: &Release<'_>,
+    status: &RolloutStatus,
+    region: &RegionView,
+    view: &crate::cloud::ServiceView,
+    candidate: &RevisionName,
+) -> Option<Effect> {
+    let stable = release.stable_in(region, status);
+    let step = if stable.is_some() { Step::Deployed } else { Step::Full };
+    let change = ServiceChange {
+        template: Some((candidate.clone(), template(release, candidate)?)),
+        traffic: Some(traffic::all_to(stable.as_ref().unwrap_or(candidate), &view.traffic)),
+        marks: Some(marks(release, status, Some(&view.marks), candidate, step)),
+        settings: Some(settings(release).over(&view.settings)),
+    };
+    Some(Effect::UpdateService(region.id.clone(), view.etag.clone(), Box::new(change)))
+}
+
+/// Latches the failure, then rolls back. The shell writes the status before the traffic.
+pub(super) fn fail(release: &Release<'_>, status: &mut RolloutStatus, reason: &str, message: &str) -> Decision {
+    if let Some(candidate) = status.candidate.take() {
+        status.failed = Some(FailureStatus {
+            revision: candidate.revision,
+            image: candidate.image,
+            generation: release.seen.generation(),
+            reason: reason.to_string(),
+            message: message.to_string(),
+            started_at: candidate.started_at,
+            time: Time(release.seen.now),
+            rolled_back: false,
+        });
+    }
+    rollback::after_failure(release, status).unwrap_or_else(|| decide(release, status))
+}
+
+/// The candidate has everything everywhere: it is stable now.
+fn promoted(release: &Release<'_>, status: &mut RolloutStatus) -> Decision {
+    if let Some(candidate) = status.candidate.take() {
+        let evidence = status.analysis.as_ref().filter(|a| a.revision == candidate.revision).map(in_words);
+        let message = evidence.unwrap_or_else(|| "without analysis".into());
+        let stable = RevisionStatus { revision: candidate.revision.clone(), image: Some(candidate.image.clone()) };
+        status.stable = Some(stable);
+        remember(
+            release,
+            status,
+            candidate.revision,
+            candidate.image,
+            Outcome::Promoted,
+            message,
+            candidate.started_at,
+        );
+    }
+    decide(release, status)
+}
+
+/// Puts a release into the history.
+pub(super) fn remember(
+    release: &Release<'_>,
+    status: &mut RolloutStatus,
+    revision: String,
+    image: String,
+    outcome: Outcome,
+    message: String,
+    started_at: Time,
+) {
+    let finished_at = Time(release.seen.now);
+    status.history.insert(0, ReleaseRecord { revision, image, outcome, message, started_at, finished_at });
+    status.history.truncate(HISTORY);
+}

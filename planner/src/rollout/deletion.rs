@@ -1,0 +1,50 @@
+//! The end of a Rollout: its services are released or deleted, by the environment's policy.
+
+use orchestra_crds::{DeletionPolicy, RolloutPhase};
+
+use super::Decision;
+use super::identity::{Ownership, Release};
+use crate::marks::Marks;
+use crate::names::RevisionName;
+use crate::plan::{Effect, ServiceChange};
+use crate::traffic::{all_to, same_shares};
+
+/// What is left to do; none: nothing of ours is left.
+pub(super) fn decide(release: &Release<'_>) -> Option<Decision> {
+    let policy = release.seen.environment.as_ref().map(|e| e.spec.deletion_policy).unwrap_or_default();
+    if let Some((region, fault)) = release.seen.regions.iter().find_map(|r| Some((r, r.service.as_ref().err()?))) {
+        let what = format!("the service in {}", region.name());
+        return Some(Decision::unreadable(RolloutPhase::Deleting, &what, fault));
+    }
+    let mine: Vec<_> =
+        release.ours().filter(|(_, _, view)| release.ownership(&view.marks) == Ownership::Ours).collect();
+    if mine.is_empty() {
+        return None;
+    }
+    let effects = mine
+        .iter()
+        .filter_map(|(_, region, view)| match policy {
+            DeletionPolicy::Delete => view.settled.then(|| Effect::DeleteService(region.id.clone(), view.etag.clone())),
+            DeletionPolicy::Retain => {
+                let change = let_go(release, region, view);
+                Some(Effect::UpdateService(region.id.clone(), view.etag.clone(), Box::new(change)))
+            }
+        })
+        .collect();
+    let what = if policy == DeletionPolicy::Delete { "deleted" } else { "released" };
+    let message = format!("the Cloud Run services are being {what}");
+    Some(Decision::working(RolloutPhase::Deleting, "Deleting", message).doing(effects))
+}
+
+/// Takes our UID off, for an object of the same name to take the service over. A release that is half way goes back.
+fn let_go(release: &Release<'_>, region: &super::RegionView, view: &crate::cloud::ServiceView) -> ServiceChange {
+    let status = release.remembered();
+    let moving = status.candidate.is_some() || status.failed.as_ref().is_some_and(|f| !f.rolled_back);
+    let half_way = moving && release.seen.paused(None).is_none();
+    let stable: Option<RevisionName> = release.stable_in(region, &status).filter(|_| half_way);
+    let traffic = stable.map(|s| all_to(&s, &view.traffic)).filter(|t| !same_shares(t, &view.traffic));
+    let owner = view.marks.owner.clone().map(|owner| crate::marks::Owner { uid: None, ..owner });
+    let candidate = view.marks.candidate.clone().filter(|_| !half_way);
+    let marks = Marks { owner, candidate, ..view.marks.clone() };
+    ServiceChange { traffic, marks: Some(marks), ..ServiceChange::default() }
+}

@@ -1,0 +1,272 @@
+//! The state machine against a model of the cloud in which every write takes effect at once.
+
+mod model;
+
+use super::*;
+use crate::cloud::Target;
+use model::{Traits, World};
+use orchestra_crds::Outcome;
+
+/// The writes of a good release of app:2, in each region.
+fn all_steps(regions: &[&str]) -> Vec<String> {
+    let steps = ["deploy, app:1 100", "app:1 90 app:2 10", "app:1 50 app:2 50", "app:2 100"];
+    regions.iter().flat_map(|region| steps.map(|step| format!("{region} {step}"))).collect()
+}
+
+#[test]
+fn the_first_deployment_gets_everything_and_no_steps() {
+    let mut world = World::new(&["us-central1"]);
+    world.run(20);
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+    assert_eq!(world.writes, ["us-central1 create, app:1 100"]);
+    world.run(20);
+    assert_eq!(world.writes.len(), 1, "the steady state writes nothing");
+}
+
+#[test]
+fn a_good_release_goes_through_its_steps_in_one_region_after_the_other() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run(400);
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+    assert_eq!(world.writes, all_steps(&["us-central1", "us-west4"]));
+    assert_eq!(world.status().history[0].outcome, Outcome::Promoted);
+}
+
+#[test]
+fn a_bad_release_is_rolled_back_and_its_failure_latched_first() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits { error_percent: 5, ..Traits::default() });
+    world.run(400);
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+    assert_eq!(
+        world.writes,
+        ["us-central1 deploy, app:1 100", "us-central1 app:1 90 app:2 10", "us-central1 app:1 100"]
+    );
+    assert!(world.status().failed.unwrap().rolled_back);
+}
+
+#[test]
+fn trouble_in_the_second_region_rolls_the_first_one_back_too() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits { broken_in: Some("us-west4"), ..Traits::default() });
+    world.run(400);
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+    assert_eq!(world.weights("app:2"), [0, 0]);
+    assert_eq!(world.weights("app:1"), [100, 100]);
+}
+
+#[test]
+fn a_revision_that_never_starts_gets_no_traffic_and_its_cause_is_told() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { broken_in: Some("us-central1"), ..Traits::default() });
+    world.run(100);
+    assert_eq!(world.writes, ["us-central1 deploy, app:1 100", "us-central1 app:1 100"]);
+    assert!(world.status().message.unwrap().contains("port 8080"));
+    world.release("app:3", Traits::default());
+    world.run(200);
+    assert_eq!((world.phase(), world.weights("app:3")), (RolloutPhase::Promoted, vec![100]));
+}
+
+#[test]
+fn a_first_revision_that_fails_has_nothing_to_go_back_to_and_the_next_one_takes_over() {
+    let mut world = World::new(&["us-central1"]);
+    world.traits.insert("app:1".into(), Traits { broken_in: Some("us-central1"), ..Traits::default() });
+    world.run(40);
+    assert_eq!(world.phase(), RolloutPhase::Failed);
+    world.release("app:2", Traits::default());
+    world.run(40);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100]));
+}
+
+#[test]
+fn a_new_spec_takes_the_old_candidate_out_before_the_new_one_gets_traffic() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    world.release("app:3", Traits::default());
+    world.run(300);
+    assert_eq!((world.phase(), world.weights("app:3")), (RolloutPhase::Promoted, vec![100]));
+    assert_eq!(
+        world.writes[2..5],
+        ["us-central1 app:1 100", "us-central1 deploy, app:1 100", "us-central1 app:1 90 app:3 10"]
+    );
+}
+
+#[test]
+fn applying_the_stable_template_again_is_one_write_and_no_steps() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    world.writes.clear();
+    world.release("app:1", Traits::default());
+    world.run(30);
+    assert_eq!(
+        (world.phase(), world.writes.as_slice()),
+        (RolloutPhase::Promoted, &["us-central1 app:1 100".to_string()][..])
+    );
+    assert_eq!(world.status().history[0].outcome, Outcome::RolledBack);
+}
+
+#[test]
+fn going_back_to_a_promoted_revision_is_a_traffic_change() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run(300);
+    world.writes.clear();
+    world.release("app:1", Traits::default());
+    world.run(30);
+    assert_eq!(
+        (world.weights("app:1"), world.writes.as_slice()),
+        (vec![100], &["us-central1 app:1 100".to_string()][..])
+    );
+}
+
+#[test]
+fn paused_means_no_traffic_write_and_abort_still_works() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    world.rollout.spec.paused = true;
+    world.writes.clear();
+    world.run(100);
+    assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::Paused, 0));
+    world.annotate(requests::ABORT, &world.candidate());
+    world.run(20);
+    assert_eq!(world.weights("app:2"), [0]);
+}
+
+#[test]
+fn abort_then_retry_makes_a_new_revision_of_the_same_template() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    let first = world.candidate();
+    world.annotate(requests::ABORT, &first);
+    world.run(20);
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+    world.annotate(requests::RETRY, &first);
+    world.run(300);
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+    assert_eq!(world.status().stable.unwrap().revision, format!("{first}-2"));
+    let done: Vec<_> = world.status().requests.into_iter().map(|r| r.request).collect();
+    assert_eq!(done, ["retry", "abort"]);
+}
+
+#[test]
+fn an_abort_of_another_candidate_does_nothing() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.annotate(requests::ABORT, "api-somethingelse");
+    world.release("app:2", Traits::default());
+    world.run(300);
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+}
+
+#[test]
+fn no_metrics_pause_by_default_and_promote_moves_one_step() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.analysis.on_no_data = orchestra_crds::Fallback::Pause;
+    world.requests_per_minute = 0;
+    world.release("app:2", Traits::default());
+    world.run(200);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Paused, vec![10]));
+    let token = world.status().candidate.unwrap().promote_token.unwrap();
+    world.annotate(requests::PROMOTE, &token);
+    world.run(200);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Paused, vec![50]));
+}
+
+#[test]
+fn an_unreadable_region_stops_the_way_forward_and_not_the_way_back() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run_until(|w| w.weights("app:2") == [10, 0]);
+    world.down = Some("us-west4");
+    world.run(100);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RollingBack, vec![0, 0]));
+    world.down = None;
+    world.run(100);
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+}
+
+#[test]
+fn scaling_changes_the_service_and_starts_no_release() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.scaling = Some(orchestra_crds::Scaling { min_instances: Some(3), max_instances: Some(9) });
+    world.generation();
+    world.run(20);
+    assert_eq!(
+        (world.phase(), world.writes.as_slice()),
+        (RolloutPhase::Promoted, &["us-central1 settings".to_string()][..])
+    );
+}
+
+#[test]
+fn traffic_changed_by_hand_is_put_back() {
+    let mut world = World::promoted(&["us-central1"]);
+    let service = world.cloud.get_mut("us-central1").unwrap();
+    service.traffic =
+        vec![crate::cloud::TrafficTarget { to: Target::Latest, percent: crate::names::Percent::ALL, tag: None }];
+    service.serving = service.traffic.clone();
+    world.run(20);
+    assert_eq!(world.weights("app:1"), [100]);
+}
+
+#[test]
+fn a_service_of_another_is_left_alone() {
+    let mut world = World::new(&["us-central1"]);
+    world.run(20);
+    world.writes.clear();
+    world.cloud.get_mut("us-central1").unwrap().marks.owner = None;
+    world.release("app:2", Traits::default());
+    world.run(20);
+    assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::Pending, 0));
+    assert_eq!(world.status().conditions[2].reason, "ServiceNotOurs");
+}
+
+#[test]
+fn with_the_status_wiped_in_the_middle_the_release_goes_on_where_it_was() {
+    for weight in [10, 50] {
+        let mut world = World::promoted(&["us-central1", "us-west4"]);
+        world.release("app:2", Traits::default());
+        world.run_until(|w| w.weights("app:2") == [weight, 0]);
+        world.rollout.status = None;
+        world.run(400);
+        assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
+        assert_eq!(world.writes, all_steps(&["us-central1", "us-west4"]), "no step is repeated");
+    }
+}
+
+#[test]
+fn with_the_status_wiped_after_a_rollback_the_failed_revision_stays_out() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run(200);
+    world.writes.clear();
+    world.rollout.status = None;
+    world.run(200);
+    assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::RolledBack, 0));
+}
+
+#[test]
+fn deletion_with_retain_lets_go_and_an_object_of_the_same_name_takes_over() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    world.run(20);
+    assert_eq!(world.rollout.metadata.finalizers.as_deref(), Some(&[][..]));
+    assert_eq!(world.weights("app:1"), [100]);
+    let mut again = World { cloud: world.cloud, revisions: world.revisions, ..World::new(&["us-central1"]) };
+    again.rollout.metadata.uid = Some("another".into());
+    again.run(20);
+    assert_eq!(again.phase(), RolloutPhase::Promoted);
+    assert_eq!(again.writes, ["us-central1 app:1 100"], "only our mark");
+}
+
+#[test]
+fn a_rollout_without_environment_says_so() {
+    let mut world = World::new(&["us-central1"]);
+    world.environment = None;
+    world.run(5);
+    assert_eq!(world.status().conditions[2].reason, "EnvironmentMissing");
+    assert_eq!(world.writes.len(), 0);
+}

@@ -1,0 +1,290 @@
+//! A cloud of values: writes take effect at once, requests come by the minute.
+
+use jiff::{SignedDuration, Timestamp};
+use orchestra_crds::{FINALIZER, OrchestraEnvironment, Rollout, RolloutPhase, RolloutStatus};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+use super::super::{Minutes, Observation, Questions, RegionView, plan, questions, services};
+use crate::cloud::{
+    Binding, Count, Fault, FaultClass, Minute, PolicyView, Readiness, RevisionView, ServiceView, Target, Trouble,
+};
+use crate::marks::Marks;
+use crate::names::{Etag, Percent, RevisionName};
+use crate::plan::{Effect, Finalizer};
+use crate::traffic::weight_of;
+
+/// How the revisions of an image behave.
+#[derive(Clone, Default)]
+pub struct Traits {
+    pub error_percent: i64,
+    pub broken_in: Option<&'static str>,
+}
+
+pub struct World {
+    pub now: Timestamp,
+    pub rollout: Rollout,
+    pub environment: Option<OrchestraEnvironment>,
+    pub cloud: BTreeMap<String, ServiceView>,
+    pub revisions: BTreeMap<String, String>,
+    pub traits: BTreeMap<String, Traits>,
+    pub writes: Vec<String>,
+    pub requests_per_minute: i64,
+    pub down: Option<&'static str>,
+    pub policies: BTreeMap<String, PolicyView>,
+}
+
+impl World {
+    pub fn new(regions: &[&str]) -> Self {
+        let environment = json!({
+            "apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "OrchestraEnvironment",
+            "metadata": {"name": "production", "namespace": "shop", "generation": 1},
+            "spec": {"project": "cherry-ai-project", "stage": "Production", "regions": regions,
+                     "access": {"invokers": ["allUsers"]}},
+            "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True", "reason": "Ready",
+                       "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+        });
+        let rollout = json!({
+            "apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "api", "namespace": "shop", "uid": "u-1", "generation": 1, "finalizers": [FINALIZER]},
+            "spec": {"environmentRef": {"name": "production"}, "serviceName": "api", "template": {"image": "app:1"},
+                     "strategy": {"canary": {"steps": [{"weight": 10, "holdSeconds": 300}, {"weight": 50}]}}},
+        });
+        Self {
+            now: Timestamp::from_second(1_000_000).unwrap(),
+            rollout: serde_json::from_value(rollout).unwrap(),
+            environment: Some(serde_json::from_value(environment).unwrap()),
+            cloud: BTreeMap::new(),
+            revisions: BTreeMap::new(),
+            traits: BTreeMap::new(),
+            writes: vec![],
+            requests_per_minute: 3000,
+            down: None,
+            policies: BTreeMap::new(),
+        }
+    }
+
+    pub fn promoted(regions: &[&str]) -> Self {
+        let mut world = Self::new(regions);
+        world.run(40);
+        assert_eq!(world.phase(), RolloutPhase::Promoted);
+        world.writes.clear();
+        world
+    }
+
+    pub fn release(&mut self, image: &str, traits: Traits) {
+        self.rollout.spec.template.image = image.into();
+        self.traits.insert(image.into(), traits);
+        self.generation();
+    }
+
+    pub fn generation(&mut self) {
+        self.rollout.metadata.generation = self.rollout.metadata.generation.map(|g| g + 1);
+    }
+
+    pub fn annotate(&mut self, key: &str, value: &str) {
+        self.rollout.metadata.annotations.get_or_insert_default().insert(key.into(), value.into());
+    }
+
+    pub fn status(&self) -> RolloutStatus {
+        self.rollout.status.clone().unwrap_or_default()
+    }
+
+    pub fn phase(&self) -> RolloutPhase {
+        self.status().phase.unwrap()
+    }
+
+    pub fn candidate(&self) -> String {
+        self.status().candidate.unwrap().revision
+    }
+
+    pub fn weights(&self, image: &str) -> Vec<i32> {
+        let of = |service: &ServiceView| -> i32 {
+            let names = self.revisions.iter().filter(|(_, i)| *i == image);
+            names.map(|(name, _)| weight_of(&RevisionName::new(name.as_str()).unwrap(), &service.serving).get()).sum()
+        };
+        self.cloud.values().map(of).collect()
+    }
+
+    pub fn run(&mut self, passes: usize) {
+        for _ in 0..passes {
+            self.pass();
+        }
+    }
+
+    pub fn run_until(&mut self, done: impl Fn(&Self) -> bool) {
+        for _ in 0..500 {
+            if done(self) {
+                return;
+            }
+            self.pass();
+        }
+        panic!("it did not happen: {:?}", self.status());
+    }
+
+    fn pass(&mut self) {
+        let seen = self.observe();
+        let plan = plan(&seen);
+        assert_eq!(plan, super::super::plan(&seen), "the same observation, the same plan");
+        match plan.finalizer {
+            Finalizer::Remove => self.rollout.metadata.finalizers = Some(vec![]),
+            Finalizer::Add => self.rollout.metadata.finalizers = Some(vec![FINALIZER.into()]),
+            Finalizer::Keep => {}
+        }
+        self.rollout.status = Some(plan.status);
+        for effect in plan.effects {
+            self.apply(effect);
+        }
+        self.now += plan.next.min(SignedDuration::from_secs(30)).max(SignedDuration::from_secs(1));
+    }
+
+    fn observe(&self) -> Observation {
+        let ids = services(&self.rollout, self.environment.as_ref());
+        let service = |region: &str| match self.down == Some(region) {
+            true => Err(Fault { class: FaultClass::Retryable, message: "503".into() }),
+            false => Ok(self.cloud.get(region).cloned()),
+        };
+        let regions = ids.into_iter().map(|id| RegionView::of(id.clone(), service(id.region.as_str()))).collect();
+        let (now, rollout, environment) = (self.now, self.rollout.clone(), self.environment.clone());
+        let mut seen = Observation { now, rollout, environment, regions, last_fault: None };
+        for _ in 0..2 {
+            let asked = questions(&seen);
+            for (region, asked) in seen.regions.iter_mut().zip(asked) {
+                self.answer(region, asked);
+            }
+        }
+        seen
+    }
+
+    fn answer(&self, region: &mut RegionView, asked: Questions) {
+        let place = region.id.region.as_str();
+        for name in asked.revisions {
+            let image = self.revisions.get(name.as_str()).filter(|_| self.cloud.contains_key(place));
+            let view = image.filter(|_| self.deployed(place, &name)).map(|image| RevisionView {
+                name: name.clone(),
+                image: Some(image.clone()),
+                readiness: match self.traits.get(image).and_then(|t| t.broken_in) == Some(place) {
+                    true => Readiness::Failed(Trouble {
+                        reason: "ContainerFailed".into(),
+                        message: "it did not listen on port 8080".into(),
+                    }),
+                    false => Readiness::Ready,
+                },
+            });
+            region.revisions.insert(name, Ok(view));
+        }
+        let empty = PolicyView { etag: Etag("p".into()), bindings: vec![] };
+        region.policy = asked.policy.then(|| Ok(self.policies.get(place).cloned().unwrap_or(empty)));
+        if let Some(query) = asked.minutes {
+            let weight = i64::from(weight_of(&query.candidate, &self.cloud[place].serving).get());
+            let image = &self.revisions[query.candidate.as_str()];
+            let errors = self.traits.get(image).map_or(0, |t| t.error_percent);
+            let requests = self.requests_per_minute * weight / 100;
+            let minute = |start| Minute {
+                start,
+                candidate: Count { requests, errors: requests * errors / 100 },
+                stable: Count { requests: self.requests_per_minute - requests, errors: 1 },
+            };
+            let (from, to) = (query.window.0.as_second(), query.window.1.as_second());
+            let counts = (from..to).step_by(60).map(|s| minute(Timestamp::from_second(s).unwrap()));
+            let counts = if self.requests_per_minute > 0 { counts.collect() } else { vec![] };
+            region.minutes = Some(Minutes { window: query.window, counts: Ok(counts) });
+        }
+    }
+
+    /// `app:1 90 app:2 10`
+    fn shares(&self, view: &ServiceView) -> String {
+        let share = |t: &crate::cloud::TrafficTarget| match &t.to {
+            Target::Revision(name) => format!("{} {}", self.revisions[name.as_str()], t.percent.get()),
+            Target::Latest => format!("LATEST {}", t.percent.get()),
+        };
+        view.traffic.iter().map(share).collect::<Vec<_>>().join(" ")
+    }
+
+    /// A revision is in a region once it has been deployed there.
+    fn deployed(&self, place: &str, name: &RevisionName) -> bool {
+        let service = &self.cloud[place];
+        service.settings.labels.contains_key(&format!("has-{name}"))
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::CreateService(id, new) => {
+                let region = id.region.to_string();
+                let mut view = ServiceView {
+                    etag: Etag("1".into()),
+                    settled: true,
+                    marks: Marks::default(),
+                    template_revision: None,
+                    traffic: vec![],
+                    serving: vec![],
+                    settings: new.settings,
+                    url: None,
+                    trouble: None,
+                    settled_at: Some(self.now),
+                };
+                assert!(!self.cloud.contains_key(&region), "created twice");
+                self.put(&mut view, Some((new.revision, new.template.image)), Some(new.traffic), Some(new.marks));
+                self.writes.push(format!("{region} create, {}", self.shares(&view)));
+                self.cloud.insert(region, view);
+            }
+            Effect::UpdateService(id, etag, change) => {
+                let region = id.region.to_string();
+                let mut view = self.cloud[&region].clone();
+                assert_eq!(etag, view.etag);
+                let deploys = change.template.is_some();
+                let only_settings = change.traffic.is_none() && change.marks.is_none();
+                if let Some(mut settings) = change.settings {
+                    settings.labels.extend(view.settings.labels.clone());
+                    view.settings = settings;
+                }
+                let template = change.template.map(|(name, template)| (name, template.image));
+                self.put(&mut view, template, change.traffic, change.marks);
+                self.writes.push(match (only_settings, deploys) {
+                    (true, _) => format!("{region} settings"),
+                    (_, true) => format!("{region} deploy, {}", self.shares(&view)),
+                    _ => format!("{region} {}", self.shares(&view)),
+                });
+                self.cloud.insert(region, view);
+            }
+            Effect::SetPolicy(id, policy) => {
+                let all: Vec<&Binding> = policy.bindings.iter().collect();
+                assert_eq!(all[0].members, ["allUsers"]);
+                if self.policies.insert(id.region.to_string(), policy).is_some() {
+                    self.writes.push(format!("{} policy", id.region));
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn put(
+        &mut self,
+        view: &mut ServiceView,
+        template: Option<(RevisionName, String)>,
+        traffic: Option<Vec<crate::cloud::TrafficTarget>>,
+        marks: Option<Marks>,
+    ) {
+        if let Some((name, image)) = template {
+            let known = self.revisions.insert(name.to_string(), image.clone());
+            assert!(known.is_none_or(|k| k == image), "a revision name with another template");
+            view.settings.labels.insert(format!("has-{name}"), String::new());
+            view.template_revision = Some(name);
+        }
+        let before = view.marks.clone();
+        view.marks = marks.unwrap_or(before);
+        if let Some(traffic) = traffic {
+            assert_eq!(traffic.iter().map(|t| t.percent.get()).sum::<i32>(), 100);
+            for target in &traffic {
+                let Target::Revision(name) = &target.to else { panic!("LATEST") };
+                assert!(target.percent == Percent::NONE || self.revisions.contains_key(name.as_str()));
+                let failed_again = view.marks.failed.contains(name) && target.percent > weight_of(name, &view.traffic);
+                assert!(!failed_again, "a failed revision got traffic again");
+            }
+            view.traffic = traffic;
+            view.serving = view.traffic.clone();
+        }
+        view.settled_at = Some(self.now);
+        view.etag = Etag(format!("{}x", view.etag.0));
+    }
+}
