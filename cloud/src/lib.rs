@@ -1,1 +1,101 @@
+//! Google Cloud through narrow ports, in the planner's words. The one crate that names the Google SDK.
+//!
+//! Every call has a time limit for each attempt and one for all of them; long-running operations are started and later
+//! asked about by name. Errors are classed by status, never by text.
 
+mod call;
+mod error;
+mod in_process;
+mod metrics;
+mod redis;
+mod run;
+mod secrets;
+
+pub use error::CloudError;
+pub use in_process::{Answer, Transport};
+pub use metrics::Metrics;
+pub use redis::Memorystore;
+pub use run::CloudRun;
+pub use secrets::Secrets;
+
+use google_cloud_auth::credentials::{Credentials, anonymous};
+use google_cloud_gax::retry_policy::{Aip194Strict, RetryPolicyExt};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest that one attempt at a call may take.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
+/// Longest that a call may take with its retries; the work queue does the long ones.
+const RETRY_LIMIT: Duration = Duration::from_secs(20);
+const ATTEMPTS: u32 = 3;
+
+/// The ports.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    /// Cloud Run.
+    pub run: CloudRun,
+    /// Memorystore for Redis.
+    pub redis: Memorystore,
+    /// Secret Manager.
+    pub secrets: Secrets,
+    /// Cloud Monitoring.
+    pub metrics: Metrics,
+}
+
+macro_rules! client {
+    ($client:ty, $endpoint:expr) => {{
+        let builder = <$client>::builder()
+            .with_attempt_timeout(ATTEMPT_LIMIT)
+            .with_retry_policy(Aip194Strict.with_attempt_limit(ATTEMPTS).with_time_limit(RETRY_LIMIT));
+        let builder = match $endpoint {
+            Some((endpoint, credentials)) => {
+                let credentials: &Credentials = credentials;
+                let endpoint: &str = endpoint;
+                builder.with_endpoint(endpoint).with_credentials(credentials.clone())
+            }
+            None => builder,
+        };
+        builder.build().await.map_err(|e| CloudError::setup(stringify!($client), &e))?
+    }};
+}
+
+impl Cloud {
+    /// Connects with Application Default Credentials, or anonymously to one endpoint that serves every API.
+    ///
+    /// # Errors
+    /// When credentials or certificates can't be set up.
+    pub async fn connect(endpoint: Option<&str>) -> Result<Self, CloudError> {
+        use google_cloud_monitoring_v3::client::MetricService;
+        use google_cloud_redis_v1::client::CloudRedis;
+        use google_cloud_run_v2::client::{Revisions, Services};
+        use google_cloud_secretmanager_v1::client::SecretManagerService;
+
+        let anonymous = anonymous::Builder::new().build();
+        let target = endpoint.map(|endpoint| (endpoint, &anonymous));
+        Ok(Self {
+            run: CloudRun { services: client!(Services, target), revisions: client!(Revisions, target) },
+            redis: Memorystore { client: client!(CloudRedis, target) },
+            secrets: Secrets { client: client!(SecretManagerService, target) },
+            metrics: Metrics { client: client!(MetricService, target) },
+        })
+    }
+
+    /// Talks REST to something in the same process, without sockets: for the simulation.
+    pub fn in_process(transport: Arc<dyn Transport>) -> Self {
+        use google_cloud_monitoring_v3::client::MetricService;
+        use google_cloud_redis_v1::client::CloudRedis;
+        use google_cloud_run_v2::client::{Revisions, Services};
+        use google_cloud_secretmanager_v1::client::SecretManagerService;
+
+        let stub = in_process::Stub::new(transport);
+        Self {
+            run: CloudRun {
+                services: Services::from_stub(stub.clone()),
+                revisions: Revisions::from_stub(stub.clone()),
+            },
+            redis: Memorystore { client: CloudRedis::from_stub(stub.clone()) },
+            secrets: Secrets { client: SecretManagerService::from_stub(stub.clone()) },
+            metrics: Metrics { client: MetricService::from_stub(stub) },
+        }
+    }
+}

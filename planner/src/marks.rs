@@ -28,6 +28,8 @@ pub struct Marks {
     pub candidate: Option<CandidateMark>,
     /// Revisions that failed, oldest first.
     pub failed: Vec<RevisionName>,
+    /// Annotations of others, written back as they are.
+    pub others: BTreeMap<String, String>,
 }
 
 /// The Rollout that a service belongs to.
@@ -84,12 +86,17 @@ impl Marks {
                 .get(FAILED)
                 .map(|list| list.split(',').filter_map(|name| RevisionName::new(name).ok()).collect())
                 .unwrap_or_default(),
+            others: annotations
+                .iter()
+                .filter(|(key, _)| !KEYS.contains(&key.as_str()))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
         }
     }
 
-    /// Puts them over a service's annotations; those of others stay.
-    pub fn write(&self, annotations: &mut BTreeMap<String, String>) {
-        annotations.retain(|key, _| !KEYS.contains(&key.as_str()));
+    /// All annotations of the service, those of others among them.
+    pub fn write(&self) -> BTreeMap<String, String> {
+        let mut annotations = self.others.clone();
         if let Some(owner) = &self.owner {
             annotations.insert(OWNER.into(), owner.name.clone());
             if let Some(uid) = &owner.uid {
@@ -112,6 +119,7 @@ impl Marks {
             let names: Vec<&str> = self.failed.iter().map(RevisionName::as_str).collect();
             annotations.insert(FAILED.into(), names.join(","));
         }
+        annotations
     }
 
     /// These marks after a candidate failed.
@@ -156,6 +164,7 @@ mod tests {
                 stable: stable.map(revision),
                 candidate: None,
                 failed: vec![],
+                others: BTreeMap::from([("team".to_string(), "core".to_string())]),
             };
             for n in failed {
                 marks = marks.with_failed(&revision(n));
@@ -163,10 +172,7 @@ mod tests {
             marks.candidate = candidate.map(|(n, step, s)| CandidateMark {
                 revision: revision(n), step, at: Timestamp::from_second(s).unwrap(),
             });
-            let mut annotations = BTreeMap::from([("team".to_string(), "core".to_string())]);
-            marks.write(&mut annotations);
-            prop_assert_eq!(Marks::read(&annotations), marks);
-            prop_assert_eq!(annotations.get("team").map(String::as_str), Some("core"));
+            prop_assert_eq!(Marks::read(&marks.write()), marks);
         }
     }
 }

@@ -1,1 +1,114 @@
-fn main() {}
+//! `orchestra-sandbox`: a cluster API and a Google Cloud on loopback.
+
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+use orchestra_controller::clock::{Clock, ClockReading};
+use orchestra_sandbox::demo::{self, DemoSettings};
+use orchestra_sandbox::process::Controller;
+use orchestra_sandbox::serve::Servers;
+use orchestra_sandbox::{Sandbox, SandboxError};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "orchestra-sandbox", version, about = "A cluster API and a Google Cloud on loopback")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve both APIs until a signal; prints `ready` when they answer.
+    Serve(Serve),
+    /// Show a good release that promotes and bad ones that roll back; fails unless all of that happened.
+    Demo(DemoSettings),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Where to write a kubeconfig for the cluster.
+    #[arg(long, value_name = "FILE", required_unless_present = "google_only")]
+    kubeconfig: Option<PathBuf>,
+    /// Where to serve the cluster's API.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    kube_address: SocketAddr,
+    /// Where to serve Google's APIs, and the control under /sandbox/.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    google_address: SocketAddr,
+    /// Serve no cluster API.
+    #[arg(long)]
+    google_only: bool,
+    /// How many of the cloud's seconds pass in one real second.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    speed: u32,
+    /// A secret to put into Secret Manager, with one made-up version. May be given several times.
+    #[arg(long, value_name = "PROJECT/SECRET")]
+    secret: Vec<String>,
+    /// Run orchestra-controller too, from the same folder as this program.
+    #[arg(long, conflicts_with = "google_only")]
+    with_controller: bool,
+}
+
+async fn serve(settings: Serve) -> Result<(), SandboxError> {
+    let clock = Clock::starting_at(ClockReading { now: Timestamp::now(), speed: settings.speed });
+    let sandbox = Sandbox::new(Clock::real(), clock, u64::from(std::process::id()));
+    for secret in &settings.secret {
+        let (project, name) = secret.split_once('/').ok_or_else(|| SandboxError::BadSecret(secret.clone()))?;
+        sandbox.google.seed_secret(project, name);
+    }
+    let kube = (!settings.google_only).then_some(settings.kube_address);
+    let servers = Servers::listen(kube, settings.google_address).await?;
+    let (google_address, kube_address) = (servers.google_address, servers.kube_address);
+    if let Some(path) = &settings.kubeconfig {
+        servers.write_kubeconfig(path)?;
+    }
+    let mut controller = None;
+    if let (true, Some(path)) = (settings.with_controller, &settings.kubeconfig) {
+        controller = Some(Controller::start(path, google_address)?);
+    }
+    println!("google: http://{google_address}");
+    if let Some(address) = kube_address {
+        println!("kubernetes: http://{address}");
+    }
+    println!("ready");
+    // A reader that has gone away does not matter.
+    let _ = std::io::stdout().flush();
+    let controller_ended = async {
+        match &mut controller {
+            Some(controller) => controller.ended().await,
+            None => std::future::pending().await,
+        }
+    };
+    let result = tokio::select! {
+        ended = servers.run(sandbox) => ended.map_err(SandboxError::from),
+        ended = controller_ended => Err(ended),
+        () = orchestra_sandbox::process::signalled() => Ok(()),
+    };
+    if let Some(controller) = controller {
+        controller.stop().await;
+    }
+    result
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    orchestra_controller::init_telemetry();
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider is installed already");
+    }
+    let result = match cli.command {
+        Command::Serve(settings) => serve(settings).await,
+        Command::Demo(settings) => demo::run(settings).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("orchestra-sandbox: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

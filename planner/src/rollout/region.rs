@@ -157,6 +157,7 @@ pub(super) fn marks(
         stable: status.stable.as_ref().and_then(|s| RevisionName::new(s.revision.as_str()).ok()),
         candidate: Some(CandidateMark { revision: candidate.clone(), step, at: release.seen.now }),
         failed: before.map(|m| m.failed.clone()).unwrap_or_default(),
+        others: before.map(|m| m.others.clone()).unwrap_or_default(),
     }
 }
 

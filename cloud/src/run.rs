@@ -1,0 +1,104 @@
+//! Cloud Run: services and revisions. Writes name their mask and carry the etag of the read they follow from.
+
+mod model;
+
+use google_cloud_iam_v1::model::{GetPolicyOptions, Policy};
+use google_cloud_run_v2::client::{Revisions, Services};
+use google_cloud_wkt::FieldMask;
+use orchestra_planner::cloud::{PolicyView, RevisionView, ServiceId, ServiceView};
+use orchestra_planner::names::{Etag, RevisionName};
+use orchestra_planner::plan::{NewService, ServiceChange};
+
+use crate::CloudError;
+use crate::call::{call, find};
+
+/// The Cloud Run port.
+#[derive(Clone, Debug)]
+pub struct CloudRun {
+    pub(crate) services: Services,
+    pub(crate) revisions: Revisions,
+}
+
+fn parent(id: &ServiceId) -> String {
+    format!("projects/{}/locations/{}", id.project, id.region)
+}
+
+fn path(id: &ServiceId) -> String {
+    format!("{}/services/{}", parent(id), id.name)
+}
+
+impl CloudRun {
+    /// Reads a service.
+    ///
+    /// # Errors
+    /// When Google does not answer, or refuses.
+    pub async fn service(&self, id: &ServiceId) -> Result<Option<ServiceView>, CloudError> {
+        let read = self.services.get_service().set_name(path(id)).send();
+        Ok(find("get service", read).await?.map(model::service_view))
+    }
+
+    /// Reads a revision.
+    ///
+    /// # Errors
+    /// When Google does not answer, or refuses.
+    pub async fn revision(&self, id: &ServiceId, name: &RevisionName) -> Result<Option<RevisionView>, CloudError> {
+        let read = self.revisions.get_revision().set_name(format!("{}/revisions/{name}", path(id))).send();
+        Ok(find("get revision", read).await?.map(|revision| model::revision_view(name, &revision)))
+    }
+
+    /// Creates a service; gives the name of the operation.
+    ///
+    /// # Errors
+    /// Conflict when there is one of that name.
+    pub async fn create(&self, id: &ServiceId, new: &NewService) -> Result<String, CloudError> {
+        let change = ServiceChange {
+            template: Some((new.revision.clone(), new.template.clone())),
+            traffic: Some(new.traffic.clone()),
+            marks: Some(new.marks.clone()),
+            settings: Some(new.settings.clone()),
+        };
+        let (service, _) = model::service(id, &change);
+        let create = self.services.create_service().set_parent(parent(id)).set_service_id(id.name.as_str());
+        Ok(call("create service", create.set_service(service).send()).await?.name)
+    }
+
+    /// Changes a service; gives the name of the operation.
+    ///
+    /// # Errors
+    /// Conflict when it has changed since it was read.
+    pub async fn update(&self, id: &ServiceId, etag: &Etag, change: &ServiceChange) -> Result<String, CloudError> {
+        let (service, mask) = model::service(id, change);
+        let service = service.set_name(path(id)).set_etag(etag.0.as_str());
+        let update = self.services.update_service().set_service(service);
+        Ok(call("update service", update.set_update_mask(FieldMask::default().set_paths(mask)).send()).await?.name)
+    }
+
+    /// Deletes a service; gives the name of the operation.
+    ///
+    /// # Errors
+    /// Conflict when it has changed since it was read.
+    pub async fn delete(&self, id: &ServiceId, etag: &Etag) -> Result<String, CloudError> {
+        let delete = self.services.delete_service().set_name(path(id)).set_etag(etag.0.as_str());
+        Ok(call("delete service", delete.send()).await?.name)
+    }
+
+    /// Reads who may call a service.
+    ///
+    /// # Errors
+    /// When Google does not answer, or refuses.
+    pub async fn policy(&self, id: &ServiceId) -> Result<PolicyView, CloudError> {
+        let options = GetPolicyOptions::new().set_requested_policy_version(3);
+        let read = self.services.get_iam_policy().set_resource(path(id)).set_options(options).send();
+        Ok(model::policy_view(call("get IAM policy", read).await?))
+    }
+
+    /// Changes who may call a service.
+    ///
+    /// # Errors
+    /// Conflict when the policy has changed since it was read.
+    pub async fn set_policy(&self, id: &ServiceId, policy: &PolicyView) -> Result<(), CloudError> {
+        let policy: Policy = model::policy(policy);
+        call("set IAM policy", self.services.set_iam_policy().set_resource(path(id)).set_policy(policy).send()).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! The process: everything it runs, and how it ends.
+
+use http::header::{HeaderValue, USER_AGENT};
+use kube::Client;
+use orchestra_cloud::Cloud;
+use orchestra_crds::{GROUP, VERSION};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock::{Clock, ClockReading};
+use crate::lease::Elector;
+use crate::metrics::Metrics;
+use crate::shell::Shell;
+use crate::watch as watches;
+use crate::web::{self, Readiness};
+
+/// How long work under way may go on after the signal to stop.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(25);
+/// How often to look for the CRDs.
+const CRD_WAIT: Duration = Duration::from_secs(1);
+
+/// How to run.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "orchestra-controller", version, about = "Runs Google Cloud environments and Cloud Run rollouts")]
+pub struct Settings {
+    /// Send every Google API call to this URL, without credentials. For the sandbox.
+    #[arg(long, env = "ORCHESTRA_GOOGLE_ENDPOINT", value_name = "URL")]
+    pub google_endpoint: Option<String>,
+    /// Where to serve /metrics, /healthz and /readyz.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub http_address: SocketAddr,
+    /// Namespace of the Lease for leader election. Default: that of the kubeconfig or the pod.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// Run along with the clock of a sandbox: URL of its /sandbox/clock. For development only.
+    #[arg(long, value_name = "URL")]
+    pub sandbox_clock: Option<String>,
+}
+
+/// Why the process ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// No cluster.
+    #[error("no cluster: {0}; set KUBECONFIG, or run in a cluster")]
+    NoCluster(#[from] kube::config::InferConfigError),
+    /// The cluster's client could not be made.
+    #[error("the cluster's client could not be made: {0}")]
+    Client(Box<kube::Error>),
+    /// Google's clients could not be made.
+    #[error(transparent)]
+    Cloud(#[from] orchestra_cloud::CloudError),
+    /// The metrics could not be registered.
+    #[error("the metrics could not be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The sandbox's clock could not be read.
+    #[error("--sandbox-clock: {0}")]
+    Clock(#[from] reqwest::Error),
+    /// Signals can't be listened for.
+    #[error("signals can't be listened for: {0}")]
+    Signals(std::io::Error),
+    /// Another process leads now.
+    #[error("the lease was lost: another process leads, or the cluster could not be reached")]
+    LeaseLost,
+    /// A task that should never end did.
+    #[error("{0} ended: {1}")]
+    Ended(&'static str, String),
+    /// Work under way took too long to stop.
+    #[error("work under way did not end within {} s after the signal to stop", SHUTDOWN_LIMIT.as_secs())]
+    ShutdownTooLong,
+}
+
+async fn clock(settings: &Settings) -> Result<Clock, AppError> {
+    let Some(url) = &settings.sandbox_clock else { return Ok(Clock::real()) };
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+    let reading: ClockReading = client.get(url).send().await?.error_for_status()?.json().await?;
+    Ok(Clock::starting_at(reading))
+}
+
+async fn kube_client() -> Result<(Client, String), AppError> {
+    let mut config = kube::Config::infer().await?;
+    let agent = concat!("orchestra-controller/", env!("CARGO_PKG_VERSION"));
+    config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
+    // The shell retries; a retried write would not be the one that was planned.
+    config.default_retry = false;
+    let namespace = config.default_namespace.clone();
+    Ok((Client::try_from(config).map_err(|e| AppError::Client(Box::new(e)))?, namespace))
+}
+
+/// Waits until the cluster knows both kinds.
+async fn wait_for_crds(client: &Client) {
+    let mut told = false;
+    loop {
+        let version = format!("{GROUP}/{VERSION}");
+        if let Ok(known) = client.list_api_group_resources(&version).await
+            && ["rollouts", "orchestraenvironments"].iter().all(|n| known.resources.iter().any(|r| r.name == *n))
+        {
+            return;
+        }
+        if !told {
+            tracing::warn!("the CRDs are not installed: kubectl apply -f crds/");
+            told = true;
+        }
+        tokio::time::sleep(CRD_WAIT).await;
+    }
+}
+
+/// Runs until a signal, the loss of the lease, or the end of a task that should not end.
+///
+/// # Errors
+/// Why it could not start, or why it ended other than by a signal.
+pub async fn run(settings: Settings) -> Result<(), AppError> {
+    let clock = clock(&settings).await?;
+    let (client, namespace) = kube_client().await?;
+    let cloud = Cloud::connect(settings.google_endpoint.as_deref()).await?;
+    let (metrics, readiness) = (Metrics::new()?, Readiness::default());
+    let mut stop = stop_signal()?;
+    let mut tasks: JoinSet<Result<(), AppError>> = JoinSet::new();
+
+    let served = web::serve(settings.http_address, metrics.clone(), readiness.clone());
+    tasks.spawn(async move {
+        let ended = served.await;
+        Err(AppError::Ended("the HTTP server", ended.err().map_or("no error".into(), |e| e.to_string())))
+    });
+
+    let namespace = settings.lease_namespace.clone().unwrap_or(namespace);
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "orchestra-controller".into());
+    let me = format!("{host}_{}_{:x}", std::process::id(), jiff::Timestamp::now().as_microsecond());
+    let mut elector = Elector::new(client.clone(), &namespace, me);
+    let start = async {
+        wait_for_crds(&client).await;
+        readiness.reached();
+        tracing::info!("waiting for the lease");
+        elector.acquire().await;
+    };
+    tokio::select! {
+        () = start => {}
+        () = stopped(&mut stop) => return Ok(()),
+        ended = tasks.join_next() => return first_end(ended),
+    }
+    tracing::info!("leading");
+    metrics.leader.set(1);
+
+    let shell = Arc::new(Shell::new(client.clone(), cloud, clock, elector.leadership(), metrics));
+    let (one, two) = (stop.clone(), stop.clone());
+    let environments = watches::environments(&client, shell.clone(), stopped_owned(one));
+    let rollouts = watches::rollouts(&client, shell, stopped_owned(two));
+    let mut work: JoinSet<()> = JoinSet::new();
+    work.spawn(environments);
+    work.spawn(rollouts);
+
+    let ended = tokio::select! {
+        () = elector.keep() => return Err(AppError::LeaseLost),
+        () = stopped(&mut stop) => Ok(()),
+        ended = tasks.join_next() => first_end(ended),
+        ended = work.join_next() => {
+            let how = ended.map_or("gone".into(), |e| e.map_or_else(|e| e.to_string(), |()| "no error".into()));
+            Err(AppError::Ended("a controller", how))
+        }
+    };
+    ended?;
+    shut_down(work, elector).await
+}
+
+/// Lets work under way end, renewing the lease meanwhile, then lets go of it.
+async fn shut_down(mut work: JoinSet<()>, mut elector: Elector) -> Result<(), AppError> {
+    tracing::info!("stopping");
+    let drained = async { while work.join_next().await.is_some() {} };
+    let result = tokio::select! {
+        () = drained => Ok(()),
+        () = elector.keep() => Err(AppError::LeaseLost),
+        () = tokio::time::sleep(SHUTDOWN_LIMIT) => Err(AppError::ShutdownTooLong),
+    };
+    work.abort_all();
+    elector.release().await;
+    result
+}
+
+fn first_end(ended: Option<Result<Result<(), AppError>, tokio::task::JoinError>>) -> Result<(), AppError> {
+    match ended {
+        Some(Ok(result)) => result,
+        Some(Err(error)) => Err(AppError::Ended("a task", error.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// True once SIGTERM or SIGINT came. A second one ends the process at once.
+fn stop_signal() -> Result<watch::Receiver<bool>, AppError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(AppError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(AppError::Signals)?;
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        for times in 0.. {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if times > 0 {
+                std::process::exit(1);
+            }
+            sender.send_replace(true);
+        }
+    });
+    Ok(receiver)
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it the process.
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+async fn stopped_owned(mut stop: watch::Receiver<bool>) {
+    stopped(&mut stop).await;
+}

@@ -1,0 +1,60 @@
+use orchestra_planner::cloud::{Fault, FaultClass};
+
+/// Why a pass over an object ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The cluster refused, or did not answer.
+    #[error("{operation}: {source}")]
+    Kube {
+        /// What was tried.
+        operation: &'static str,
+        /// Why it failed.
+        source: Box<kube::Error>,
+    },
+    /// The cluster did not answer in time.
+    #[error("{0}: no answer within the time limit")]
+    Late(&'static str),
+    /// The object changed while the pass was under way.
+    #[error("the object changed meanwhile")]
+    Stale,
+    /// Another process leads, or may soon.
+    #[error("not the leader")]
+    NotLeader,
+    /// Google refused, or did not answer.
+    #[error("{}", .0.message)]
+    Cloud(Fault),
+}
+
+impl PassError {
+    pub(crate) fn kube(operation: &'static str, source: kube::Error) -> Self {
+        match &source {
+            kube::Error::Api(status) if status.is_conflict() => Self::Stale,
+            _ => Self::Kube { operation, source: Box::new(source) },
+        }
+    }
+
+    /// What to do about it.
+    pub fn class(&self) -> FaultClass {
+        match self {
+            Self::Kube { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) if status.is_forbidden() || status.code == 401 => FaultClass::Denied,
+                kube::Error::Api(status) if status.is_invalid() => FaultClass::Permanent,
+                _ => FaultClass::Retryable,
+            },
+            Self::Late(_) | Self::NotLeader => FaultClass::Retryable,
+            Self::Stale => FaultClass::Conflict,
+            Self::Cloud(fault) => fault.class,
+        }
+    }
+
+    /// A word for metrics.
+    pub fn category(&self) -> &'static str {
+        match (self, self.class()) {
+            (Self::NotLeader, _) => "not_leader",
+            (_, FaultClass::Conflict) => "conflict",
+            (_, FaultClass::Denied) => "denied",
+            (_, FaultClass::Permanent) => "permanent",
+            (_, FaultClass::Retryable) => "retryable",
+        }
+    }
+}

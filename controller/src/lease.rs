@@ -1,0 +1,183 @@
+//! Leader election on a Lease. The decision is the planner's; here are the reads and writes.
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client, ResourceExt};
+use orchestra_planner::lease::{DURATION, LeaseRecord, Move, RENEW_EVERY, Seen, decide, may_write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+use crate::error::PassError;
+use crate::shell::kube_call;
+
+const NAME: &str = "orchestra-controller";
+
+/// Whether this process may write, asked before each write.
+#[derive(Clone, Debug)]
+pub struct Leadership(Arc<Inner>);
+
+#[derive(Debug)]
+enum Inner {
+    /// There is only one.
+    Alone,
+    /// By a Lease: when the last good renewal began.
+    Lease { start: Instant, renewed: Mutex<Option<Duration>> },
+}
+
+impl Leadership {
+    /// For a process that is known to be the only one.
+    pub fn alone() -> Self {
+        Self(Arc::new(Inner::Alone))
+    }
+
+    fn by_lease() -> Self {
+        Self(Arc::new(Inner::Lease { start: Instant::now(), renewed: Mutex::new(None) }))
+    }
+
+    /// Whether this process may write now. False well before another process may start to.
+    pub fn may_write(&self) -> bool {
+        match self.0.as_ref() {
+            Inner::Alone => true,
+            Inner::Lease { start, renewed } => {
+                may_write(*renewed.lock().unwrap_or_else(PoisonError::into_inner), start.elapsed())
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        match self.0.as_ref() {
+            Inner::Alone => Duration::ZERO,
+            Inner::Lease { start, .. } => start.elapsed(),
+        }
+    }
+
+    fn set(&self, value: Option<Duration>) {
+        if let Inner::Lease { renewed, .. } = self.0.as_ref() {
+            *renewed.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        }
+    }
+}
+
+/// A candidate for the lease.
+pub struct Elector {
+    api: Api<Lease>,
+    me: String,
+    seen: Option<Seen>,
+    leadership: Leadership,
+}
+
+impl Elector {
+    /// A candidate of that name in that namespace.
+    pub fn new(client: Client, namespace: &str, me: String) -> Self {
+        Self { api: Api::namespaced(client, namespace), me, seen: None, leadership: Leadership::by_lease() }
+    }
+
+    /// What to ask before each write.
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
+    }
+
+    /// Waits until this process leads.
+    pub async fn acquire(&mut self) {
+        loop {
+            match self.step().await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the lease could not be read or written"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Renews the lease until it is lost.
+    pub async fn keep(&mut self) {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            match self.step().await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.leadership.set(None);
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
+            }
+            if !self.leadership.may_write() {
+                return;
+            }
+        }
+    }
+
+    /// Lets go of the lease, so that another need not wait.
+    pub async fn release(&mut self) {
+        self.leadership.set(None);
+        let Ok(Some(mut lease)) = kube_call("read the lease", self.api.get_opt(NAME)).await else { return };
+        let spec = lease.spec.get_or_insert_default();
+        if spec.holder_identity.as_deref() == Some(self.me.as_str()) {
+            spec.holder_identity = None;
+            let parameters = PostParams::default();
+            let write = self.api.replace(NAME, &parameters, &lease);
+            if let Err(error) = kube_call("release the lease", write).await {
+                tracing::warn!(%error, "the lease could not be released; another leader has to wait for its end");
+            }
+        }
+    }
+
+    /// One read, one decision, at most one write. Whether this process leads now.
+    async fn step(&mut self) -> Result<bool, PassError> {
+        let began = self.leadership.now();
+        let lease = kube_call("read the lease", self.api.get_opt(NAME)).await?;
+        let record = lease.as_ref().map(record);
+        let (step, seen) = decide(&self.me, record.as_ref(), self.seen.as_ref(), self.leadership.now());
+        self.seen = seen;
+        let written = match (step, lease) {
+            (Move::Wait, _) => return Ok(false),
+            (Move::Create, _) => {
+                let metadata = ObjectMeta { name: Some(NAME.into()), ..ObjectMeta::default() };
+                let lease = Lease { metadata, spec: Some(self.spec(None)) };
+                kube_call("create the lease", self.api.create(&PostParams::default(), &lease)).await
+            }
+            (Move::Renew | Move::Take, Some(mut lease)) => {
+                lease.spec = Some(self.spec(lease.spec.as_ref()));
+                kube_call("write the lease", self.api.replace(NAME, &PostParams::default(), &lease)).await
+            }
+            (Move::Renew | Move::Take, None) => return Ok(false),
+        };
+        match written {
+            Ok(_) => {
+                // Counted from before the write: its answer may have taken long.
+                self.leadership.set(Some(began));
+                Ok(true)
+            }
+            Err(PassError::Stale) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn spec(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
+        let now = MicroTime(Timestamp::now());
+        let mine = before.is_some_and(|b| b.holder_identity.as_deref() == Some(self.me.as_str()));
+        let transitions = before.and_then(|b| b.lease_transitions).unwrap_or(0);
+        LeaseSpec {
+            holder_identity: Some(self.me.clone()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            renew_time: Some(now.clone()),
+            acquire_time: before.filter(|_| mine).and_then(|b| b.acquire_time.clone()).or(Some(now)),
+            lease_transitions: Some(if mine || before.is_none() { transitions } else { transitions + 1 }),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+fn record(lease: &Lease) -> LeaseRecord {
+    let spec = lease.spec.clone().unwrap_or_default();
+    let seconds = spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok());
+    LeaseRecord {
+        holder: spec.holder_identity,
+        version: lease.resource_version().unwrap_or_default(),
+        duration: seconds.map_or(DURATION, Duration::from_secs),
+        transitions: spec.lease_transitions.unwrap_or(0),
+    }
+}

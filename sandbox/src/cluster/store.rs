@@ -1,0 +1,170 @@
+//! The objects, their versions, and the history that watches read.
+
+use jiff::Timestamp;
+use orchestra_controller::clock::Clock;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+
+use super::kinds::{Kind, Kinds};
+
+/// How many changes are kept for watches; older ones are compacted.
+const HISTORY: usize = 20_000;
+
+/// Where an object is: `group/plural`, namespace, name.
+pub(super) type Key = (String, String, String);
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChangeKind {
+    Added,
+    Modified,
+    Deleted,
+}
+
+/// Something that happened to an object.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) version: u64,
+    pub(super) key: Key,
+    pub(super) kind: ChangeKind,
+    pub(super) object: Value,
+    pub(super) before: Option<Value>,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    clock: Clock,
+    random: StdRng,
+    version: u64,
+    kinds: Kinds,
+    objects: BTreeMap<Key, Value>,
+    history: VecDeque<Change>,
+}
+
+/// Where the objects of a kind are. Both event APIs show the same objects.
+pub(super) fn place(kind: &Kind) -> String {
+    let group = if kind.plural == "events" { "" } else { &kind.group };
+    format!("{group}/{}", kind.plural)
+}
+
+pub(super) fn key(kind: &Kind, namespace: Option<&str>, name: &str) -> Key {
+    (place(kind), namespace.unwrap_or_default().to_string(), name.to_string())
+}
+
+impl Store {
+    pub(super) fn new(clock: Clock, seed: u64) -> Self {
+        Self {
+            clock,
+            random: StdRng::seed_from_u64(seed),
+            version: 1,
+            kinds: Kinds::built_in(),
+            objects: BTreeMap::new(),
+            history: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn seed_namespace(&mut self, name: &str) {
+        let uid = self.new_uid();
+        let time = self.timestamp();
+        let object = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "uid": uid, "creationTimestamp": time,
+                         "labels": {"kubernetes.io/metadata.name": name}},
+            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+        });
+        self.put(("/namespaces".into(), String::new(), name.into()), object);
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Now, as objects carry it.
+    pub(super) fn timestamp(&self) -> String {
+        self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    pub(super) fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    pub(super) fn kinds_mut(&mut self) -> &mut Kinds {
+        &mut self.kinds
+    }
+
+    pub(super) fn new_uid(&mut self) -> String {
+        uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string()
+    }
+
+    /// Five letters for a generated name.
+    pub(super) fn new_suffix(&mut self) -> String {
+        const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+        (0..5).map(|_| char::from(LETTERS[self.random.random_range(0..LETTERS.len())])).collect()
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<&Value> {
+        self.objects.get(key)
+    }
+
+    /// The objects of a kind, in one namespace or in all.
+    pub(super) fn list<'a>(
+        &'a self,
+        place: &'a str,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a Key, &'a Value)> {
+        let from: Key = (place.to_string(), namespace.unwrap_or_default().to_string(), String::new());
+        self.objects.range(from..).take_while(move |(key, _)| key.0 == place && namespace.is_none_or(|n| key.1 == n))
+    }
+
+    pub(super) fn of_plural(&self, plural: &str) -> impl Iterator<Item = &Value> {
+        let ending = format!("/{plural}");
+        self.objects.iter().filter(move |(key, _)| key.0.ends_with(&ending)).map(|(_, object)| object)
+    }
+
+    /// Stores an object under the next version, and gives it back with that.
+    pub(super) fn put(&mut self, key: Key, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let before = self.objects.insert(key.clone(), object.clone());
+        let kind = if before.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
+        self.remember(Change { version: self.version, key, kind, object: object.clone(), before });
+        object
+    }
+
+    /// Removes an object, and gives it back with the version of its removal.
+    pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
+        let before = self.objects.remove(key)?;
+        self.version += 1;
+        let mut object = before.clone();
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let (key, before) = (key.clone(), Some(before));
+        self.remember(Change { version: self.version, key, kind: ChangeKind::Deleted, object: object.clone(), before });
+        Some(object)
+    }
+
+    fn remember(&mut self, change: Change) {
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(change);
+    }
+
+    /// The changes after a version; none when they are no longer known.
+    pub(super) fn since(&self, version: u64) -> Option<impl Iterator<Item = &Change>> {
+        let oldest = self.oldest();
+        (version + 1 >= oldest).then(|| {
+            let first = self.history.partition_point(|change| change.version <= version);
+            self.history.range(first..)
+        })
+    }
+
+    /// The oldest version that is still known.
+    pub(super) fn oldest(&self) -> u64 {
+        self.history.front().map_or(self.version, |change| change.version)
+    }
+}

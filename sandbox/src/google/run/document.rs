@@ -1,0 +1,155 @@
+//! JSON of services and revisions, in and out.
+
+use serde_json::{Value, json};
+
+use super::service::{Failure, Outcome, Revision, Service, State};
+use super::{Entry, Place};
+use crate::google::stamp;
+
+/// Enums by number, for callers that send numbers.
+const TRAFFIC_TYPES: [&str; 3] = [
+    "TRAFFIC_TARGET_ALLOCATION_TYPE_UNSPECIFIED",
+    "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST",
+    "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION",
+];
+const INGRESS: [&str; 5] = [
+    "INGRESS_TRAFFIC_UNSPECIFIED",
+    "INGRESS_TRAFFIC_ALL",
+    "INGRESS_TRAFFIC_INTERNAL_ONLY",
+    "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
+    "INGRESS_TRAFFIC_NONE",
+];
+const EGRESS: [&str; 3] = ["VPC_EGRESS_UNSPECIFIED", "ALL_TRAFFIC", "PRIVATE_RANGES_ONLY"];
+
+fn by_name(value: &mut Value, names: &[&str]) {
+    let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
+    if let Some(name) = number.and_then(|n| names.get(n)) {
+        *value = json!(name);
+    }
+}
+
+/// A service as a caller sent it, enums by name.
+pub(super) fn normalised(mut service: Value) -> Value {
+    if service.get("ingress").is_some() {
+        by_name(&mut service["ingress"], &INGRESS);
+    }
+    for target in service["traffic"].as_array_mut().into_iter().flatten() {
+        by_name(&mut target["type"], &TRAFFIC_TYPES);
+    }
+    if service.pointer("/template/vpcAccess/egress").is_some() {
+        by_name(&mut service["template"]["vpcAccess"]["egress"], &EGRESS);
+    }
+    service
+}
+
+pub(super) fn of_service(place: &Place, service: &Service) -> Value {
+    let name = format!("{}/services/{}", place.parent(), service.id);
+    let revision = |short: &Option<String>| short.as_ref().map(|r| format!("{name}/revisions/{r}"));
+    let mut document = service.spec.clone();
+    let uri = format!("https://{}-{}.{}.run.app", service.id, place.project, place.region);
+    let statuses: Vec<Value> = service.serving.iter().map(|target| status_of(service, target, &uri)).collect();
+    let reconciling = matches!(service.state, State::Reconciling(_));
+    let terminal = terminal(service);
+    let fields = json!({
+        "name": name, "uid": service.uid, "generation": service.generation.to_string(),
+        "createTime": stamp(service.created), "updateTime": stamp(service.updated),
+        "creator": "sandbox@example.com", "lastModifier": "sandbox@example.com",
+        "observedGeneration": service.observed.to_string(), "terminalCondition": terminal,
+        "conditions": [{"type": "RoutesReady", "state": terminal["state"]},
+                       {"type": "ConfigurationsReady", "state": terminal["state"]}],
+        "latestReadyRevision": revision(&service.latest_ready), "latestCreatedRevision": revision(&service.latest_created),
+        "trafficStatuses": statuses, "uri": uri, "urls": [uri], "reconciling": reconciling, "etag": service.etag(),
+    });
+    for (field, value) in fields.as_object().into_iter().flatten() {
+        if !value.is_null() && *value != json!(false) {
+            document[field] = value.clone();
+        }
+    }
+    for (field, default) in [("ingress", "INGRESS_TRAFFIC_ALL"), ("launchStage", "GA")] {
+        if document[field].is_null() {
+            document[field] = json!(default);
+        }
+    }
+    document["template"] = with_defaults(document["template"].clone());
+    document
+}
+
+fn status_of(service: &Service, target: &Value, uri: &str) -> Value {
+    let mut status = target.clone();
+    status["revision"] = json!(service.resolve(target));
+    if let Some(tag) = target["tag"].as_str().filter(|tag| !tag.is_empty()) {
+        status["uri"] = json!(uri.replacen("https://", &format!("https://{tag}---"), 1));
+    }
+    status
+}
+
+fn terminal(service: &Service) -> Value {
+    match &service.state {
+        State::Reconciling(_) => {
+            json!({"type": "Ready", "state": "CONDITION_RECONCILING", "lastTransitionTime": stamp(service.updated)})
+        }
+        State::Ready(at) => json!({"type": "Ready", "state": "CONDITION_SUCCEEDED", "lastTransitionTime": stamp(*at)}),
+        State::Failed(at, failure) => failed("Ready", *at, failure),
+    }
+}
+
+fn failed(type_: &str, at: jiff::Timestamp, failure: &Failure) -> Value {
+    json!({
+        "type": type_, "state": "CONDITION_FAILED", "message": failure.message, "lastTransitionTime": stamp(at),
+        "severity": "ERROR", "revisionReason": failure.reason,
+    })
+}
+
+/// Values that Cloud Run shows where nothing was set.
+fn with_defaults(mut template: Value) -> Value {
+    let defaults = [
+        ("maxInstanceRequestConcurrency", json!(80)),
+        ("timeout", json!("300s")),
+        ("serviceAccount", json!("000000000000-compute@developer.gserviceaccount.com")),
+    ];
+    for (field, value) in defaults {
+        if template[field].is_null() {
+            template[field] = value;
+        }
+    }
+    if let Some(container) = template["containers"].get_mut(0) {
+        if container["resources"].is_null() {
+            container["resources"] = json!({"limits": {"cpu": "1000m", "memory": "512Mi"}, "cpuIdle": true});
+        }
+        if container["ports"].is_null() {
+            container["ports"] = json!([{"name": "http1", "containerPort": 8080}]);
+        }
+        if container["startupProbe"].is_null() {
+            let port = container["ports"][0]["containerPort"].clone();
+            container["startupProbe"] = json!({"timeoutSeconds": 240, "periodSeconds": 240, "failureThreshold": 1, "tcpSocket": {"port": port}});
+        }
+    }
+    template
+}
+
+pub(super) fn of_revision(entry: &Entry, revision: &Revision) -> Value {
+    let service = format!("{}/services/{}", entry.place.parent(), entry.service.id);
+    let mut document = with_defaults(revision.template.clone());
+    let condition = match &revision.outcome {
+        Outcome::Pending(..) => {
+            json!({"type": "Ready", "state": "CONDITION_RECONCILING", "lastTransitionTime": stamp(revision.created)})
+        }
+        Outcome::Ready(at) => {
+            json!({"type": "Ready", "state": "CONDITION_SUCCEEDED", "lastTransitionTime": stamp(*at)})
+        }
+        Outcome::Failed(at, failure) => failed("Ready", *at, failure),
+    };
+    let pending = matches!(revision.outcome, Outcome::Pending(..));
+    let fields = json!({
+        "name": format!("{service}/revisions/{}", revision.name), "uid": revision.uid, "generation": "1",
+        "observedGeneration": if pending { "0" } else { "1" }, "createTime": stamp(revision.created),
+        "service": entry.service.id, "conditions": [condition], "etag": format!("\"{}\"", revision.uid),
+    });
+    for (field, value) in fields.as_object().into_iter().flatten() {
+        document[field] = value.clone();
+    }
+    if pending {
+        document["reconciling"] = json!(true);
+    }
+    document
+}

@@ -1,0 +1,136 @@
+//! Simulated users: requests follow the traffic split; errors and latencies follow the revision's environment.
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand_distr::{Binomial, Distribution, LogNormal, Poisson};
+use serde_json::Value;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// How long one round of requests lasts, in seconds.
+pub(super) const ROUND_SECONDS: i64 = 10;
+/// Requests of one round whose latency is drawn; more are counted in proportion.
+const DRAWN: i64 = 1000;
+
+/// How a revision behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Behaviour {
+    /// `SANDBOX_ERROR_PERCENT`: share of requests answered with 500.
+    pub(super) error_percent: f64,
+    /// `SANDBOX_LATENCY_MS`: median latency.
+    pub(super) latency_ms: f64,
+    /// `SANDBOX_REQUESTS_PER_SECOND`: of the whole service.
+    pub(super) requests_per_second: f64,
+    /// `SANDBOX_STARTUP`.
+    pub(super) startup: Startup,
+}
+
+/// How a container starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Startup {
+    Ok,
+    /// It exits.
+    Fail,
+    /// It never listens.
+    Never,
+}
+
+impl Behaviour {
+    /// Reads the plain environment variables of a template's first container.
+    pub(super) fn of(template: &Value) -> Self {
+        let env = template["containers"][0]["env"].as_array();
+        let value = |name: &str| {
+            let variable = env.into_iter().flatten().find(|v| v["name"] == name)?;
+            variable["value"].as_str().map(ToString::to_string)
+        };
+        let number = |name: &str, default: f64| value(name).and_then(|v| v.parse().ok()).unwrap_or(default);
+        Self {
+            error_percent: number("SANDBOX_ERROR_PERCENT", 0.1).clamp(0.0, 100.0),
+            latency_ms: number("SANDBOX_LATENCY_MS", 40.0).max(1.0),
+            requests_per_second: number("SANDBOX_REQUESTS_PER_SECOND", 20.0).clamp(0.0, 100_000.0),
+            startup: match value("SANDBOX_STARTUP").as_deref() {
+                Some("fail") => Startup::Fail,
+                Some("never") => Startup::Never,
+                _ => Startup::Ok,
+            },
+        }
+    }
+}
+
+/// What the users of one revision met in one round.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Met {
+    pub(super) requests: i64,
+    pub(super) errors: i64,
+    /// Latencies drawn, in milliseconds, and how many requests each stands for.
+    pub(super) latencies: Vec<f64>,
+    pub(super) each: f64,
+}
+
+/// One round of requests to a service. The same seed, service and round give the same requests.
+pub(super) fn round(seed: u64, service: &str, number: i64, shares: &[(i64, &Behaviour)]) -> Vec<Met> {
+    let mut hasher = DefaultHasher::new();
+    (seed, service, number).hash(&mut hasher);
+    let mut random = StdRng::seed_from_u64(hasher.finish());
+    let busiest = shares.iter().max_by_key(|(percent, _)| *percent);
+    let rate = busiest.map_or(0.0, |(_, b)| b.requests_per_second) * ROUND_SECONDS as f64;
+    let mut left = Poisson::new(rate).map_or(0, |poisson| poisson.sample(&mut random) as i64);
+    let mut percent_left = 100;
+    let mut all = vec![];
+    for (percent, behaviour) in shares {
+        let share = if percent_left > 0 { *percent as f64 / percent_left as f64 } else { 0.0 };
+        let requests = binomial(left, share, &mut random);
+        left -= requests;
+        percent_left -= percent;
+        all.push(meet(requests, behaviour, &mut random));
+    }
+    all
+}
+
+fn binomial(n: i64, p: f64, random: &mut StdRng) -> i64 {
+    let n = u64::try_from(n).unwrap_or(0);
+    Binomial::new(n, p.clamp(0.0, 1.0)).map_or(0, |b| i64::try_from(b.sample(random)).unwrap_or(0))
+}
+
+fn meet(requests: i64, behaviour: &Behaviour, random: &mut StdRng) -> Met {
+    let errors = binomial(requests, behaviour.error_percent / 100.0, random);
+    let drawn = requests.min(DRAWN);
+    let latencies = match LogNormal::new(behaviour.latency_ms.ln(), 0.5) {
+        Ok(latency) => (0..drawn).map(|_| latency.sample(random)).collect(),
+        Err(_) => vec![],
+    };
+    let each = if drawn > 0 { requests as f64 / drawn as f64 } else { 1.0 };
+    Met { requests, errors, latencies, each }
+}
+
+/// How late a minute's metrics arrive, in seconds after its end.
+pub(super) fn lateness(seed: u64, service: &str, minute: i64) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    (seed, "late", service, minute).hash(&mut hasher);
+    StdRng::seed_from_u64(hasher.finish()).random_range(60..=180)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn requests_follow_the_split_and_errors_the_revision() {
+        let template = json!({"containers": [{"env": [
+            {"name": "SANDBOX_ERROR_PERCENT", "value": "50"}, {"name": "SANDBOX_REQUESTS_PER_SECOND", "value": "1000"}
+        ]}]});
+        let (bad, good) = (Behaviour::of(&template), Behaviour::of(&json!({})));
+        let met = round(1, "s", 1, &[(90, &Behaviour { requests_per_second: 1000.0, ..good }), (10, &bad)]);
+        assert!((8500..9500).contains(&met[0].requests), "{}", met[0].requests);
+        assert!((800..1200).contains(&met[1].requests), "{}", met[1].requests);
+        assert!(met[1].errors * 3 > met[1].requests && met[0].errors * 50 < met[0].requests);
+        assert_eq!(
+            met,
+            round(
+                1,
+                "s",
+                1,
+                &[(90, &Behaviour { requests_per_second: 1000.0, ..Behaviour::of(&json!({})) }), (10, &bad)]
+            )
+        );
+    }
+}

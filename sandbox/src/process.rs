@@ -1,0 +1,92 @@
+//! The controller as a process of its own, and signals.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::SandboxError;
+
+/// How long a controller may take to stop before it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// A running `orchestra-controller`. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Controller {
+    child: Child,
+}
+
+fn program() -> Result<PathBuf, SandboxError> {
+    let own = std::env::current_exe().map_err(|_| SandboxError::NoController(PathBuf::from("orchestra-controller")))?;
+    let program = own.with_file_name("orchestra-controller");
+    if program.exists() { Ok(program) } else { Err(SandboxError::NoController(program)) }
+}
+
+impl Controller {
+    /// Starts the one that lies beside this program, against a sandbox.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be started.
+    pub fn start(kubeconfig: &Path, google: SocketAddr) -> Result<Self, SandboxError> {
+        Self::start_logging_to(kubeconfig, google, Stdio::inherit())
+    }
+
+    /// The same, with its logs sent somewhere.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be started.
+    pub fn start_logging_to(kubeconfig: &Path, google: SocketAddr, logs: Stdio) -> Result<Self, SandboxError> {
+        let program = program()?;
+        let child = Command::new(&program)
+            .env("KUBECONFIG", kubeconfig)
+            .args(["--google-endpoint", &format!("http://{google}")])
+            .args(["--sandbox-clock", &format!("http://{google}/sandbox/clock")])
+            .args(["--http-address", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(logs)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|source| SandboxError::Start { program, source })?;
+        Ok(Self { child })
+    }
+
+    /// Waits for its end, which should not come.
+    pub async fn ended(&mut self) -> SandboxError {
+        let how = self.child.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string());
+        SandboxError::ControllerEnded(how)
+    }
+
+    /// Kills it, as a crash would.
+    pub async fn kill(mut self) {
+        if let Err(error) = self.child.kill().await {
+            tracing::warn!(%error, "the controller could not be killed");
+        }
+    }
+
+    /// Asks it to stop, and kills it if it does not.
+    pub async fn stop(mut self) {
+        let asked = match self.child.id() {
+            Some(id) => Command::new("kill").arg(id.to_string()).status().await.is_ok(),
+            None => false,
+        };
+        if asked && tokio::time::timeout(STOP_LIMIT, self.child.wait()).await.is_ok() {
+            return;
+        }
+        self.kill().await;
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+pub async fn signalled() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
