@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+SANDBOX := target/sandbox
+SPEED ?= 60
+SECRETS := --secret cherry-ai-project/openai-api-key --secret cherry-ai-project/anthropic-api-key
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: build
+build: ## Build everything
+	cargo build --workspace --bins
+
+.PHONY: demo
+demo: build ## Three environments, a good release that promotes, bad ones that roll back
+	target/debug/orchestra-sandbox demo --speed $(SPEED)
+
+.PHONY: sandbox
+sandbox: build ## A cluster, a cloud and a controller that stay up, for kubectl: KUBECONFIG=target/sandbox/kubeconfig
+	target/debug/orchestra-sandbox serve --kubeconfig $(SANDBOX)/kubeconfig --speed $(SPEED) --with-controller $(SECRETS)
+
+.PHONY: test
+test: build ## Everything that needs no cluster; fails too when a secret's value is anywhere in the output
+	mkdir -p target
+	RUST_LOG=debug cargo test --workspace 2>&1 | tee target/test-output.log
+	@if grep -q 'sandbox-secret-value-[a-z]' target/test-output.log; then echo 'a secret is in the test output' >&2; exit 1; fi
+
+.PHONY: crds
+crds: ## Write crds/*.yaml from the types
+	cargo run -q -p orchestra-crds --bin crdgen -- crds
+
+.PHONY: lint
+lint: lint-fmt lint-clippy lint-deps lint-generated lint-deny ## Formatting, clippy, dependency direction, generated files, licences
+
+.PHONY: lint-fmt
+lint-fmt:
+	cargo fmt --all --check
+
+.PHONY: lint-clippy
+lint-clippy:
+	cargo clippy --workspace --all-targets -- -D warnings
+
+# The decisions must not be able to do I/O, the Google SDK has one door, and production holds no sandbox.
+.PHONY: lint-deps
+lint-deps:
+	@for crate in orchestra-crds orchestra-planner; do \
+	  if cargo tree -q -p $$crate -e normal --prefix none | grep -E '^(tokio|hyper|reqwest|rand|google-cloud)[ -]'; then \
+	    echo "$$crate must not depend on these" >&2; exit 1; fi; done
+	@if cargo tree -q -p orchestra-controller -e normal --prefix none | grep -E '^(orchestra-(sandbox|tests)|kubectl-orchestra) '; then \
+	  echo "the controller must not depend on these" >&2; exit 1; fi
+	@if grep -lE '^google-cloud' {crds,planner,controller,sandbox,cli,tests}/Cargo.toml; then \
+	  echo "only cloud/ may name the Google SDK" >&2; exit 1; fi
+	@echo "dependency direction: ok"
+
+.PHONY: lint-generated
+lint-generated:
+	@mkdir -p target/crds && cargo run -q -p orchestra-crds --bin crdgen -- target/crds
+	@diff -u crds/orchestraenvironments.yaml target/crds/orchestraenvironments.yaml \
+	  && diff -u crds/rollouts.yaml target/crds/rollouts.yaml \
+	  || { echo "crds/*.yaml is stale: make crds" >&2; exit 1; }
+	@echo "generated files: ok"
+
+.PHONY: lint-deny
+lint-deny:
+	cargo deny check bans licenses sources
