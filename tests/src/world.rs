@@ -1,0 +1,276 @@
+//! A world to try scenarios in.
+
+use jiff::Timestamp;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, CustomResourceExt, ResourceExt};
+use orchestra_cloud::Cloud;
+use orchestra_controller::clock::{Clock, ClockReading};
+use orchestra_controller::lease::Leadership;
+use orchestra_controller::metrics::Metrics;
+use orchestra_controller::shell::Shell;
+use orchestra_crds::{OrchestraEnvironment, Rollout, RolloutPhase, RolloutStatus};
+use orchestra_sandbox::Sandbox;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+use crate::faces::{Crash, GoogleFace, Tap, kube_client};
+
+pub const NAMESPACE: &str = "default";
+const START: &str = "2026-03-01T09:00:00Z";
+
+/// An object that the controller looks after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Environment,
+    Rollout,
+}
+
+type Key = (Kind, String);
+
+pub struct World {
+    pub tap: Arc<Tap>,
+    pub user: Client,
+    pub crashes: usize,
+    shell: Shell,
+    clock: Clock,
+    due: BTreeMap<Key, Instant>,
+    seen: BTreeMap<Key, String>,
+}
+
+fn shell(tap: &Arc<Tap>, clock: Clock) -> Shell {
+    let cloud = Cloud::in_process(Arc::new(GoogleFace(tap.clone())));
+    Shell::new(kube_client(tap.clone(), false), cloud, clock, Leadership::alone(), Metrics::new().unwrap())
+}
+
+impl World {
+    /// A world with the CRDs installed. Needs tokio's paused clock.
+    pub async fn new(seed: u64) -> Self {
+        let clock = Clock::starting_at(ClockReading { now: START.parse().unwrap(), speed: 1 });
+        let sandbox = Sandbox::new(clock, clock, seed);
+        let tap = Tap::new(sandbox);
+        let user = kube_client(tap.clone(), true);
+        let crds = Api::all(user.clone());
+        for crd in [OrchestraEnvironment::crd(), Rollout::crd()] {
+            crds.create(&PostParams::default(), &crd).await.unwrap();
+        }
+        let shell = shell(&tap, clock);
+        Self { tap, user, crashes: 0, shell, clock, due: BTreeMap::new(), seen: BTreeMap::new() }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn rollouts(&self) -> Api<Rollout> {
+        Api::namespaced(self.user.clone(), NAMESPACE)
+    }
+
+    pub fn environments(&self) -> Api<OrchestraEnvironment> {
+        Api::namespaced(self.user.clone(), NAMESPACE)
+    }
+
+    pub async fn create_environment(&self, name: &str, spec: Value) {
+        let object = json!({"apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "OrchestraEnvironment",
+                            "metadata": {"name": name}, "spec": spec});
+        self.environments().create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    }
+
+    pub async fn create_rollout(&self, name: &str, spec: Value) {
+        let object = json!({"apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "Rollout",
+                            "metadata": {"name": name}, "spec": spec});
+        self.rollouts().create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    }
+
+    pub async fn patch_rollout(&self, name: &str, patch: Value) {
+        self.rollouts().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    pub async fn patch_environment(&self, name: &str, patch: Value) {
+        self.environments().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    /// Empties the status, as a lost backup would.
+    pub async fn wipe_status(&self, name: &str) {
+        let patch = Patch::Merge(json!({"status": null}));
+        self.rollouts().patch_status(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// A new image, with the environment that makes it behave.
+    pub async fn release(&self, name: &str, image: &str, env: &[(&str, &str)]) {
+        let env: Vec<Value> = env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        self.patch_rollout(name, json!({"spec": {"template": {"image": image, "env": env}}})).await;
+    }
+
+    pub async fn delete(&self) {
+        for rollout in self.rollouts().list(&Default::default()).await.unwrap() {
+            self.rollouts().delete(&rollout.name_any(), &DeleteParams::default()).await.unwrap();
+        }
+        for environment in self.environments().list(&Default::default()).await.unwrap() {
+            self.environments().delete(&environment.name_any(), &DeleteParams::default()).await.unwrap();
+        }
+    }
+
+    pub async fn status(&self, name: &str) -> RolloutStatus {
+        self.rollouts().get(name).await.unwrap().status.unwrap_or_default()
+    }
+
+    pub async fn phase(&self, name: &str) -> Option<RolloutPhase> {
+        self.status(name).await.phase
+    }
+
+    /// Shares in effect of the revisions that run an image, by region.
+    pub fn weights(&self, service: &str, image: &str) -> Vec<i64> {
+        let view = self.tap.sandbox.google.view();
+        let of = |s: &Value| -> i64 {
+            let runs = |t: &&Value| self.image_of(s, t["revision"].as_str().unwrap_or_default()) == image;
+            let targets = s["trafficStatuses"].as_array().cloned().unwrap_or_default();
+            targets.iter().filter(runs).filter_map(|t| t["percent"].as_i64()).sum()
+        };
+        let all = view["services"].as_array().cloned().unwrap_or_default();
+        all.iter().filter(|s| s["name"].as_str().unwrap_or_default().ends_with(service)).map(of).collect()
+    }
+
+    fn image_of(&self, service: &Value, revision: &str) -> String {
+        let path = format!("/v2/{}/revisions/{revision}", service["name"].as_str().unwrap_or_default());
+        let request = orchestra_sandbox::exchange::Request::new(http::Method::GET, &path, bytes::Bytes::new());
+        match self.tap.sandbox.google.handle(&request) {
+            orchestra_sandbox::exchange::Reply::Json { body, .. } => {
+                body["containers"][0]["image"].as_str().unwrap_or_default().to_string()
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Objects that changed since they were last looked at, or are new, are due: as a watch would have it.
+    async fn notice(&mut self) {
+        let mut now = BTreeMap::new();
+        for environment in self.environments().list(&Default::default()).await.unwrap() {
+            now.insert((Kind::Environment, environment.name_any()), environment.resource_version().unwrap());
+        }
+        for rollout in self.rollouts().list(&Default::default()).await.unwrap() {
+            now.insert((Kind::Rollout, rollout.name_any()), rollout.resource_version().unwrap());
+        }
+        let environment_changed = now.iter().any(|(k, v)| k.0 == Kind::Environment && self.seen.get(k) != Some(v));
+        for (key, version) in &now {
+            let changed = self.seen.get(key) != Some(version);
+            if changed || (environment_changed && key.0 == Kind::Rollout) {
+                self.due.insert(key.clone(), Instant::now());
+            }
+        }
+        self.due.retain(|key, _| now.contains_key(key));
+        self.seen = now;
+    }
+
+    /// One pass over the object that is due first. False: there is nothing to look after.
+    async fn step(&mut self) -> bool {
+        self.notice().await;
+        let Some((key, at)) =
+            self.due.iter().min_by_key(|(key, at)| (**at, (*key).clone())).map(|(k, a)| (k.clone(), *a))
+        else {
+            return false;
+        };
+        tokio::time::sleep_until(at).await;
+        let pass = async {
+            match key.0 {
+                Kind::Environment => self.shell.reconcile::<OrchestraEnvironment>(NAMESPACE, &key.1).await,
+                Kind::Rollout => self.shell.reconcile::<Rollout>(NAMESPACE, &key.1).await,
+            }
+        };
+        let next = tokio::select! {
+            biased;
+            () = self.tap.died.notified() => None,
+            next = pass => Some(next),
+        };
+        match next {
+            Some(Some(next)) => drop(self.due.insert(key, Instant::now() + next.max(Duration::from_millis(10)))),
+            Some(None) => drop(self.due.remove(&key)),
+            None => self.restart(),
+        }
+        true
+    }
+
+    /// A new process: nothing in memory is left, everything is looked at again.
+    pub fn restart(&mut self) {
+        self.crashes += 1;
+        self.shell = shell(&self.tap, self.clock);
+        self.seen.clear();
+    }
+
+    pub fn crash_at(&self, crash: Crash) {
+        self.tap.crash_at(crash);
+    }
+
+    pub async fn run_for(&mut self, span: Duration) {
+        let end = Instant::now() + span;
+        while self.next_due().is_none_or(|at| at <= end) && self.step().await {
+            if Instant::now() >= end {
+                return;
+            }
+        }
+        tokio::time::sleep_until(end).await;
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.due.values().min().copied()
+    }
+
+    /// Runs until something is so; fails with the state when that takes more than four hours.
+    pub async fn run_until<F, Fut>(&mut self, what: &str, mut so: F)
+    where
+        F: FnMut(Arc<Tap>, Client) -> Fut,
+        Fut: Future<Output = bool>,
+    {
+        let end = Instant::now() + Duration::from_secs(4 * 3600);
+        while !so(self.tap.clone(), self.user.clone()).await {
+            assert!(Instant::now() < end, "{what} did not happen: {:#}", self.tap.sandbox.cluster.state()["rollouts"]);
+            self.step().await;
+        }
+    }
+
+    pub async fn run_until_phase(&mut self, name: &str, phase: RolloutPhase) {
+        let name = name.to_string();
+        self.run_until(&format!("{phase:?}"), |_, user| {
+            let api: Api<Rollout> = Api::namespaced(user, NAMESPACE);
+            let name = name.clone();
+            async move {
+                let rollout = api.get(&name).await.unwrap();
+                let status = rollout.status.unwrap_or_default();
+                status.phase == Some(phase) && status.observed_generation == rollout.metadata.generation
+            }
+        })
+        .await;
+    }
+
+    /// Runs until the weights in effect are these.
+    pub async fn run_until_weights(&mut self, service: &str, image: &str, weights: &[i64]) {
+        let end = Instant::now() + Duration::from_secs(4 * 3600);
+        while self.weights(service, image) != weights {
+            assert!(Instant::now() < end, "{image} never had {weights:?}: {:?}", self.weights(service, image));
+            self.step().await;
+        }
+    }
+
+    /// Fails if a promise was broken.
+    pub fn assert_promises(&self) {
+        let promises = self.tap.promises.lock().unwrap();
+        assert!(promises.checked > 0, "nothing was checked");
+        assert!(promises.broken.is_empty(), "{:#?}", promises.broken);
+    }
+}
+
+/// An environment in these regions, without Redis.
+pub fn plain_environment(regions: &[&str]) -> Value {
+    json!({"project": "cherry-ai-project", "stage": "Production", "regions": regions,
+           "access": {"invokers": ["allUsers"]}})
+}
+
+/// A Rollout of `shop-api` with steps of 10 and 50 %.
+pub fn canary(environment: &str, image: &str) -> Value {
+    json!({
+        "environmentRef": {"name": environment}, "serviceName": "shop-api", "template": {"image": image},
+        "strategy": {"canary": {"steps": [{"weight": 10, "holdSeconds": 300}, {"weight": 50, "holdSeconds": 300}]}},
+    })
+}
