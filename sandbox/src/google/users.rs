@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// How long one round of requests lasts, in seconds.
 pub(super) const ROUND_SECONDS: i64 = 10;
 /// Requests of one round whose latency is drawn; more are counted in proportion.
-const DRAWN: i64 = 1000;
+const DRAWN: i64 = 50;
 
 /// How a revision behaves.
 #[derive(Clone, Debug, PartialEq)]
