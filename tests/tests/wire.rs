@@ -1,0 +1,234 @@
+//! The cloud adapter, with the real SDK, against the sandbox over HTTP.
+
+use jiff::{SignedDuration, Timestamp};
+use orchestra_cloud::Cloud;
+use orchestra_controller::clock::{Clock, ClockReading};
+use orchestra_crds::{Ingress, Redis, RedisTier};
+use orchestra_planner::cloud::{
+    Binding, FaultClass, OperationView, Readiness, RedisId, ServiceId, ServiceSettings, Target, TrafficTarget,
+};
+use orchestra_planner::marks::{Marks, Owner};
+use orchestra_planner::names::{Percent, ProjectId, Region, RevisionName, ServiceName};
+use orchestra_planner::plan::{NewService, ServiceChange};
+use orchestra_planner::rollout::MinutesQuery;
+use orchestra_planner::template::{EffectiveTemplate, EnvValue, SecretVersion};
+use orchestra_planner::traffic::{all_to, split, weight_of};
+use orchestra_sandbox::Sandbox;
+use orchestra_sandbox::journal::Fault;
+use orchestra_sandbox::serve::Servers;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A second of the test is an hour of the cloud.
+const SPEED: u32 = 3600;
+
+async fn cloud() -> (Cloud, Sandbox) {
+    // Another test may have installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let clock = Clock::starting_at(ClockReading { now: Timestamp::now(), speed: SPEED });
+    let sandbox = Sandbox::new(Clock::real(), clock, 5);
+    sandbox.google.seed_secret("cherry-ai-project", "key");
+    let servers = Servers::listen(None, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = format!("http://{}", servers.google_address);
+    tokio::spawn(servers.run(sandbox.clone()));
+    (Cloud::connect(Some(&url)).await.unwrap(), sandbox)
+}
+
+fn id() -> ServiceId {
+    ServiceId {
+        project: ProjectId::new("cherry-ai-project").unwrap(),
+        region: Region::new("us-central1").unwrap(),
+        name: ServiceName::new("api").unwrap(),
+    }
+}
+
+fn revision(name: &str) -> RevisionName {
+    RevisionName::new(name).unwrap()
+}
+
+fn template(image: &str) -> EffectiveTemplate {
+    let secret = SecretVersion { secret: "key".into(), version: 1 };
+    EffectiveTemplate {
+        image: image.into(),
+        env: BTreeMap::from([
+            ("LEVEL".into(), EnvValue::Plain("info".into())),
+            ("KEY".into(), EnvValue::Secret(secret.clone())),
+        ]),
+        files: BTreeMap::from([("/secrets/key".into(), secret)]),
+        cpu: Some("2".into()),
+        memory: Some("2Gi".into()),
+        timeout_seconds: Some(60),
+        network: Some(("dev".into(), orchestra_crds::Egress::AllTraffic)),
+        ..EffectiveTemplate::default()
+    }
+}
+
+fn new_service() -> NewService {
+    NewService {
+        revision: revision("api-one"),
+        template: template("app:1"),
+        traffic: all_to(&revision("api-one"), &[]),
+        marks: Marks { owner: Some(Owner { name: "n/api".into(), uid: Some("u".into()) }), ..Marks::default() },
+        settings: ServiceSettings {
+            min_instances: Some(1),
+            max_instances: Some(4),
+            ingress: Some(Ingress::Internal),
+            labels: BTreeMap::from([("team".into(), "core".into())]),
+        },
+    }
+}
+
+/// Waits, without counting on how long it takes, until a reading is as wanted.
+async fn until<T, E: std::fmt::Debug>(read: impl AsyncFn() -> Result<T, E>, wanted: impl Fn(&T) -> bool) -> T {
+    for _ in 0..2000 {
+        let value = read().await.unwrap();
+        if wanted(&value) {
+            return value;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it did not happen");
+}
+
+#[tokio::test]
+async fn a_service_is_created_changed_and_deleted() {
+    let (cloud, _) = cloud().await;
+    assert_eq!(cloud.run.service(&id()).await.unwrap(), None);
+    cloud.run.create(&id(), &new_service()).await.unwrap();
+    let again = cloud.run.create(&id(), &new_service()).await.unwrap_err();
+    assert_eq!(again.class(), FaultClass::Conflict);
+    let view = until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await.unwrap();
+    assert_eq!(view.template_revision, Some(revision("api-one")));
+    assert_eq!((view.settings, view.marks), (new_service().settings, new_service().marks));
+    assert_eq!(weight_of(&revision("api-one"), &view.serving), Percent::ALL);
+    let ready = cloud.run.revision(&id(), &revision("api-one")).await.unwrap().unwrap();
+    assert_eq!((ready.readiness, ready.image.as_deref()), (Readiness::Ready, Some("app:1")));
+
+    let deploy = ServiceChange {
+        template: Some((revision("api-two"), template("app:2"))),
+        traffic: Some(all_to(&revision("api-one"), &[])),
+        ..ServiceChange::default()
+    };
+    cloud.run.update(&id(), &view.etag, &deploy).await.unwrap();
+    let stale = cloud.run.update(&id(), &view.etag, &deploy).await.unwrap_err();
+    assert_eq!(stale.class(), FaultClass::Conflict);
+    let view = until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await.unwrap();
+    let tag =
+        TrafficTarget { to: Target::Revision(revision("api-two")), percent: Percent::NONE, tag: Some("try".into()) };
+    let traffic = split(&revision("api-one"), &revision("api-two"), Percent::clamped(10), &[tag.clone()]);
+    let shift = ServiceChange { traffic: Some(traffic.clone()), ..ServiceChange::default() };
+    cloud.run.update(&id(), &view.etag, &shift).await.unwrap();
+    let view = until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await.unwrap();
+    assert_eq!((&view.traffic, &view.serving), (&traffic, &traffic));
+    assert_eq!(view.marks, new_service().marks, "a mask leaves the rest alone");
+
+    cloud.run.delete(&id(), &view.etag).await.unwrap();
+    until(async || cloud.run.service(&id()).await, Option::is_none).await;
+}
+
+#[tokio::test]
+async fn a_template_that_cannot_start_fails_with_the_cause_of_cloud_run() {
+    let (cloud, _) = cloud().await;
+    let mut new = new_service();
+    new.template.env.insert("SANDBOX_STARTUP".into(), EnvValue::Plain("fail".into()));
+    cloud.run.create(&id(), &new).await.unwrap();
+    let failed = |r: &Option<orchestra_planner::cloud::RevisionView>| {
+        r.as_ref().is_some_and(|r| matches!(r.readiness, Readiness::Failed(_)))
+    };
+    let view = until(async || cloud.run.revision(&id(), &new.revision).await, failed).await.unwrap();
+    let Readiness::Failed(trouble) = view.readiness else { panic!("not failed") };
+    assert_eq!(trouble.reason, "HealthCheckContainerError");
+    assert!(trouble.message.contains("PORT=8080"), "{}", trouble.message);
+}
+
+#[tokio::test]
+async fn policies_are_changed_with_their_etag() {
+    let (cloud, _) = cloud().await;
+    cloud.run.create(&id(), &new_service()).await.unwrap();
+    let mut policy = cloud.run.policy(&id()).await.unwrap();
+    assert_eq!(policy.bindings, []);
+    let stale = policy.clone();
+    let binding = Binding { role: "roles/run.invoker".into(), members: vec!["allUsers".into()], condition: None };
+    policy.bindings.push(binding.clone());
+    cloud.run.set_policy(&id(), &policy).await.unwrap();
+    assert_eq!(cloud.run.policy(&id()).await.unwrap().bindings, [binding]);
+    assert_eq!(cloud.run.set_policy(&id(), &stale).await.unwrap_err().class(), FaultClass::Conflict);
+}
+
+#[tokio::test]
+async fn redis_takes_one_operation_at_a_time_and_tells_its_address() {
+    let (cloud, _) = cloud().await;
+    let project = id().project;
+    let redis = RedisId { project, region: id().region, name: "orchestra-dev".into() };
+    let wanted = Redis { tier: RedisTier::Basic, memory_size_gb: 1, version: None };
+    let operation = cloud.redis.create(&redis, &wanted, &BTreeMap::new()).await.unwrap();
+    assert_eq!(cloud.redis.resize(&redis, 2).await.unwrap_err().class(), FaultClass::Permanent);
+    until(async || cloud.redis.operation(&operation).await, |o| *o == OperationView::Done).await;
+    let view = cloud.redis.instance(&redis).await.unwrap().unwrap();
+    assert_eq!((view.state.as_str(), view.tier, view.port), ("READY", Some(RedisTier::Basic), Some(6379)));
+    let operation = cloud.redis.resize(&redis, 2).await.unwrap();
+    until(async || cloud.redis.operation(&operation).await, |o| *o == OperationView::Done).await;
+    assert_eq!(cloud.redis.instance(&redis).await.unwrap().unwrap().memory_size_gb, 2);
+    let forgotten = format!("{}x", operation);
+    assert_eq!(cloud.redis.operation(&forgotten).await.unwrap(), OperationView::Forgotten);
+    cloud.redis.delete(&redis).await.unwrap();
+    until(async || cloud.redis.instance(&redis).await, Option::is_none).await;
+}
+
+#[tokio::test]
+async fn secrets_resolve_to_numbers() {
+    let (cloud, _) = cloud().await;
+    let project = id().project;
+    assert_eq!(cloud.secrets.resolve(&project, "key", None).await.unwrap(), Some(1));
+    assert_eq!(cloud.secrets.resolve(&project, "key", Some(1)).await.unwrap(), Some(1));
+    assert_eq!(cloud.secrets.resolve(&project, "key", Some(2)).await.unwrap(), None);
+    assert_eq!(cloud.secrets.resolve(&project, "none", None).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_revision_and_minute() {
+    let (cloud, sandbox) = cloud().await;
+    cloud.run.create(&id(), &new_service()).await.unwrap();
+    until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await;
+    let start = Timestamp::from_second(sandbox.journal.clock().now().as_second() / 60 * 60 + 60).unwrap();
+    let window = (start, start + SignedDuration::from_mins(10));
+    let query = MinutesQuery { candidate: revision("api-one"), stable: revision("api-none"), window };
+    let minutes = until(async || cloud.metrics.minutes(&id(), &query).await, |m| m.len() == 10).await;
+    assert_eq!(minutes[0].start, start);
+    let requests: i64 = minutes.iter().map(|m| m.candidate.requests).sum();
+    assert!((10_500..13_500).contains(&requests), "{requests}: 20 in a second for 10 minutes");
+    assert_eq!(minutes.iter().map(|m| m.stable.requests).sum::<i64>(), 0);
+}
+
+#[tokio::test]
+async fn faults_are_classed() {
+    let (cloud, sandbox) = cloud().await;
+    let order = |status: u16| {
+        let fault = serde_json::json!({"path": "/services/api", "status": status, "count": 5});
+        sandbox.journal.clear_faults();
+        sandbox.journal.order(serde_json::from_value::<Fault>(fault).unwrap()).unwrap();
+    };
+    for (status, class) in [
+        (400, FaultClass::Permanent),
+        (403, FaultClass::Denied),
+        (409, FaultClass::Conflict),
+        (429, FaultClass::Retryable),
+        (503, FaultClass::Retryable),
+    ] {
+        order(status);
+        assert_eq!(cloud.run.service(&id()).await.unwrap_err().class(), class, "{status}");
+    }
+    order(503);
+    let error = cloud.run.service(&id()).await.unwrap_err().to_string();
+    assert!(error.contains("get service") && error.contains("ordered"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lost_response_is_retryable_and_its_effect_is_found() {
+    let (cloud, sandbox) = cloud().await;
+    let fault = serde_json::json!({"method": "POST", "path": "/services", "loseResponse": true});
+    sandbox.journal.order(serde_json::from_value::<Fault>(fault).unwrap()).unwrap();
+    let lost = cloud.run.create(&id(), &new_service()).await.unwrap_err();
+    assert_eq!(lost.class(), FaultClass::Retryable);
+    assert!(cloud.run.service(&id()).await.unwrap().is_some());
+}
