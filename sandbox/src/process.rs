@@ -18,10 +18,13 @@ pub struct Controller {
     child: Child,
 }
 
+/// Beside this program, or beside the folder of a test's program.
 fn program() -> Result<PathBuf, SandboxError> {
-    let own = std::env::current_exe().map_err(|_| SandboxError::NoController(PathBuf::from("orchestra-controller")))?;
-    let program = own.with_file_name("orchestra-controller");
-    if program.exists() { Ok(program) } else { Err(SandboxError::NoController(program)) }
+    let name = "orchestra-controller";
+    let own = std::env::current_exe().map_err(|_| SandboxError::NoController(PathBuf::from(name)))?;
+    let beside = own.with_file_name(name);
+    let above = own.parent().map(|folder| folder.with_file_name(name));
+    [Some(beside.clone()), above].into_iter().flatten().find(|p| p.exists()).ok_or(SandboxError::NoController(beside))
 }
 
 impl Controller {
@@ -51,6 +54,11 @@ impl Controller {
             .spawn()
             .map_err(|source| SandboxError::Start { program, source })?;
         Ok(Self { child })
+    }
+
+    /// Its process ID, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Waits for its end, which should not come.

@@ -1,0 +1,211 @@
+//! The controller as processes of their own: killed, doubled, and listened to.
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, Client, CustomResourceExt};
+use orchestra_controller::clock::{Clock, ClockReading};
+use orchestra_crds::{OrchestraEnvironment, Rollout, RolloutPhase};
+use orchestra_sandbox::Sandbox;
+use orchestra_sandbox::google::SECRET_MARKER;
+use orchestra_sandbox::process::Controller;
+use orchestra_sandbox::serve::Servers;
+use orchestra_tests::world::{canary, plain_environment};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// Longest to wait for something that should happen.
+const LIMIT: Duration = Duration::from_secs(120);
+
+struct Place {
+    sandbox: Sandbox,
+    client: Client,
+    google: SocketAddr,
+    folder: tempfile::TempDir,
+    logs: usize,
+}
+
+impl Place {
+    async fn new() -> Self {
+        // Another test may have installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clock = Clock::starting_at(ClockReading { now: Timestamp::now(), speed: 120 });
+        let sandbox = Sandbox::new(Clock::real(), clock, 9);
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let servers = Servers::listen(Some(any), any).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        servers.write_kubeconfig(&folder.path().join("kubeconfig")).unwrap();
+        let url = format!("http://{}", servers.kube_address.unwrap());
+        let google = servers.google_address;
+        tokio::spawn(servers.run(sandbox.clone()));
+        let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+        Self { sandbox, client, google, folder, logs: 0 }
+    }
+
+    async fn install_crds(&self) {
+        let crds = Api::all(self.client.clone());
+        for crd in [OrchestraEnvironment::crd(), Rollout::crd()] {
+            let name = crd.metadata.name.clone().unwrap();
+            crds.patch(&name, &PatchParams::default(), &Patch::Merge(&crd)).await.ok();
+            crds.create(&PostParams::default(), &crd).await.ok();
+        }
+    }
+
+    fn start(&mut self) -> (Controller, PathBuf) {
+        self.logs += 1;
+        let log = self.folder.path().join(format!("{}.log", self.logs));
+        let file = std::fs::File::create(&log).unwrap();
+        let kubeconfig = self.folder.path().join("kubeconfig");
+        (Controller::start_logging_to(&kubeconfig, self.google, Stdio::from(file)).unwrap(), log)
+    }
+
+    async fn create(&self, kind: &str, name: &str, spec: Value) {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("orchestra.cherry-ai.me", "v1alpha1", kind));
+        let api: Api<DynamicObject> = Api::default_namespaced_with(self.client.clone(), &resource);
+        let object = json!({"apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    }
+
+    fn rollouts(&self) -> Api<Rollout> {
+        Api::default_namespaced(self.client.clone())
+    }
+
+    async fn release(&self, image: &str) {
+        let patch = Patch::Merge(json!({"spec": {"template": {"image": image}}}));
+        self.rollouts().patch("api", &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    async fn until(&self, what: &str, so: impl AsyncFn(&Self) -> bool) {
+        let began = Instant::now();
+        while !so(self).await {
+            let state = self.sandbox.cluster.state();
+            assert!(began.elapsed() < LIMIT, "{what} did not happen: {:#}", state["rollouts"]);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn until_promoted(&self, name: &str, image: &str) {
+        self.until(&format!("{image} promoted"), async |place| {
+            let status = place.rollouts().get(name).await.unwrap().status.unwrap_or_default();
+            let runs = status.stable.and_then(|s| s.image).as_deref() == Some(image);
+            status.phase == Some(RolloutPhase::Promoted) && runs
+        })
+        .await;
+    }
+
+    async fn leader(&self) -> Option<String> {
+        let leases: Api<Lease> = Api::default_namespaced(self.client.clone());
+        leases.get_opt("orchestra-controller").await.unwrap()?.spec?.holder_identity
+    }
+
+    /// Writes to Cloud Run, by method.
+    fn cloud_run_writes(&self, method: &str) -> usize {
+        let of = |c: &&orchestra_sandbox::journal::Call| {
+            c.method == method && c.path.contains("/services") && c.status == 200
+        };
+        self.sandbox.journal.calls().iter().filter(of).filter(|c| !c.path.contains("IamPolicy")).count()
+    }
+}
+
+/// Kills the controller without warning whenever the candidate's weight changes.
+#[tokio::test]
+async fn kill_9_at_each_step_repeats_nothing() {
+    let mut place = Place::new().await;
+    place.install_crds().await;
+    place.create("OrchestraEnvironment", "shop", plain_environment(&["us-central1", "us-west4"])).await;
+    place.create("Rollout", "api", canary("shop", "app:1")).await;
+    let (mut controller, _) = place.start();
+    place.until_promoted("api", "app:1").await;
+    place.release("app:2").await;
+    for weights in [[10, 0], [50, 0], [100, 0], [100, 10], [100, 50], [100, 100]] {
+        place
+            .until(&format!("{weights:?}"), async |place| {
+                let status = place.rollouts().get("api").await.unwrap().status.unwrap_or_default();
+                let promoted = status.phase == Some(RolloutPhase::Promoted) && weights == [100, 100];
+                promoted || status.regions.iter().map(|r| r.weight.unwrap_or(0)).eq(weights)
+            })
+            .await;
+        controller.kill().await;
+        controller = place.start().0;
+    }
+    place.until_promoted("api", "app:2").await;
+    controller.stop().await;
+    assert_eq!((place.cloud_run_writes("POST"), place.cloud_run_writes("PATCH")), (2, 8));
+}
+
+#[tokio::test]
+async fn only_the_leader_writes_and_another_takes_over_within_20_seconds() {
+    let mut place = Place::new().await;
+    place.install_crds().await;
+    let (first, _) = place.start();
+    place.until("a leader", async |place| place.leader().await.is_some()).await;
+    let (second, log) = place.start();
+    place.create("OrchestraEnvironment", "shop", plain_environment(&["us-central1"])).await;
+    place.create("Rollout", "api", canary("shop", "app:1")).await;
+    place.until_promoted("api", "app:1").await;
+    let leader = place.leader().await.unwrap();
+    assert!(leader.contains(&format!("_{}_", first.id().unwrap())), "{leader}");
+    let standby = std::fs::read_to_string(&log).unwrap();
+    assert!(standby.contains("waiting for the lease") && !standby.contains("writing to Google"), "{standby}");
+    place.release("app:2").await;
+    place.until("a candidate", async |place| place.sandbox.google.view().to_string().contains("app:2")).await;
+    first.kill().await;
+    let killed = Instant::now();
+    place.until("another leader", async |place| place.leader().await.is_some_and(|l| l != leader)).await;
+    let took = killed.elapsed();
+    println!("another leader after {:.1} s", took.as_secs_f64());
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    place.until_promoted("api", "app:2").await;
+    second.stop().await;
+    assert_eq!(place.leader().await, None, "a leader that is asked to stop lets go of the lease");
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_decoded_holds_nothing_up() {
+    let mut place = Place::new().await;
+    let mut loose = serde_json::to_value(Rollout::crd()).unwrap();
+    loose["spec"]["versions"][0]["schema"]["openAPIV3Schema"] =
+        json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let crds: Api<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> =
+        Api::all(place.client.clone());
+    crds.create(&PostParams::default(), &serde_json::from_value(loose).unwrap()).await.unwrap();
+    place.create("Rollout", "broken", json!({"strategy": "whatever"})).await;
+    place.install_crds().await;
+    place.create("OrchestraEnvironment", "shop", plain_environment(&["us-central1"])).await;
+    place.create("Rollout", "api", canary("shop", "app:1")).await;
+    let (controller, log) = place.start();
+    place.until_promoted("api", "app:1").await;
+    controller.stop().await;
+    assert!(std::fs::read_to_string(log).unwrap().contains("can't be decoded"));
+}
+
+/// The demo at the most talkative level, with a secret in every environment.
+#[tokio::test]
+async fn no_secret_is_in_the_output_of_the_demo() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = std::env::current_exe().unwrap().parent().unwrap().with_file_name("orchestra-sandbox");
+    let output = tokio::process::Command::new(&sandbox)
+        .args(["demo", "--speed", "240", "--folder"])
+        .arg(folder.path())
+        .env("RUST_LOG", "trace")
+        .output()
+        .await
+        .unwrap_or_else(|e| panic!("{}: {e}; run `cargo build --workspace` first", sandbox.display()));
+    let log = std::fs::read_to_string(folder.path().join("controller.log")).unwrap();
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{told}");
+    assert!(log.contains("\"severity\":\"DEBUG\""), "the log should be at debug level");
+    // As written, and as base64 would have it at each of three offsets.
+    use base64::Engine;
+    let encode = |skip: usize| {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(&SECRET_MARKER.as_bytes()[skip..]);
+        encoded[..16].to_string()
+    };
+    for marker in [SECRET_MARKER.to_string(), encode(0), encode(1), encode(2)] {
+        assert!(!told.contains(&marker) && !log.contains(&marker), "{marker} is in the output");
+    }
+}
