@@ -152,9 +152,11 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     work.spawn(environments);
     work.spawn(rollouts);
 
+    // In this order: after the signal the controllers end too, and that is no failure.
     let ended = tokio::select! {
-        () = elector.keep() => return Err(AppError::LeaseLost),
+        biased;
         () = stopped(&mut stop) => Ok(()),
+        () = elector.keep() => return Err(AppError::LeaseLost),
         ended = tasks.join_next() => first_end(ended),
         ended = work.join_next() => {
             let how = ended.map_or("gone".into(), |e| e.map_or_else(|e| e.to_string(), |()| "no error".into()));

@@ -14,6 +14,7 @@ use crate::error::PassError;
 use crate::shell::kube_call;
 
 const NAME: &str = "orchestra-controller";
+const RELEASE_ATTEMPTS: u32 = 5;
 
 /// Whether this process may write, asked before each write.
 #[derive(Clone, Debug)]
@@ -113,16 +114,27 @@ impl Elector {
     /// Lets go of the lease, so that another need not wait.
     pub async fn release(&mut self) {
         self.leadership.set(None);
-        let Ok(Some(mut lease)) = kube_call("read the lease", self.api.get_opt(NAME)).await else { return };
-        let spec = lease.spec.get_or_insert_default();
-        if spec.holder_identity.as_deref() == Some(self.me.as_str()) {
-            spec.holder_identity = None;
-            let parameters = PostParams::default();
-            let write = self.api.replace(NAME, &parameters, &lease);
-            if let Err(error) = kube_call("release the lease", write).await {
-                tracing::warn!(%error, "the lease could not be released; another leader has to wait for its end");
+        // A renewal that was cut off may still arrive between the read and the write.
+        for _ in 0..RELEASE_ATTEMPTS {
+            match self.try_release().await {
+                Ok(()) => return,
+                Err(PassError::Stale) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the lease could not be released: another leader waits for its end");
+                    return;
+                }
             }
         }
+    }
+
+    async fn try_release(&self) -> Result<(), PassError> {
+        let lease = kube_call("read the lease", self.api.get_opt(NAME)).await?;
+        let Some(mut lease) = lease.filter(|l| record(l).holder.as_deref() == Some(self.me.as_str())) else {
+            return Ok(());
+        };
+        lease.spec.get_or_insert_default().holder_identity = None;
+        kube_call("release the lease", self.api.replace(NAME, &PostParams::default(), &lease)).await?;
+        Ok(())
     }
 
     /// One read, one decision, at most one write. Whether this process leads now.

@@ -170,7 +170,9 @@ pub fn in_words(status: &AnalysisStatus) -> String {
         _ => format!("{errors} of {requests} failed ({:.2} %)", errors as f64 * 100.0 / requests as f64),
     };
     format!(
-        "candidate: {}; stable at the same time: {}; evidence against the candidate {} % of what a rollback needs",
+        "verdict {:?}: candidate {}; stable at the same time {}; evidence against the candidate {} % of what a rollback \
+         needs",
+        status.verdict,
         rate(status.candidate_errors, status.candidate_requests),
         rate(status.stable_errors, status.stable_requests),
         status.evidence_percent,

@@ -24,7 +24,7 @@ struct Withdrawal {
 pub(super) fn after_failure(release: &Release<'_>, status: &mut RolloutStatus) -> Option<Decision> {
     let failed = status.failed.clone()?;
     let revision = RevisionName::new(failed.revision.as_str()).ok()?;
-    let why = format!("`{}` failed ({}): {}", failed.revision, failed.reason, failed.message);
+    let why = format!("`{}` failed ({}): {}", failed.revision, failed.reason, failed.message.trim_end_matches('.'));
     let back = withdraw(release, status, &revision, true);
     let aborted = release.seen.annotation(requests::ABORT) == Some(failed.revision.as_str());
     if (!back.effects.is_empty() || !back.remaining.is_empty()) && !aborted && release.seen.paused(None).is_some() {

@@ -68,7 +68,7 @@ impl Stage {
             bar.tick();
             let ending = ended(status.phase).filter(|_| status.observed_generation == rollout.metadata.generation);
             if let Some(ending) = ending.filter(|_| started) {
-                say(&bar, release, now, &format!("{:?}: {last}", status.phase));
+                say(&bar, release, now, &format!("{ending:?}: {last}"));
                 bar.finish_and_clear();
                 return Ok(Told { ending, status, weights, ended: now });
             }
@@ -83,8 +83,12 @@ impl Stage {
 /// A line with the cloud's time since the release.
 fn say(bar: &ProgressBar, release: &Release, now: Timestamp, line: &str) {
     let seconds = now.duration_since(release.applied).as_secs();
-    let line = format!("  {:>3}:{:02}  {line}", seconds / 60, seconds % 60);
-    if bar.is_hidden() { println!("{line}") } else { bar.println(line) }
+    print(bar, &format!("  {:>3}:{:02}  {line}", seconds / 60, seconds % 60));
+}
+
+/// A line above the spinner.
+pub(super) fn print(bar: &ProgressBar, line: &str) {
+    bar.suspend(|| println!("{line}"));
 }
 
 /// What is new: a weight in a region, with the evidence up to there.

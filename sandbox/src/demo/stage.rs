@@ -100,11 +100,11 @@ impl Stage {
         for environment in environments {
             let (spec, redis) = (&environment.spec, environment.spec.redis.as_ref());
             println!(
-                "  {:18} {:12} {:24} Redis {:?} {} GiB",
+                "  {:18} {:12} {:24} Redis {} {} GiB",
                 environment.name_any(),
                 format!("{:?}", spec.stage),
                 spec.regions.join(", "),
-                redis.map(|r| r.tier),
+                redis.map_or("none".into(), |r| format!("{:?}", r.tier)),
                 redis.map_or(0, |r| r.memory_size_gb)
             );
         }
@@ -151,7 +151,7 @@ impl Stage {
                 let ready = is_ready(&status.conditions);
                 if ready && !told.contains(&name) {
                     let redis = status.redis.and_then(|r| Some(format!("{}:{}", r.host?, r.port?)));
-                    bar.println(format!("  {name:18} Ready; Redis at {}", redis.unwrap_or_default()));
+                    super::follow::print(&bar, &format!("  {name:18} Ready; Redis at {}", redis.unwrap_or_default()));
                     told.push(name);
                 } else if !ready {
                     bar.set_message(format!("{name}: {}", status.message.unwrap_or_default()));
