@@ -1,5 +1,7 @@
 //! One way to make a call: with a time limit around everything, token fetch included.
 
+use google_cloud_gax::options::RequestOptionsBuilder;
+use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_longrunning::model::{Operation, operation};
 use orchestra_planner::cloud::OperationView;
 use std::future::Future;
@@ -9,6 +11,12 @@ use crate::CloudError;
 
 /// Longest that a call may take from beginning to end.
 const TOTAL_LIMIT: Duration = Duration::from_secs(25);
+
+/// A write that is sent once: what is planned for one moment must not be sent again at another, perhaps after the lease
+/// of this process has ended. The shell looks again before it tries again.
+pub(crate) fn once<B: RequestOptionsBuilder>(write: B) -> B {
+    write.with_retry_policy(NeverRetry)
+}
 
 pub(crate) async fn call<T>(
     operation: &'static str,

@@ -8,7 +8,7 @@ use orchestra_planner::cloud::{OperationView, RedisId, RedisView};
 use std::collections::BTreeMap;
 
 use crate::CloudError;
-use crate::call::{call, find, view};
+use crate::call::{call, find, once, view};
 
 /// The Memorystore port.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Memorystore {
             .set_redis_version(redis.version.clone().unwrap_or_default())
             .set_labels(labels.clone());
         let create = self.client.create_instance().set_parent(parent(id)).set_instance_id(&id.name);
-        Ok(call("create Redis instance", create.set_instance(wanted).send()).await?.name)
+        Ok(call("create Redis instance", once(create.set_instance(wanted)).send()).await?.name)
     }
 
     /// Changes the memory, in GiB; gives the name of the operation.
@@ -85,7 +85,7 @@ impl Memorystore {
     async fn update(&self, id: &RedisId, wanted: Instance, field: &str) -> Result<String, CloudError> {
         let mask = FieldMask::default().set_paths([field]);
         let update = self.client.update_instance().set_instance(wanted.set_name(path(id))).set_update_mask(mask);
-        Ok(call("update Redis instance", update.send()).await?.name)
+        Ok(call("update Redis instance", once(update).send()).await?.name)
     }
 
     /// Deletes an instance and all its data; gives the name of the operation.
@@ -93,7 +93,8 @@ impl Memorystore {
     /// # Errors
     /// When another operation is under way, or Google refuses.
     pub async fn delete(&self, id: &RedisId) -> Result<String, CloudError> {
-        Ok(call("delete Redis instance", self.client.delete_instance().set_name(path(id)).send()).await?.name)
+        let delete = self.client.delete_instance().set_name(path(id));
+        Ok(call("delete Redis instance", once(delete).send()).await?.name)
     }
 }
 

@@ -10,7 +10,7 @@ use orchestra_planner::names::{Etag, RevisionName};
 use orchestra_planner::plan::{NewService, ServiceChange};
 
 use crate::CloudError;
-use crate::call::{call, find};
+use crate::call::{call, find, once};
 
 /// The Cloud Run port.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl CloudRun {
         };
         let (service, _) = model::service(id, &change);
         let create = self.services.create_service().set_parent(parent(id)).set_service_id(id.name.as_str());
-        Ok(call("create service", create.set_service(service).send()).await?.name)
+        Ok(call("create service", once(create.set_service(service)).send()).await?.name)
     }
 
     /// Changes a service; gives the name of the operation.
@@ -70,7 +70,8 @@ impl CloudRun {
         let (service, mask) = model::service(id, change);
         let service = service.set_name(path(id)).set_etag(etag.0.as_str());
         let update = self.services.update_service().set_service(service);
-        Ok(call("update service", update.set_update_mask(FieldMask::default().set_paths(mask)).send()).await?.name)
+        let update = update.set_update_mask(FieldMask::default().set_paths(mask));
+        Ok(call("update service", once(update).send()).await?.name)
     }
 
     /// Deletes a service; gives the name of the operation.
@@ -79,7 +80,7 @@ impl CloudRun {
     /// Conflict when it has changed since it was read.
     pub async fn delete(&self, id: &ServiceId, etag: &Etag) -> Result<String, CloudError> {
         let delete = self.services.delete_service().set_name(path(id)).set_etag(etag.0.as_str());
-        Ok(call("delete service", delete.send()).await?.name)
+        Ok(call("delete service", once(delete).send()).await?.name)
     }
 
     /// Reads who may call a service.
@@ -98,7 +99,8 @@ impl CloudRun {
     /// Conflict when the policy has changed since it was read.
     pub async fn set_policy(&self, id: &ServiceId, policy: &PolicyView) -> Result<(), CloudError> {
         let policy: Policy = model::policy(policy);
-        call("set IAM policy", self.services.set_iam_policy().set_resource(path(id)).set_policy(policy).send()).await?;
+        let set = self.services.set_iam_policy().set_resource(path(id)).set_policy(policy);
+        call("set IAM policy", once(set).send()).await?;
         Ok(())
     }
 }

@@ -115,7 +115,7 @@ async fn a_service_is_created_changed_and_deleted() {
     let view = until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await.unwrap();
     let tag =
         TrafficTarget { to: Target::Revision(revision("api-two")), percent: Percent::NONE, tag: Some("try".into()) };
-    let traffic = split(&revision("api-one"), &revision("api-two"), Percent::clamped(10), &[tag.clone()]);
+    let traffic = split(&revision("api-one"), &revision("api-two"), Percent::clamped(10), std::slice::from_ref(&tag));
     let shift = ServiceChange { traffic: Some(traffic.clone()), ..ServiceChange::default() };
     cloud.run.update(&id(), &view.etag, &shift).await.unwrap();
     let view = until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await.unwrap();

@@ -228,6 +228,8 @@ pub enum Outcome {
     RolledBack,
     /// Another candidate took its place.
     Superseded,
+    /// The spec went back to the stable template.
+    Returned,
 }
 
 /// An operator request that was acted on.

@@ -34,7 +34,7 @@ fn access(release: &Release<'_>) -> Access {
 /// Adds what the service-level settings need, where the release writes nothing else.
 pub(super) fn also(release: &Release<'_>, status: &mut RolloutStatus, mut decision: Decision) -> Decision {
     let wanted = settings(release);
-    let mut extra = vec![];
+    let (mut extra, mut granted) = (vec![], 0);
     for (_, region, view) in release.ours() {
         let busy = decision.effects.iter().any(|e| matches!(e, Effect::UpdateService(id, ..) if *id == region.id));
         let ours = release.ownership(&view.marks) == Ownership::Ours;
@@ -43,23 +43,31 @@ pub(super) fn also(release: &Release<'_>, status: &mut RolloutStatus, mut decisi
             let change = ServiceChange { settings, ..ServiceChange::default() };
             extra.push(Effect::UpdateService(region.id.clone(), view.etag.clone(), Box::new(change)));
         }
-        if let (true, Some(Ok(policy)), Some(members)) = (ours, &region.policy, access(release).invokers)
-            && let Some(policy) = invokers(policy, &members, &status.granted_invokers)
-        {
-            extra.push(Effect::SetPolicy(region.id.clone(), policy));
+        let Some(members) = access(release).invokers.filter(|_| ours) else { continue };
+        match &region.policy {
+            Some(Ok(policy)) => match invokers(policy, &members, &status.granted_invokers) {
+                Some(policy) => extra.push(Effect::SetPolicy(region.id.clone(), policy)),
+                None => granted += 1,
+            },
+            _ => continue,
         }
     }
-    if extra.is_empty()
-        && let Some(members) = access(release).invokers
-        && release.ours().next().is_some()
-    {
-        status.granted_invokers = members;
-    }
+    remember_invokers(release, status, granted);
     if !extra.is_empty() {
         decision.effects.extend(extra);
         decision.next = decision.next.min(crate::plan::POLL);
     }
     decision
+}
+
+/// Members are remembered before they are granted, and forgotten once they are gone everywhere: what was granted here
+/// can always be taken back.
+fn remember_invokers(release: &Release<'_>, status: &mut RolloutStatus, settled_regions: usize) {
+    let Some(members) = access(release).invokers else { return };
+    let everywhere = settled_regions == release.seen.regions.len();
+    let mut known = if everywhere { vec![] } else { std::mem::take(&mut status.granted_invokers) };
+    known.extend(members.into_iter().filter(|m| !known.contains(m)).collect::<Vec<_>>());
+    status.granted_invokers = known;
 }
 
 /// The policy with our invokers in it, and those that we granted before and no longer want out of it.

@@ -7,7 +7,7 @@ use orchestra_crds::{FailureStatus, Outcome, ReleaseRecord, RevisionStatus, Roll
 use super::access::settings;
 use super::identity::Release;
 use super::region::{Progress, marks, progress, put_on_step, step_after};
-use super::{Decision, RegionView, decide, judge, report, rollback};
+use super::{Decision, RegionView, decide, idle, judge, report, rollback};
 use crate::analysis::in_words;
 use crate::marks::Step;
 use crate::names::RevisionName;
@@ -71,6 +71,11 @@ fn act(
             return Decision::working(RolloutPhase::Deploying, "Starting", message);
         }
         (_, Some(how)) => return Decision::paused(format!("{place}: held, {how}")),
+        (Progress::Missing | Progress::NotDeployed, None) => {
+            if let Err(gate) = &release.desired {
+                return idle::closed(gate);
+            }
+        }
         _ => {}
     }
     let effect = match (&state, region.view()) {

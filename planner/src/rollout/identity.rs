@@ -19,6 +19,8 @@ pub(super) struct Release<'a> {
     /// What should run, or why that is not known.
     pub(super) desired: Result<Desired, Gate>,
     status: RolloutStatus,
+    /// Whether the status knew which revision is which; otherwise the marks have to tell.
+    pub(super) remembers: bool,
 }
 
 /// What should run.
@@ -49,6 +51,7 @@ impl<'a> Release<'a> {
     pub(super) fn recover(seen: &'a Observation) -> Self {
         let desired = desired(seen);
         let mut status = seen.rollout.status.clone().unwrap_or_default();
+        let remembers = status.stable.is_some() || status.candidate.is_some() || status.failed.is_some();
         let marks = || seen.regions.iter().filter_map(RegionView::view).map(|view| &view.marks);
         if status.stable.is_none() {
             status.stable =
@@ -62,8 +65,8 @@ impl<'a> Release<'a> {
                 .regions
                 .iter()
                 .filter_map(RegionView::view)
-                .find_map(|view| recover_candidate(seen, view, &desired))
-                .filter(|c| !serves(&c.revision) && !failed.iter().any(|f| f.as_str() == c.revision));
+                .filter_map(|view| recover_candidate(seen, view, &desired))
+                .find(|c| !serves(&c.revision) && !failed.iter().any(|f| f.as_str() == c.revision));
         }
         if status.failed.is_none() && status.candidate.is_none() {
             let wanted = |revision: &str| desired.as_ref().is_ok_and(|d| d.is(revision));
@@ -72,7 +75,7 @@ impl<'a> Release<'a> {
                 .find(|r| wanted(r.as_str()) && !stable.as_deref().is_some_and(wanted))
                 .map(|r| recover_failure(seen, r));
         }
-        Self { seen, desired, status }
+        Self { seen, desired, status, remembers }
     }
 
     /// The status to start from: what is remembered or recovered, the rest to be filled in.
@@ -157,7 +160,7 @@ fn recover_stable(seen: &Observation) -> Option<RevisionName> {
         candidate == Some(revision.as_str()) || failed == Some(revision.as_str())
     };
     let everywhere = traffic::sole(&first.serving).filter(|sole| !on_trial(sole)).filter(|sole| {
-        views.len() == seen.regions.len()
+        seen.regions.iter().all(|region| region.service.is_ok())
             && views.iter().all(|v| {
                 let done = v.marks.candidate_named(sole).is_none_or(|c| c.step == Step::Full);
                 traffic::sole(&v.serving) == Some(sole) && v.trouble.is_none() && done && !v.marks.failed.contains(sole)

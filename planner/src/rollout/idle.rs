@@ -16,8 +16,7 @@ pub(super) fn decide(release: &Release<'_>, status: &mut RolloutStatus) -> Decis
     let seen = release.seen;
     let desired = match &release.desired {
         Ok(desired) => desired,
-        Err(Gate::Waiting(note)) => return Decision::new(RolloutPhase::Pending, Overall::Reconciling(note.clone())),
-        Err(Gate::Blocked(note)) => return Decision::new(RolloutPhase::Pending, Overall::Stalled(note.clone())),
+        Err(gate) => return closed(gate),
     };
     if let Some((region, fault)) = seen.regions.iter().find_map(|r| Some((r, r.service.as_ref().err()?))) {
         return Decision::unreadable(phase(status), &format!("the service in {}", region.name()), fault);
@@ -34,6 +33,15 @@ pub(super) fn decide(release: &Release<'_>, status: &mut RolloutStatus) -> Decis
         },
         None => start(release, status, desired, &release.fresh_name(desired, status)),
     }
+}
+
+/// What must be in place first is not.
+pub(super) fn closed(gate: &Gate) -> Decision {
+    let overall = match gate {
+        Gate::Waiting(note) => Overall::Reconciling(note.clone()),
+        Gate::Blocked(note) => Overall::Stalled(note.clone()),
+    };
+    Decision::new(RolloutPhase::Pending, overall)
 }
 
 fn phase(status: &RolloutStatus) -> RolloutPhase {

@@ -58,7 +58,8 @@ pub(super) fn progress(
         return Progress::Foreign;
     }
     let mark = view.marks.candidate_named(candidate);
-    let since = mark.map_or(release.seen.now, |m| m.at);
+    let started = status.candidate.as_ref().map_or(release.seen.now, |c| c.started_at.0);
+    let since = mark.map_or(started, |m| m.at);
     match region.revisions.get(candidate) {
         None | Some(Ok(None)) if view.template_revision.as_ref() == Some(candidate) => {
             return Progress::Starting(since);

@@ -133,7 +133,7 @@ fn events(release: &Release<'_>, old: &RolloutStatus, new: &RolloutStatus, decis
         let reason = format!("{:?}", last.outcome);
         events.push(match last.outcome {
             Outcome::RolledBack => Event::warning(&reason, &last.revision, note),
-            Outcome::Promoted | Outcome::Superseded => Event::normal(&reason, &last.revision, note),
+            Outcome::Promoted | Outcome::Superseded | Outcome::Returned => Event::normal(&reason, &last.revision, note),
         });
     }
     let stalled = |conditions: &[_]| conditions::is_true(conditions, STALLED);

@@ -18,6 +18,8 @@ struct Withdrawal {
     effects: Vec<Effect>,
     /// Regions that still send requests to it, or can't be read.
     remaining: Vec<String>,
+    /// Regions where it has requests and there is no stable revision to give them to.
+    stuck: Vec<String>,
 }
 
 /// What to do while a failure is latched. None: it is over, and something else may start.
@@ -63,7 +65,13 @@ pub(super) fn after_failure(release: &Release<'_>, status: &mut RolloutStatus) -
         return None;
     }
     let (phase, done) = match &status.stable {
-        Some(stable) => (RolloutPhase::RolledBack, format!("all requests go to `{}`", stable.revision)),
+        Some(stable) if back.stuck.is_empty() => {
+            (RolloutPhase::RolledBack, format!("all requests go to `{}`", stable.revision))
+        }
+        Some(stable) => {
+            let regions = back.stuck.join(", ");
+            (RolloutPhase::Failed, format!("`{}` is not in {regions} to go back to", stable.revision))
+        }
         None => (RolloutPhase::Failed, "there is no stable revision to go back to".to_string()),
     };
     let message =
@@ -91,7 +99,7 @@ pub(super) fn supersede(release: &Release<'_>, status: &mut RolloutStatus) -> Op
     status.candidate = None;
     let returned = status.stable.as_ref().is_some_and(|stable| desired.is(&stable.revision));
     let (outcome, message) = match returned {
-        true => (Outcome::RolledBack, "the spec went back to the stable template"),
+        true => (Outcome::Returned, "the spec went back to the stable template"),
         false => (Outcome::Superseded, "the spec changed"),
     };
     remember(release, status, candidate.revision, candidate.image, outcome, message.into(), candidate.started_at);
@@ -101,7 +109,7 @@ pub(super) fn supersede(release: &Release<'_>, status: &mut RolloutStatus) -> Op
 /// Takes a revision out of the traffic of every region where there is a stable one. A failed one is marked as such in
 /// the same write.
 fn withdraw(release: &Release<'_>, status: &RolloutStatus, revision: &RevisionName, failed: bool) -> Withdrawal {
-    let mut back = Withdrawal { effects: vec![], remaining: vec![] };
+    let mut back = Withdrawal { effects: vec![], remaining: vec![], stuck: vec![] };
     for region in release.seen.regions.iter().filter(|r| r.service.is_err()) {
         back.remaining.push(region.name().to_string());
     }
@@ -110,6 +118,9 @@ fn withdraw(release: &Release<'_>, status: &RolloutStatus, revision: &RevisionNa
         let traffic = stable.map(|stable| all_to(&stable, &view.traffic));
         let asked = traffic.as_ref().is_some_and(|to| !same_shares(to, &view.traffic));
         let serves = traffic.is_some() && weight_of(revision, &view.serving) > Percent::NONE;
+        if traffic.is_none() && weight_of(revision, &view.serving) > Percent::NONE {
+            back.stuck.push(region.name().to_string());
+        }
         let unmarked = failed && touched(view, revision) && !view.marks.failed.contains(revision);
         let has_traffic = asked && weight_of(revision, &view.traffic) > Percent::NONE;
         let drifted = failed && asked && view.settled;

@@ -105,7 +105,7 @@ fn applying_the_stable_template_again_is_one_write_and_no_steps() {
         (world.phase(), world.writes.as_slice()),
         (RolloutPhase::Promoted, &["us-central1 app:1 100".to_string()][..])
     );
-    assert_eq!(world.status().history[0].outcome, Outcome::RolledBack);
+    assert_eq!(world.status().history[0].outcome, Outcome::Returned);
 }
 
 #[test]
@@ -269,4 +269,47 @@ fn a_rollout_without_environment_says_so() {
     world.run(5);
     assert_eq!(world.status().conditions[2].reason, "EnvironmentMissing");
     assert_eq!(world.writes.len(), 0);
+}
+
+#[test]
+fn with_the_status_wiped_and_a_region_down_nothing_is_written() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run(400);
+    world.release("app:3", Traits::default());
+    world.run_until(|w| w.weights("app:3") == [10, 0]);
+    world.rollout.status = None;
+    world.down = Some("us-central1");
+    world.writes.clear();
+    world.run(100);
+    assert_eq!(world.writes.len(), 0, "the other region's marks still speak of app:1 as stable");
+    world.down = None;
+    world.run(400);
+    assert_eq!((world.phase(), world.weights("app:3")), (RolloutPhase::Promoted, vec![100, 100]));
+}
+
+#[test]
+fn a_candidate_left_for_stable_comes_back_as_the_same_revision() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    let revision = world.candidate();
+    world.release("app:1", Traits::default());
+    world.run(30);
+    world.release("app:2", Traits::default());
+    world.run(300);
+    assert_eq!(world.status().stable.unwrap().revision, revision);
+}
+
+#[test]
+fn a_region_without_stable_is_told_when_there_is_no_way_back() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    let stable = world.status().stable.unwrap().revision;
+    world.cloud.get_mut("us-central1").unwrap().settings.labels.remove(&format!("has-{stable}"));
+    world.annotate(requests::ABORT, &world.candidate());
+    world.run(20);
+    assert_eq!(world.phase(), RolloutPhase::Failed);
+    assert!(world.status().message.unwrap().contains("is not in us-central1"));
 }
