@@ -176,7 +176,6 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
 fn decide(release: &Release<'_>, status: &mut RolloutStatus) -> Decision {
     let unread = release.seen.regions.iter().find_map(|r| Some((r, r.service.as_ref().err()?)));
     if let (false, Some((region, fault))) = (release.remembers, unread) {
-        // With one region's marks missing, stable and candidate could be mistaken for each other.
         return Decision::unreadable(RolloutPhase::Pending, &format!("the service in {}", region.name()), fault);
     }
     if status.failed.is_some()

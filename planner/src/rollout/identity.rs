@@ -52,6 +52,10 @@ impl<'a> Release<'a> {
         let desired = desired(seen);
         let mut status = seen.rollout.status.clone().unwrap_or_default();
         let remembers = status.stable.is_some() || status.candidate.is_some() || status.failed.is_some();
+        if !remembers && seen.regions.iter().any(|region| region.service.is_err()) {
+            // With one region's marks missing, stable and candidate could be mistaken for each other.
+            return Self { seen, desired, status, remembers };
+        }
         let marks = || seen.regions.iter().filter_map(RegionView::view).map(|view| &view.marks);
         if status.stable.is_none() {
             status.stable =
