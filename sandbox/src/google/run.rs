@@ -1,6 +1,7 @@
 //! Cloud Run v2: services, revisions, operations and IAM policies.
 
 mod document;
+mod rules;
 mod service;
 
 use http::Method;
