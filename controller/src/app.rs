@@ -22,6 +22,10 @@ use crate::web::{self, Readiness};
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(25);
 /// How often to look for the CRDs.
 const CRD_WAIT: Duration = Duration::from_secs(1);
+/// Longest to wait for a list of what the cluster knows.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// Longest silence of the cluster on a connection; watches are told something more often.
+const READ_LIMIT: Duration = Duration::from_secs(300);
 
 /// How to run.
 #[derive(Clone, Debug, clap::Parser)]
@@ -86,6 +90,7 @@ async fn kube_client() -> Result<(Client, String), AppError> {
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
     // The shell retries; a retried write would not be the one that was planned.
     config.default_retry = false;
+    config.read_timeout = Some(READ_LIMIT);
     let namespace = config.default_namespace.clone();
     Ok((Client::try_from(config).map_err(|e| AppError::Client(Box::new(e)))?, namespace))
 }
@@ -95,7 +100,8 @@ async fn wait_for_crds(client: &Client) {
     let mut told = false;
     loop {
         let version = format!("{GROUP}/{VERSION}");
-        if let Ok(known) = client.list_api_group_resources(&version).await
+        let listed = tokio::time::timeout(CALL_LIMIT, client.list_api_group_resources(&version)).await;
+        if let Ok(Ok(known)) = listed
             && ["rollouts", "orchestraenvironments"].iter().all(|n| known.resources.iter().any(|r| r.name == *n))
         {
             return;

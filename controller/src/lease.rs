@@ -5,16 +5,20 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
-use orchestra_planner::lease::{DURATION, LeaseRecord, Move, RENEW_EVERY, Seen, decide, may_write};
+use orchestra_planner::lease::{CALL_LIMIT, DURATION, LeaseRecord, Move, RENEW_EVERY, Seen, decide, may_write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::PassError;
-use crate::shell::kube_call;
+use crate::shell::kube_call_within;
 
 const NAME: &str = "orchestra-controller";
 const RELEASE_ATTEMPTS: u32 = 5;
+
+async fn lease_call<T>(operation: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<T, PassError> {
+    kube_call_within(CALL_LIMIT, operation, call).await
+}
 
 /// Whether this process may write, asked before each write.
 #[derive(Clone, Debug)]
@@ -128,19 +132,19 @@ impl Elector {
     }
 
     async fn try_release(&self) -> Result<(), PassError> {
-        let lease = kube_call("read the lease", self.api.get_opt(NAME)).await?;
+        let lease = lease_call("read the lease", self.api.get_opt(NAME)).await?;
         let Some(mut lease) = lease.filter(|l| record(l).holder.as_deref() == Some(self.me.as_str())) else {
             return Ok(());
         };
         lease.spec.get_or_insert_default().holder_identity = None;
-        kube_call("release the lease", self.api.replace(NAME, &PostParams::default(), &lease)).await?;
+        lease_call("release the lease", self.api.replace(NAME, &PostParams::default(), &lease)).await?;
         Ok(())
     }
 
     /// One read, one decision, at most one write. Whether this process leads now.
     async fn step(&mut self) -> Result<bool, PassError> {
         let began = self.leadership.now();
-        let lease = kube_call("read the lease", self.api.get_opt(NAME)).await?;
+        let lease = lease_call("read the lease", self.api.get_opt(NAME)).await?;
         let record = lease.as_ref().map(record);
         let (step, seen) = decide(&self.me, record.as_ref(), self.seen.as_ref(), self.leadership.now());
         self.seen = seen;
@@ -149,11 +153,11 @@ impl Elector {
             (Move::Create, _) => {
                 let metadata = ObjectMeta { name: Some(NAME.into()), ..ObjectMeta::default() };
                 let lease = Lease { metadata, spec: Some(self.spec(None)) };
-                kube_call("create the lease", self.api.create(&PostParams::default(), &lease)).await
+                lease_call("create the lease", self.api.create(&PostParams::default(), &lease)).await
             }
             (Move::Renew | Move::Take, Some(mut lease)) => {
                 lease.spec = Some(self.spec(lease.spec.as_ref()));
-                kube_call("write the lease", self.api.replace(NAME, &PostParams::default(), &lease)).await
+                lease_call("write the lease", self.api.replace(NAME, &PostParams::default(), &lease)).await
             }
             (Move::Renew | Move::Take, None) => return Ok(false),
         };

@@ -10,6 +10,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use orchestra_cloud::Cloud;
 use orchestra_crds::FINALIZER;
 use orchestra_planner::cloud::{Fault, FaultClass};
+use orchestra_planner::lease::WRITE_LIMIT;
 use orchestra_planner::plan::{Effect, Event, Finalizer, Plan, Severity};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -89,7 +90,16 @@ pub(crate) async fn kube_call<T>(
     operation: &'static str,
     call: impl Future<Output = kube::Result<T>>,
 ) -> Result<T, PassError> {
-    match tokio::time::timeout(KUBE_LIMIT, call).await {
+    kube_call_within(KUBE_LIMIT, operation, call).await
+}
+
+/// A call of the cluster, with another time limit.
+pub(crate) async fn kube_call_within<T>(
+    limit: Duration,
+    operation: &'static str,
+    call: impl Future<Output = kube::Result<T>>,
+) -> Result<T, PassError> {
+    match tokio::time::timeout(limit, call).await {
         Ok(answer) => answer.map_err(|e| PassError::kube(operation, e)),
         Err(_) => Err(PassError::Late(operation)),
     }
@@ -161,11 +171,13 @@ impl Shell {
             return Ok(Some(plan.next));
         }
         let written = self.write_status(&api, object.clone(), plan.status.clone(), &plan.effects).await?;
+        let acted = match written {
+            Some(written) => self.run_effects(&api, written, &plan).await,
+            None => Ok(()),
+        };
+        // Traffic first, words after.
         self.publish(&object, &plan.events).await;
-        if let Some(written) = written {
-            self.run_effects(&api, written, &plan).await?;
-        }
-        Ok(Some(plan.next))
+        acted.map(|()| Some(plan.next))
     }
 
     fn may_write(&self) -> Result<(), PassError> {
@@ -223,10 +235,12 @@ impl Shell {
         let runs = plan.effects.iter().map(|effect| async move {
             self.may_write()?;
             tracing::info!(kind = M::KIND, verb = effect.verb(), "writing to Google Cloud");
-            let result = act(&self.cloud, effect).await;
+            let late = || PassError::Late("write to Google Cloud");
+            let limited = tokio::time::timeout(WRITE_LIMIT, act(&self.cloud, effect)).await;
+            let result = limited.map_err(|_| late()).and_then(|r| r.map_err(|e| PassError::Cloud(e.into())));
             let word = if result.is_ok() { "ok" } else { "error" };
             self.metrics.effects.with_label_values(&[effect.verb(), word]).inc();
-            result.map_err(|e| PassError::Cloud(e.into()))
+            result
         });
         let results = join_all(runs).await;
         let mut status = object.status().cloned().unwrap_or_default();

@@ -41,6 +41,9 @@ pub struct OrchestraEnvironmentSpec {
     #[x_kube(validation = (
         "self.all(r, self.exists_one(o, o == r))",
         "each region may be named once"
+    ), validation = (
+        "self[0] == oldSelf[0]",
+        "the first region is immutable, because Redis is there: create another OrchestraEnvironment"
     ))]
     pub regions: Vec<String>,
     /// Labels put on everything created in Google Cloud.

@@ -29,7 +29,11 @@ use crate::{Access, EnvVar, Resources, Scaling};
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 pub struct RolloutSpec {
-    /// The OrchestraEnvironment, in the same namespace, that this service belongs to.
+    /// The OrchestraEnvironment, in the same namespace, that this service belongs to. Immutable.
+    #[x_kube(validation = (
+        "self.name == oldSelf.name",
+        "environmentRef is immutable: create another Rollout in the other environment"
+    ))]
     pub environment_ref: EnvironmentRef,
     /// Name of the Cloud Run service. Immutable.
     #[schemars(regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"), length(min = 1, max = 49))]

@@ -57,7 +57,8 @@ pub fn window(
         Some(b) if b.revision == subject.revision.as_str() && b.region == subject.region.as_str() => b.through.0,
         _ => first,
     };
-    let to = minute_to(now - SignedDuration::from_secs(settings.metrics_delay_seconds.into()));
+    let delay = SignedDuration::from_secs(settings.metrics_delay_seconds.into());
+    let to = minute_to(now.checked_sub(delay).unwrap_or(Timestamp::MIN));
     (from < to).then_some((from, to))
 }
 
@@ -77,6 +78,7 @@ pub fn count(
     if after.step != step || after.region != subject.region.as_str() {
         after.step = step;
         after.step_requests = 0;
+        after.step_stable_requests = 0;
     }
     after.region = subject.region.to_string();
     after.through = Time(window.1);
@@ -88,6 +90,7 @@ pub fn count(
         after.stable_errors += minute.stable.errors;
         if minute.start >= subject.since {
             after.step_requests += minute.candidate.requests;
+            after.step_stable_requests += minute.stable.requests;
         }
         for (sum, ratio) in after.log_evidence_micros.iter_mut().zip(RATIOS) {
             // Rounded down, so that rounding never adds evidence.
@@ -112,6 +115,7 @@ fn empty(subject: &Subject<'_>) -> AnalysisStatus {
         stable_requests: 0,
         stable_errors: 0,
         step_requests: 0,
+        step_stable_requests: 0,
         log_evidence_micros: vec![0; RATIOS.len()],
     }
 }
@@ -149,7 +153,8 @@ fn verdict(status: &AnalysisStatus, settings: &Analysis) -> Verdict {
     if status.evidence_percent >= 100 && clearly_higher(status, settings) {
         return Verdict::Fail;
     }
-    if status.step_requests < i64::from(settings.minimum_requests) { Verdict::Inconclusive } else { Verdict::Pass }
+    let compared = status.step_requests >= i64::from(settings.minimum_requests) && status.step_stable_requests > 0;
+    if compared { Verdict::Pass } else { Verdict::Inconclusive }
 }
 
 /// Whether the difference is large enough to matter: significance alone is not harm.

@@ -65,6 +65,8 @@ pub struct ServiceView {
     pub trouble: Option<Trouble>,
     /// When the service last became ready or stopped being so.
     pub settled_at: Option<Timestamp>,
+    /// When anybody last wrote it.
+    pub written_at: Option<Timestamp>,
 }
 
 /// Why Cloud Run says that something is not ready.

@@ -199,7 +199,11 @@ fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
             SignedDuration::from_secs(30),
         );
     }
+    let creating = matches!(seen.redis_operation, Some(Ok(OperationView::Pending) | Err(_)));
+    let never = seen.environment.spec.redis.is_none() && status.redis.is_none();
     let (effect, message) = match (&seen.redis, seen.environment.spec.deletion_policy) {
+        (Err(_), _) if never => return done(seen, Finalizer::Remove),
+        (Ok(None), _) if creating => (None, "waiting for the end of an operation on Redis".to_string()),
         (Err(fault), _) => (None, format!("Redis could not be read: {}", fault.message)),
         (Ok(None), _) => return done(seen, Finalizer::Remove),
         (Ok(Some(view)), policy) => match redis::let_go(seen, view, policy, &mut status) {

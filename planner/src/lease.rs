@@ -4,11 +4,15 @@
 use std::time::Duration;
 
 /// How long a lease lasts after its last renewal.
-pub const DURATION: Duration = Duration::from_secs(12);
+pub const DURATION: Duration = Duration::from_secs(15);
 /// How often the leader renews it.
 pub const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// For how long after the start of its last good renewal the leader may write. It stops well before another may start.
 pub const WRITE_FOR: Duration = Duration::from_secs(8);
+/// Longest that a write may be under way: one that starts at the last moment ends before another may start.
+pub const WRITE_LIMIT: Duration = Duration::from_secs(6);
+/// Longest that a read or write of the Lease may take.
+pub const CALL_LIMIT: Duration = Duration::from_secs(3);
 
 /// The Lease as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,9 +89,9 @@ mod tests {
         assert_eq!(step, Move::Wait);
         let (step, seen) = decide("b", Some(&lease("a", "2")), seen.as_ref(), s(111));
         assert_eq!(step, Move::Wait, "it was renewed");
-        let (step, seen) = decide("b", Some(&lease("a", "2")), seen.as_ref(), s(122));
+        let (step, seen) = decide("b", Some(&lease("a", "2")), seen.as_ref(), s(125));
         assert_eq!(step, Move::Wait);
-        let (step, _) = decide("b", Some(&lease("a", "2")), seen.as_ref(), s(123));
+        let (step, _) = decide("b", Some(&lease("a", "2")), seen.as_ref(), s(126));
         assert_eq!(step, Move::Take);
     }
 
@@ -96,6 +100,6 @@ mod tests {
         assert!(may_write(Some(s(10)), s(17)));
         assert!(!may_write(Some(s(10)), s(18)));
         assert!(!may_write(None, s(0)));
-        assert!(WRITE_FOR < DURATION);
+        assert!(WRITE_FOR + WRITE_LIMIT < DURATION);
     }
 }

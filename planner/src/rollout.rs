@@ -174,6 +174,10 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
 
 /// The whole state machine: what is wrong first, then what is in the way, then the next step forward.
 fn decide(release: &Release<'_>, status: &mut RolloutStatus) -> Decision {
+    if let (true, Err(gate)) = (release.seen.regions.is_empty(), &release.desired) {
+        // Without an environment there is nothing to see: no region is not the same as every region being done.
+        return idle::closed(gate);
+    }
     let unread = release.seen.regions.iter().find_map(|r| Some((r, r.service.as_ref().err()?)));
     if let (false, Some((region, fault))) = (release.remembers, unread) {
         return Decision::unreadable(RolloutPhase::Pending, &format!("the service in {}", region.name()), fault);

@@ -149,8 +149,10 @@ pub(super) fn service_view(service: Service) -> ServiceView {
         true => vec![TrafficTarget { to: Target::Latest, percent: Percent::ALL, tag: None }],
         false => requested.collect(),
     };
+    let failed = terminal.is_some_and(|c| c.state == condition::State::ConditionFailed);
     ServiceView {
-        settled: !service.reconciling && service.observed_generation == service.generation,
+        // After a failure the observed generation stays that of the state that still serves.
+        settled: !service.reconciling && (service.observed_generation == service.generation || failed),
         marks: Marks::read(&service.annotations.clone().into_iter().collect()),
         template_revision: named.and_then(|name| RevisionName::new(name).ok()),
         traffic,
@@ -162,6 +164,7 @@ pub(super) fn service_view(service: Service) -> ServiceView {
         settings: settings(&service),
         url: (!service.uri.is_empty()).then(|| service.uri.clone()),
         trouble: terminal.filter(|c| c.state == condition::State::ConditionFailed).map(trouble),
+        written_at: time(service.update_time.as_ref()),
         settled_at: terminal.and_then(|c| time(c.last_transition_time.as_ref())),
         etag: Etag(service.etag),
     }

@@ -184,6 +184,9 @@ pub struct AnalysisStatus {
     pub stable_errors: i64,
     /// Requests that the candidate answered in the current step.
     pub step_requests: i64,
+    /// Requests that stable answered in the current step; without any there is nothing to compare with.
+    #[serde(default)]
+    pub step_stable_requests: i64,
     /// Natural logarithm of each component of the test's e-value, in millionths.
     pub log_evidence_micros: Vec<i64>,
 }

@@ -67,6 +67,9 @@ pub(super) fn plan(seen: &Observation, status: &mut EnvironmentStatus) -> Part {
     let Some(id) = instance_id(&seen.environment) else {
         return Part::stalled("InvalidSpec", "spec.project or spec.regions is no valid name: correct it");
     };
+    if seen.environment.spec.redis.is_none() && status.redis.is_none() && seen.redis.is_err() {
+        return Part::ready("NoRedis", "the environment has no Redis");
+    }
     let view = match &seen.redis {
         Err(fault) => return Part::unreadable("Redis", fault),
         Ok(view) => view.as_ref(),

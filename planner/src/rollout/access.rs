@@ -33,6 +33,11 @@ fn access(release: &Release<'_>) -> Access {
 
 /// Adds what the service-level settings need, where the release writes nothing else.
 pub(super) fn also(release: &Release<'_>, status: &mut RolloutStatus, mut decision: Decision) -> Decision {
+    let unfinished = status.candidate.is_some() || status.failed.as_ref().is_some_and(|f| !f.rolled_back);
+    if unfinished && release.seen.last_fault.is_some() {
+        // What is refused here must not slow down the judgement of a release.
+        return decision;
+    }
     let wanted = settings(release);
     let (mut extra, mut granted) = (vec![], 0);
     for (_, region, view) in release.ours() {

@@ -44,6 +44,14 @@ pub(super) fn advance(release: &Release<'_>, status: &mut RolloutStatus) -> Deci
             return fail(release, status, "ProgressDeadlineExceeded", message.trim_end());
         }
     }
+    for (region, state) in seen.regions.iter().zip(&states) {
+        if let Progress::On { step, since } = state {
+            judge::take_note(release, status, region, *step, *since, &candidate);
+        }
+    }
+    if let Some(why) = judge::condemned(release, status, &candidate) {
+        return fail(release, status, "AnalysisFailed", &why);
+    }
     match states.into_iter().enumerate().find(|(_, state)| *state != Progress::Done) {
         Some((index, state)) => act(release, status, index, state, &candidate).in_region(index),
         None => promoted(release, status),
@@ -154,6 +162,11 @@ fn deploy(
 
 /// Latches the failure, then rolls back. The shell writes the status before the traffic.
 pub(super) fn fail(release: &Release<'_>, status: &mut RolloutStatus, reason: &str, message: &str) -> Decision {
+    let revision = |s: &RevisionStatus| Some(&s.revision) == status.candidate.as_ref().map(|c| &c.revision);
+    if status.stable.as_ref().is_some_and(revision) {
+        // Stable does not work in a region that is new to it; elsewhere it serves, and must not count as failed.
+        return Decision::stalled(RolloutPhase::Pending, reason, message);
+    }
     if let Some(candidate) = status.candidate.take() {
         status.failed = Some(FailureStatus {
             revision: candidate.revision,

@@ -12,6 +12,14 @@ use crate::traffic::{all_to, same_shares};
 /// What is left to do; none: nothing of ours is left.
 pub(super) fn decide(release: &Release<'_>) -> Option<Decision> {
     let policy = release.seen.environment.as_ref().map(|e| e.spec.deletion_policy).unwrap_or_default();
+    if release.seen.environment.is_none() && release.remembers {
+        let message = format!(
+            "environment `{}` is gone, and with it where the services are: create it again, or take the finalizer off \
+             by hand and look after the services yourself",
+            release.seen.rollout.spec.environment_ref.name
+        );
+        return Some(Decision::stalled(RolloutPhase::Deleting, "EnvironmentMissing", message));
+    }
     if let Some((region, fault)) = release.seen.regions.iter().find_map(|r| Some((r, r.service.as_ref().err()?))) {
         let what = format!("the service in {}", region.name());
         return Some(Decision::unreadable(RolloutPhase::Deleting, &what, fault));

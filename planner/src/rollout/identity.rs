@@ -2,7 +2,7 @@
 //! marks on the services.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{CandidateStatus, FailureStatus, Outcome, RevisionStatus, RolloutStatus};
+use orchestra_crds::{CandidateStatus, FailureStatus, Outcome, RevisionStatus, RolloutStatus, requests};
 use std::collections::BTreeSet;
 
 use super::{Observation, RegionView};
@@ -72,10 +72,13 @@ impl<'a> Release<'a> {
                 .filter_map(|view| recover_candidate(seen, view, &desired))
                 .find(|c| !serves(&c.revision) && !failed.iter().any(|f| f.as_str() == c.revision));
         }
-        if status.failed.is_none() && status.candidate.is_none() {
+        if !remembers && status.candidate.is_none() {
+            let retried =
+                |r: &RevisionName| seen.annotation(requests::RETRY) == Some(r.as_str()) && was_asked(&status, r);
             let wanted = |revision: &str| desired.as_ref().is_ok_and(|d| d.is(revision));
             status.failed = marks()
                 .filter_map(|m| m.failed.last())
+                .filter(|r| !retried(r))
                 .find(|r| wanted(r.as_str()) && !stable.as_deref().is_some_and(wanted))
                 .map(|r| recover_failure(seen, r));
         }
@@ -136,6 +139,11 @@ impl<'a> Release<'a> {
         let stable = RevisionName::new(status.stable.as_ref()?.revision.as_str()).ok()?;
         (!region.lacks(&stable)).then_some(stable)
     }
+}
+
+/// Whether a retry of that revision was acted on already.
+fn was_asked(status: &RolloutStatus, revision: &RevisionName) -> bool {
+    status.requests.iter().any(|r| r.request == "retry" && r.target == revision.as_str())
 }
 
 fn desired(seen: &Observation) -> Result<Desired, Gate> {

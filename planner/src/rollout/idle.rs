@@ -9,7 +9,7 @@ use super::{Decision, RegionView};
 use crate::conditions::{self, Overall, note};
 use crate::names::RevisionName;
 use crate::plan::{Effect, ServiceChange};
-use crate::template::Gate;
+use crate::template::{Gate, allowed};
 use crate::traffic::{all_to, same_shares, weight_of};
 
 pub(super) fn decide(release: &Release<'_>, status: &mut RolloutStatus) -> Decision {
@@ -79,6 +79,10 @@ fn keep(release: &Release<'_>, status: &RolloutStatus, stable: &RevisionName) ->
 fn start(release: &Release<'_>, status: &mut RolloutStatus, desired: &Desired, revision: &RevisionName) -> Decision {
     let seen = release.seen;
     let environment = seen.environment.as_ref();
+    let returning = was_promoted(status, revision);
+    if let Some(Err(gate)) = environment.filter(|_| !returning).map(|e| allowed(&desired.template.image, e)) {
+        return closed(&gate);
+    }
     let conditions = environment.and_then(|e| e.status.as_ref()).map(|s| s.conditions.as_slice()).unwrap_or_default();
     if !conditions::is_true(conditions, condition::READY) {
         let name = &seen.rollout.spec.environment_ref.name;
@@ -99,10 +103,14 @@ fn start(release: &Release<'_>, status: &mut RolloutStatus, desired: &Desired, r
     advance(release, status)
 }
 
+fn was_promoted(status: &RolloutStatus, revision: &RevisionName) -> bool {
+    status.history.iter().any(|r| r.revision == revision.as_str() && r.outcome == Outcome::Promoted)
+}
+
 /// The steps that a candidate takes: none without a stable revision to compare with, and none on the way back to a
 /// revision that was promoted before.
 fn steps(release: &Release<'_>, status: &RolloutStatus, revision: &RevisionName) -> Vec<CanaryStep> {
-    let before = status.history.iter().any(|r| r.revision == revision.as_str() && r.outcome == Outcome::Promoted);
+    let before = was_promoted(status, revision);
     let canary = release.seen.rollout.spec.strategy.canary.as_ref();
     canary.filter(|_| status.stable.is_some() && !before).map(|c| c.steps.clone()).unwrap_or_default()
 }

@@ -3,11 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{AnalysisMode, Fallback, RolloutPhase, RolloutStatus, Verdict, requests};
 
-use super::Decision;
 use super::advance::fail;
 use super::identity::Release;
+use super::idle;
 use super::region::{put_on_step, step_after};
 use super::report::record_request;
+use super::{Decision, RegionView};
 use crate::analysis::{Subject, count, in_words};
 use crate::marks::Step;
 use crate::names::RevisionName;
@@ -25,6 +26,32 @@ pub(super) fn token(candidate: &str, region: &str, step: u32) -> String {
     format!("{candidate}/{region}/{step}")
 }
 
+/// Counts what a region's users met. Every step in effect is counted, also while another region holds the release up.
+pub(super) fn take_note(
+    release: &Release<'_>,
+    status: &mut RolloutStatus,
+    region: &RegionView,
+    step: u32,
+    since: Timestamp,
+    candidate: &RevisionName,
+) {
+    let subject = Subject { revision: candidate, region: &region.id.region, step, since };
+    if let Some(minutes) = &region.minutes
+        && let Ok(counts) = &minutes.counts
+    {
+        let settings = &release.seen.rollout.spec.analysis;
+        status.analysis = Some(count(status.analysis.as_ref(), &subject, settings, counts, minutes.window));
+    }
+}
+
+/// Whether the evidence says to roll back, and may.
+pub(super) fn condemned(release: &Release<'_>, status: &RolloutStatus, candidate: &RevisionName) -> Option<String> {
+    let acts = release.seen.rollout.spec.analysis.mode == AnalysisMode::Sequential;
+    let analysis = status.analysis.as_ref().filter(|a| acts && a.revision == candidate.as_str())?;
+    (analysis.verdict == Verdict::Fail && release.seen.paused(Some(candidate.as_str())).is_none())
+        .then(|| format!("{}, step {}: {}", analysis.region, analysis.step, in_words(analysis)))
+}
+
 pub(super) fn judge(
     release: &Release<'_>,
     status: &mut RolloutStatus,
@@ -34,13 +61,7 @@ pub(super) fn judge(
     candidate: &RevisionName,
 ) -> Decision {
     let (seen, region) = (release.seen, &release.seen.regions[index]);
-    let settings = &seen.rollout.spec.analysis;
     let subject = Subject { revision: candidate, region: &region.id.region, step, since };
-    if let Some(minutes) = &region.minutes
-        && let Ok(counts) = &minutes.counts
-    {
-        status.analysis = Some(count(status.analysis.as_ref(), &subject, settings, counts, minutes.window));
-    }
     let token = token(candidate.as_str(), region.name(), step);
     if let Some(c) = status.candidate.as_mut() {
         c.promote_token = Some(token.clone());
@@ -62,6 +83,9 @@ pub(super) fn judge(
         }
         (Ruling::Wait(why), None) => Decision::paused(format!("{place}: {why}")),
         (Ruling::Forward, None) => {
+            if let Err(gate) = &release.desired {
+                return idle::closed(gate);
+            }
             if asked {
                 record_request(status, "promote", &token, seen.now);
             }
@@ -76,6 +100,10 @@ pub(super) fn judge(
 /// How long until another minute may be closed.
 fn to_next_minute(now: Timestamp) -> SignedDuration {
     SignedDuration::from_secs(61 - now.as_second().rem_euclid(60))
+}
+
+fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 fn rule(release: &Release<'_>, status: &RolloutStatus, subject: &Subject<'_>, asked: bool) -> Ruling {
@@ -96,14 +124,18 @@ fn rule(release: &Release<'_>, status: &RolloutStatus, subject: &Subject<'_>, as
     }
     let index = usize::try_from(subject.step).unwrap_or(1).saturating_sub(1);
     let hold = status.candidate.as_ref().and_then(|c| c.steps.get(index)).map_or(0, |s| s.hold_seconds);
-    let hold_ends = subject.since + seconds(hold);
+    let hold_ends = later(subject.since, seconds(hold));
     if now < hold_ends {
         return Ruling::Hold(format!("holding until {hold_ends:.0}; {evidence}"), hold_ends);
     }
+    // Evidence that ends long before the hold does says nothing about the rest of it.
+    let known_until = analysis.map_or(subject.since, |a| a.through.0);
+    let whole = later(known_until, seconds(settings.metrics_delay_seconds) + seconds(120)) >= hold_ends;
+    let verdict = if whole { verdict } else { Verdict::NoData };
     if !acts || verdict == Verdict::Pass {
         return Ruling::Forward;
     }
-    let metrics_end = hold_ends + seconds(settings.metrics_delay_seconds) + seconds(120);
+    let metrics_end = later(hold_ends, seconds(settings.metrics_delay_seconds) + seconds(120));
     if now < metrics_end {
         return Ruling::Hold(format!("waiting for the metrics of its last minutes; {evidence}"), metrics_end);
     }

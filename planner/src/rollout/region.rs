@@ -73,13 +73,15 @@ pub(super) fn progress(
         },
     }
     let Some(mark) = mark else { return Progress::Ready };
+    // A write of somebody else makes the service move again: the deadline is not about the step then.
+    let moving_since = view.written_at.map_or(mark.at, |written| written.max(mark.at));
     let stable = release.stable_in(region, status);
     let expected = shares(status, stable.as_ref(), candidate, mark.step, &view.traffic);
     if !traffic::same_shares(&expected, &view.traffic) {
-        return if view.settled { Progress::Drifted(mark.step) } else { Progress::Moving(mark.at) };
+        return if view.settled { Progress::Drifted(mark.step) } else { Progress::Moving(moving_since) };
     }
     if !view.settled || !traffic::same_shares(&expected, &view.serving) {
-        return Progress::Moving(mark.at);
+        return Progress::Moving(moving_since);
     }
     match mark.step {
         Step::Deployed if stable.is_some() => Progress::Ready,

@@ -90,7 +90,8 @@ pub(super) fn supersede(release: &Release<'_>, status: &mut RolloutStatus) -> Op
     let back = withdraw(release, status, &revision, false);
     if !back.remaining.is_empty() {
         let why = format!("`{revision}` is superseded");
-        if let Some(how) = release.seen.paused(Some(revision.as_str())) {
+        let aborted = release.seen.annotation(requests::ABORT) == Some(revision.as_str());
+        if let Some(how) = release.seen.paused(Some(revision.as_str())).filter(|_| !aborted) {
             return Some(Decision::paused(format!("{why}; its traffic stays where it is: held, {how}")));
         }
         let message = format!("{why}; its traffic goes back to stable in {}", back.remaining.join(", "));

@@ -222,6 +222,7 @@ impl World {
                     url: None,
                     trouble: None,
                     settled_at: Some(self.now),
+                    written_at: Some(self.now),
                 };
                 assert!(!self.cloud.contains_key(&region), "created twice");
                 self.put(&mut view, Some((new.revision, new.template.image)), Some(new.traffic), Some(new.marks));
@@ -285,6 +286,7 @@ impl World {
             view.serving = view.traffic.clone();
         }
         view.settled_at = Some(self.now);
+        view.written_at = Some(self.now);
         view.etag = Etag(format!("{}x", view.etag.0));
     }
 }

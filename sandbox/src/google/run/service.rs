@@ -294,7 +294,6 @@ impl Service {
         if self.deleting {
             return Settled::Deleted;
         }
-        self.observed = self.generation;
         let targets = self.targets();
         let routed = self.route(&targets);
         if routed.is_none() {
@@ -318,6 +317,7 @@ impl Service {
                 settled
             }
             None => {
+                self.observed = self.generation;
                 self.state = State::Ready(at);
                 Settled::Ready
             }
