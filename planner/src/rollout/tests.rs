@@ -315,6 +315,120 @@ fn a_region_without_stable_is_told_when_there_is_no_way_back() {
     assert!(world.status().message.unwrap().contains("is not in us-central1"));
 }
 
+#[test]
+fn without_its_environment_a_release_stays_where_it_is() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run_until(|w| w.weights("app:2") == [10]);
+    let environment = world.environment.take();
+    world.run(50);
+    let status = world.status();
+    assert_eq!((status.conditions[2].reason.as_str(), status.history.len()), ("EnvironmentMissing", 1));
+    world.environment = environment;
+    world.run(100);
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+}
+
+#[test]
+fn a_late_write_of_somebody_else_is_no_missed_deadline() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps[0].hold_seconds = 3600;
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    world.run(60);
+    world.unsettled = Some("us-central1");
+    world.run(10);
+    assert_eq!(world.weights("app:2"), [10]);
+    world.unsettled = None;
+    world.run(400);
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+}
+
+#[test]
+fn a_retry_that_cannot_start_yet_waits_quietly() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { broken_in: Some("us-central1"), ..Traits::default() });
+    world.run(60);
+    let failed = world.status().failed.unwrap().revision;
+    world.rollout.spec.paused = true;
+    world.annotate(requests::RETRY, &failed);
+    world.run(5);
+    let status = world.status();
+    world.run(30);
+    assert_eq!(world.status().history, status.history);
+    world.traits.clear();
+    world.rollout.spec.paused = false;
+    world.run(300);
+    assert_eq!(world.status().stable.unwrap().revision, format!("{failed}-2"));
+}
+
+#[test]
+fn a_new_image_that_is_not_allowed_still_takes_the_old_candidate_out() {
+    let mut world = World::promoted(&["us-central1"]);
+    let images = orchestra_crds::ImagePolicy { repositories: vec!["good".into()], digest_required: false };
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    world.environment.as_mut().unwrap().spec.images = Some(images);
+    world.release("app:3", Traits::default());
+    world.run(100);
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Pending, vec![100]));
+    assert_eq!(world.status().conditions[2].reason, "ImageNotAllowed");
+    world.release("app:1", Traits::default());
+    world.run(30);
+    assert_eq!(world.phase(), RolloutPhase::Promoted, "going back needs no leave");
+}
+
+#[test]
+fn trouble_in_one_region_hides_no_verdict_in_another() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [100, 10]);
+    world.down = Some("us-central1");
+    world.traits.insert("app:2".into(), Traits { error_percent: 50, ..Traits::default() });
+    world.run(100);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RollingBack, vec![100, 0]));
+    world.down = None;
+    world.run(100);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RolledBack, vec![0, 0]));
+}
+
+#[test]
+fn metrics_that_stopped_long_ago_pass_no_step() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps[0].hold_seconds = 7200;
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.status().analysis.is_some_and(|a| a.verdict == orchestra_crds::Verdict::Pass));
+    world.blind = true;
+    world.run(500);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Paused, vec![10]));
+    world.blind = false;
+    world.run(500);
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+}
+
+#[test]
+fn an_abort_of_a_superseded_candidate_works_while_paused() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    world.rollout.spec.paused = true;
+    world.annotate(requests::ABORT, &world.candidate());
+    world.release("app:3", Traits::default());
+    world.run(30);
+    assert_eq!(world.weights("app:2"), [0]);
+}
+
+#[test]
+fn stable_that_cannot_start_in_a_new_region_does_not_count_as_failed() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.traits.insert("app:1".into(), Traits { broken_in: Some("us-west4"), ..Traits::default() });
+    world.environment.as_mut().unwrap().spec.regions.push("us-west4".into());
+    world.run(60);
+    let status = world.status();
+    assert_eq!((status.failed, status.conditions[2].reason.as_str()), (None, "ContainerFailed"));
+    assert!(world.cloud.values().all(|service| service.marks.failed.is_empty()));
+}
+
 /// Something that people or the world do.
 #[derive(Clone, Debug)]
 enum Happening {

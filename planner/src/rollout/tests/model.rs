@@ -31,6 +31,10 @@ pub struct World {
     pub writes: Vec<String>,
     pub requests_per_minute: i64,
     pub down: Option<&'static str>,
+    /// Monitoring does not answer.
+    pub blind: bool,
+    /// Somebody's write is not in effect yet, in that region.
+    pub unsettled: Option<&'static str>,
     pub policies: BTreeMap<String, PolicyView>,
 }
 
@@ -60,6 +64,8 @@ impl World {
             writes: vec![],
             requests_per_minute: 3000,
             down: None,
+            blind: false,
+            unsettled: None,
             policies: BTreeMap::new(),
         }
     }
@@ -142,7 +148,7 @@ impl World {
         let ids = services(&self.rollout, self.environment.as_ref());
         let service = |region: &str| match self.down == Some(region) {
             true => Err(Fault { class: FaultClass::Retryable, message: "503".into() }),
-            false => Ok(self.cloud.get(region).cloned()),
+            false => Ok(self.cloud.get(region).cloned().map(|view| self.as_seen(region, view))),
         };
         let regions = ids.into_iter().map(|id| RegionView::of(id.clone(), service(id.region.as_str()))).collect();
         let (now, rollout, environment) = (self.now, self.rollout.clone(), self.environment.clone());
@@ -154,6 +160,13 @@ impl World {
             }
         }
         seen
+    }
+
+    fn as_seen(&self, region: &str, mut view: ServiceView) -> ServiceView {
+        if self.unsettled == Some(region) {
+            (view.settled, view.written_at) = (false, Some(self.now));
+        }
+        view
     }
 
     fn answer(&self, region: &mut RegionView, asked: Questions) {
@@ -188,7 +201,9 @@ impl World {
             let (from, to) = (query.window.0.as_second(), query.window.1.as_second());
             let counts = (from..to).step_by(60).map(|s| minute(Timestamp::from_second(s).unwrap()));
             let counts = if self.requests_per_minute > 0 { counts.collect() } else { vec![] };
-            region.minutes = Some(Minutes { window: query.window, counts: Ok(counts) });
+            let fault = Fault { class: FaultClass::Retryable, message: "503".into() };
+            let counts = if self.blind { Err(fault) } else { Ok(counts) };
+            region.minutes = Some(Minutes { window: query.window, counts });
         }
     }
 
