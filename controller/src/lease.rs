@@ -5,7 +5,9 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
-use orchestra_planner::lease::{CALL_LIMIT, DURATION, LeaseRecord, Move, RENEW_EVERY, Seen, decide, may_write};
+use orchestra_planner::lease::{
+    CALL_LIMIT, DURATION, LeaseRecord, Move, RENEW_EVERY, RETRY_EVERY, Seen, decide, may_write,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -93,7 +95,7 @@ impl Elector {
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "the lease could not be read or written"),
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(RETRY_EVERY).await;
         }
     }
 

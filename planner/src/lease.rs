@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// How long a lease lasts after its last renewal.
 pub const DURATION: Duration = Duration::from_secs(15);
+/// How often another looks whether it may take it.
+pub const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// How often the leader renews it.
 pub const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// For how long after the start of its last good renewal the leader may write. It stops well before another may start.
@@ -101,5 +103,10 @@ mod tests {
         assert!(!may_write(Some(s(10)), s(18)));
         assert!(!may_write(None, s(0)));
         assert!(WRITE_FOR + WRITE_LIMIT < DURATION);
+    }
+
+    #[test]
+    fn another_takes_over_within_20_seconds() {
+        assert!(DURATION + RETRY_EVERY + CALL_LIMIT < s(20));
     }
 }
