@@ -34,10 +34,21 @@ enum Verb {
 /// Why nothing was asked.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
-    #[error("{0}; set KUBECONFIG to a cluster")]
-    Cluster(#[from] kube::Error),
+    #[error("{}", .0.message)]
+    Refused(Box<kube::core::Status>),
+    #[error("{0}; does KUBECONFIG name a cluster that answers?")]
+    Cluster(kube::Error),
     #[error("Rollout `{0}`: {1}")]
     NothingTo(String, &'static str),
+}
+
+impl From<kube::Error> for CliError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refused(status),
+            other => Self::Cluster(other),
+        }
+    }
 }
 
 /// The annotation to write, and what to say; a value of none takes it off.
@@ -65,6 +76,9 @@ fn request(verb: &Verb, rollout: &Rollout) -> Result<Request, CliError> {
         Verb::Promote { .. } => {
             let token = status.candidate.and_then(|c| c.promote_token);
             of(requests::PROMOTE, token, "no step is in effect", "promoting")
+        }
+        Verb::Resume { .. } if !rollout.annotations().contains_key(requests::PAUSE) => {
+            Err(CliError::NothingTo(name, "the pause annotation is not set"))
         }
         Verb::Resume { .. } => Ok(Request { key: requests::PAUSE, value: None, said: "resuming".into() }),
     }

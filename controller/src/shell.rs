@@ -232,9 +232,11 @@ impl Shell {
         mut object: M,
         plan: &Plan<M::Status>,
     ) -> Result<(), PassError> {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let (namespace, name) = (namespace.as_str(), name.as_str());
         let runs = plan.effects.iter().map(|effect| async move {
             self.may_write()?;
-            tracing::info!(kind = M::KIND, verb = effect.verb(), "writing to Google Cloud");
+            tracing::info!(kind = M::KIND, namespace, name, verb = effect.verb(), "writing to Google Cloud");
             let late = || PassError::Late("write to Google Cloud");
             let limited = tokio::time::timeout(WRITE_LIMIT, act(&self.cloud, effect)).await;
             let result = limited.map_err(|_| late()).and_then(|r| r.map_err(|e| PassError::Cloud(e.into())));

@@ -225,6 +225,7 @@ fn waiting(
 ) -> Plan<EnvironmentStatus> {
     let effects: Vec<Effect> = effect.into_iter().collect();
     let overall = refused(seen, &effects).unwrap_or(overall);
+    status.observed_generation = meta(seen);
     status.message = Some(overall.note().message.clone());
     status.conditions = conditions::update(&status.conditions, overall.conditions(), meta(seen), seen.now);
     let events = events(seen, &status);

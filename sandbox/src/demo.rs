@@ -62,6 +62,9 @@ async fn show(stage: &Stage) -> Result<Vec<String>, SandboxError> {
     lines.push(stage.environments_ready(ACT_LIMIT).await?);
     stage.first_deployments(ACT_LIMIT).await?;
 
+    println!(
+        "\n  Times are the cloud's own, in minutes and seconds since the release: it runs faster than the clock here."
+    );
     title("2. A good release of production's api: 10 → 50 → 100 %, us-central1 first, then us-west4");
     let good = stage.release(API, "good", &[]).await?;
     let told = stage.follow(API, &good, ACT_LIMIT).await?;
@@ -93,7 +96,8 @@ fn summary(lines: &[String], took: Duration) {
          cluster and Google Cloud. To look around yourself:\n\n\
          \x20 make sandbox                                      # stays up, with a controller; in another terminal:\n\
          \x20 export KUBECONFIG=target/sandbox/kubeconfig\n\
-         \x20 kubectl apply -f crds/ -f examples/quickstart.yaml\n\
+         \x20 kubectl apply -f crds/\n\
+         \x20 kubectl apply -f examples/quickstart.yaml\n\
          \x20 kubectl get oenv,oro\n\
          \x20 kubectl describe oro hello",
         took.as_secs()

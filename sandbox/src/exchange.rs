@@ -85,6 +85,13 @@ pub enum Reply {
         /// The text.
         body: String,
     },
+    /// Bytes of some type.
+    Bytes {
+        /// Content type.
+        content_type: &'static str,
+        /// The bytes.
+        body: Vec<u8>,
+    },
     /// A stream of JSON documents, one on each line.
     Stream(mpsc::Receiver<Value>),
 }
@@ -99,7 +106,7 @@ impl Reply {
     pub fn status(&self) -> u16 {
         match self {
             Self::Json { status, .. } | Self::Text { status, .. } => *status,
-            Self::Stream(_) => 200,
+            Self::Stream(_) | Self::Bytes { .. } => 200,
         }
     }
 }

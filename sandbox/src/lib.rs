@@ -11,7 +11,9 @@ pub mod journal;
 pub mod process;
 pub mod serve;
 
+use kube::CustomResourceExt;
 use orchestra_controller::clock::Clock;
+use orchestra_crds::{OrchestraEnvironment, Rollout};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,6 +37,23 @@ impl Sandbox {
             google: Arc::new(google::Google::new(world_clock, seed)),
             journal: Arc::new(journal::Journal::new(world_clock)),
         }
+    }
+
+    /// Installs the CRDs as `kubectl apply` would, so that applying them again changes nothing.
+    ///
+    /// # Errors
+    /// When they can't be written as JSON, which would be a mistake in them.
+    pub fn install_crds(&self) -> Result<(), serde_json::Error> {
+        const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+        for mut crd in [OrchestraEnvironment::crd(), Rollout::crd()] {
+            let mut applied = serde_json::to_value(&crd)?;
+            applied["metadata"]["annotations"] = serde_json::json!({});
+            crd.metadata.annotations = Some([(LAST_APPLIED.to_string(), format!("{applied}\n"))].into());
+            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+            let body = serde_json::to_vec(&crd)?;
+            self.cluster.handle(&exchange::Request::new(http::Method::POST, path, body.into()));
+        }
+        Ok(())
     }
 }
 
@@ -69,6 +88,9 @@ pub enum SandboxError {
         /// Why it failed.
         source: Box<kube::Error>,
     },
+    /// The CRDs can't be written.
+    #[error("the CRDs can't be installed: {0}")]
+    Crds(#[from] serde_json::Error),
     /// An example can't be read.
     #[error("{file}: {source}")]
     Example {

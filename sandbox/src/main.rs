@@ -47,7 +47,7 @@ struct Serve {
     /// A secret to put into Secret Manager, with one made-up version. May be given several times.
     #[arg(long, value_name = "PROJECT/SECRET")]
     secret: Vec<String>,
-    /// Run orchestra-controller too, from the same folder as this program.
+    /// Install the CRDs, and run orchestra-controller too, from the same folder as this program.
     #[arg(long, conflicts_with = "google_only")]
     with_controller: bool,
 }
@@ -67,6 +67,7 @@ async fn serve(settings: Serve) -> Result<(), SandboxError> {
     }
     let mut controller = None;
     if let (true, Some(path)) = (settings.with_controller, &settings.kubeconfig) {
+        sandbox.install_crds()?;
         controller = Some(Controller::start(path, google_address)?);
     }
     println!("google: http://{google_address}");

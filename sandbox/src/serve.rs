@@ -151,6 +151,11 @@ fn respond(reply: Reply) -> Response {
     let status = reply.status();
     let mut response = match reply {
         Reply::Text { body, .. } => return text(status, body),
+        Reply::Bytes { content_type, body } => {
+            let mut response = Response::new(Body::from(body));
+            response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+            return response;
+        }
         Reply::Json { body, .. } => text(status, body.to_string()),
         Reply::Stream(events) => Response::new(Body::from_stream(lines(events))),
     };

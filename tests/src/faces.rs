@@ -135,7 +135,7 @@ pub fn kube_client(tap: Arc<Tap>, is_user: bool) -> kube::Client {
             let (status, text) = match reply {
                 Reply::Json { status, body } => (status, body.to_string()),
                 Reply::Text { status, body } => (status, body),
-                Reply::Stream(_) => panic!("the simulation watches nothing"),
+                Reply::Stream(_) | Reply::Bytes { .. } => panic!("the simulation asks for JSON only"),
             };
             Response::builder().status(status).body(Full::new(Bytes::from(text)))
         }

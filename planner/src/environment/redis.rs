@@ -244,6 +244,9 @@ pub(super) fn let_go(
     if ownership(seen, view) != Ownership::Ours {
         return LetGo::Nothing;
     }
+    if let Some(redis) = &mut status.redis {
+        show(Some(view), redis);
+    }
     if view.state != "READY" {
         return LetGo::Wait(format!("Redis `{}` is {}", id.name, view.state));
     }

@@ -119,7 +119,8 @@ fn events(release: &Release<'_>, old: &RolloutStatus, new: &RolloutStatus, decis
         let regions: Vec<&str> = release.seen.regions.iter().map(RegionView::name).collect();
         let note =
             format!("`{}` ({}) starts: {}100 % in {}", c.revision, c.image, weights.concat(), regions.join(", "));
-        events.push(Event::normal("ReleaseStarted", &c.revision, note));
+        let action = format!("{}-{}", c.revision, c.started_at.0.as_second());
+        events.push(Event::normal("ReleaseStarted", action, note));
     }
     events.extend(weights_changed(old, new));
     if let Some(failed) = new.failed.as_ref().filter(|f| old.failed.as_ref().is_none_or(|o| o.revision != f.revision)) {
@@ -131,9 +132,11 @@ fn events(release: &Release<'_>, old: &RolloutStatus, new: &RolloutStatus, decis
         let seconds = last.finished_at.0.duration_since(last.started_at.0).as_secs();
         let note = format!("`{}`: {:?} after {seconds} s; {}", last.revision, last.outcome, last.message);
         let reason = format!("{:?}", last.outcome);
+        // The same revision may be released again: another release is another event.
+        let action = format!("{}-{}", last.revision, last.finished_at.0.as_second());
         events.push(match last.outcome {
-            Outcome::RolledBack => Event::warning(&reason, &last.revision, note),
-            Outcome::Promoted | Outcome::Superseded | Outcome::Returned => Event::normal(&reason, &last.revision, note),
+            Outcome::RolledBack => Event::warning(&reason, action, note),
+            Outcome::Promoted | Outcome::Superseded | Outcome::Returned => Event::normal(&reason, action, note),
         });
     }
     let stalled = |conditions: &[_]| conditions::is_true(conditions, STALLED);

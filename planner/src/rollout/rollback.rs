@@ -43,7 +43,9 @@ pub(super) fn after_failure(release: &Release<'_>, status: &mut RolloutStatus) -
         if let Some(latch) = status.failed.as_mut() {
             latch.rolled_back = true;
         }
-        let evidence = status.analysis.as_ref().filter(|a| a.revision == failed.revision).map(in_words);
+        let told_already = failed.reason == "AnalysisFailed";
+        let counted = status.analysis.as_ref().filter(|a| a.revision == failed.revision && !told_already);
+        let evidence = counted.map(in_words);
         let message = evidence.map_or(why.clone(), |evidence| format!("{why}. Counted so far: {evidence}"));
         remember(
             release,

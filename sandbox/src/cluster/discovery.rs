@@ -26,7 +26,7 @@ pub(super) fn document(path: &str, kinds: &Kinds, accept: &str) -> Reply {
         ["openapi", "v3"] => openapi::index(kinds),
         ["openapi", "v3", "api", "v1"] => openapi::v3("", "v1", kinds),
         ["openapi", "v3", "apis", group, version] => openapi::v3(group, version, kinds),
-        ["openapi", "v2"] if !accept.contains("json") => return Reply::Text { status: 406, body: String::new() },
+        ["openapi", "v2"] if !accept.contains("json") => return openapi::v2_protobuf(),
         _ => openapi::v2(kinds),
     })
 }

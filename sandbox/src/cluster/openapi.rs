@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::kinds::{Kind, Kinds};
+use crate::exchange::Reply;
 
 fn info() -> Value {
     json!({"title": "Kubernetes", "version": "v1.33.0"})
@@ -65,6 +66,20 @@ pub(super) fn v3(group: &str, version: &str, kinds: &Kinds) -> Value {
     let paths: Map<_, _> = here.iter().map(|kind| (path(kind), patch(kind, &parameter))).collect();
     let schemas: Map<_, _> = here.iter().map(|kind| (schema_name(kind), schema(kind))).collect();
     json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": schemas}})
+}
+
+/// The v2 document as kubectl asks for it, without any path: what kubectl knows of v3 it does not look for here, and
+/// for the rest it then says itself that the kind is unknown.
+pub(super) fn v2_protobuf() -> Reply {
+    // Fields 1 (swagger) and 2 (info: title, version) of gnostic's openapi.v2.Document.
+    let text = |number: u8, text: &str| {
+        let length = u8::try_from(text.len()).unwrap_or(0);
+        [&[number << 3 | 2, length], text.as_bytes()].concat()
+    };
+    let info = [text(1, "Kubernetes"), text(2, "v1.33.0")].concat();
+    let length = u8::try_from(info.len()).unwrap_or(0);
+    let body = [text(1, "2.0"), vec![2 << 3 | 2, length], info].concat();
+    Reply::Bytes { content_type: "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", body }
 }
 
 pub(super) fn v2(kinds: &Kinds) -> Value {

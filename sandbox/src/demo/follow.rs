@@ -107,9 +107,10 @@ fn changes(status: &RolloutStatus, weights: &mut Vec<(String, Vec<i32>)>, starte
             continue;
         }
         seen.push(weight);
-        let evidence = status.analysis.as_ref().map_or_else(String::new, |a| {
+        let here = status.analysis.as_ref().filter(|a| a.region == region.region);
+        let evidence = here.map_or_else(String::new, |a| {
             format!(
-                "   candidate failed {} of {}, stable {} of {}; evidence {} %",
+                "   judged so far: candidate failed {} of {}, stable {} of {}; {} % of the evidence for a rollback",
                 a.candidate_errors, a.candidate_requests, a.stable_errors, a.stable_requests, a.evidence_percent
             )
         });
