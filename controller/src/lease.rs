@@ -196,6 +196,5 @@ fn record(lease: &Lease) -> LeaseRecord {
         holder: spec.holder_identity,
         version: lease.resource_version().unwrap_or_default(),
         duration: seconds.map_or(DURATION, Duration::from_secs),
-        transitions: spec.lease_transitions.unwrap_or(0),
     }
 }

@@ -25,8 +25,6 @@ pub struct LeaseRecord {
     pub version: String,
     /// How long its holder meant it to last.
     pub duration: Duration,
-    /// How often it changed hands.
-    pub transitions: i32,
 }
 
 /// The Lease as this process last saw it change, on its own monotonic clock.
@@ -79,7 +77,7 @@ mod tests {
     use super::*;
 
     fn lease(holder: &str, version: &str) -> LeaseRecord {
-        LeaseRecord { holder: Some(holder.into()), version: version.into(), duration: DURATION, transitions: 0 }
+        LeaseRecord { holder: Some(holder.into()), version: version.into(), duration: DURATION }
     }
     fn s(n: u64) -> Duration {
         Duration::from_secs(n)

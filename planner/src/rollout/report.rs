@@ -73,6 +73,11 @@ fn region_status(
         // What is not seen is not claimed.
         new.state = if region.service.is_err() { "not readable".into() } else { "no service yet".into() };
         new.url = before.and_then(|b| b.url.clone());
+        if region.service.is_err() {
+            // Which step is going on is remembered, or its beginning would be told again.
+            new.step = before.and_then(|b| b.step);
+            new.step_started_at = before.and_then(|b| b.step_started_at.clone());
+        }
         return new;
     };
     new.url = view.url.clone();

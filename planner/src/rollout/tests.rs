@@ -393,6 +393,20 @@ fn trouble_in_one_region_hides_no_verdict_in_another() {
 }
 
 #[test]
+fn a_step_is_told_once_though_its_region_was_down() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.status().step.is_some());
+    let told = |world: &World| world.events.iter().filter(|e| e.reason == "StepInEffect").count();
+    assert_eq!(told(&world), 1);
+    world.down = Some("us-central1");
+    world.run(3);
+    world.down = None;
+    world.run(3);
+    assert_eq!((world.weights("app:2"), told(&world)), (vec![10], 1));
+}
+
+#[test]
 fn metrics_that_stopped_long_ago_pass_no_step() {
     let mut world = World::promoted(&["us-central1"]);
     world.rollout.spec.strategy.canary.as_mut().unwrap().steps[0].hold_seconds = 7200;

@@ -29,6 +29,7 @@ pub struct World {
     pub revisions: BTreeMap<String, String>,
     pub traits: BTreeMap<String, Traits>,
     pub writes: Vec<String>,
+    pub events: Vec<crate::plan::Event>,
     pub requests_per_minute: i64,
     pub down: Option<&'static str>,
     /// Monitoring does not answer.
@@ -62,6 +63,7 @@ impl World {
             revisions: BTreeMap::new(),
             traits: BTreeMap::new(),
             writes: vec![],
+            events: vec![],
             requests_per_minute: 3000,
             down: None,
             blind: false,
@@ -138,6 +140,7 @@ impl World {
             Finalizer::Keep => {}
         }
         self.rollout.status = Some(plan.status);
+        self.events.extend(plan.events);
         for effect in plan.effects {
             self.apply(effect);
         }
