@@ -1,0 +1,272 @@
+//! Lost statuses, regions that are down, other people's writes, gates that close.
+
+use super::super::*;
+use super::all_steps;
+use super::model::{Traits, World};
+use crate::cloud::Target;
+
+#[test]
+fn an_unreadable_region_stops_the_way_forward_and_not_the_way_back() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run_until(|w| w.weights("app:2") == [10, 0]);
+    world.down = Some("us-west4");
+    world.run(100);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RollingBack, vec![0, 0]));
+    world.down = None;
+    world.run(100);
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+}
+
+#[test]
+fn scaling_changes_the_service_and_starts_no_release() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.scaling = Some(orchestra_crds::Scaling { min_instances: Some(3), max_instances: Some(9) });
+    world.generation();
+    world.run(20);
+    assert_eq!(
+        (world.phase(), world.writes.as_slice()),
+        (RolloutPhase::Promoted, &["us-central1 settings".to_string()][..])
+    );
+}
+
+#[test]
+fn traffic_changed_by_hand_is_put_back() {
+    let mut world = World::promoted(&["us-central1"]);
+    let service = world.cloud.get_mut("us-central1").unwrap();
+    service.traffic =
+        vec![crate::cloud::TrafficTarget { to: Target::Latest, percent: crate::names::Percent::ALL, tag: None }];
+    service.serving = service.traffic.clone();
+    world.run(20);
+    assert_eq!(world.weights("app:1"), [100]);
+}
+
+#[test]
+fn a_service_of_another_is_left_alone() {
+    let mut world = World::new(&["us-central1"]);
+    world.run(20);
+    world.writes.clear();
+    world.cloud.get_mut("us-central1").unwrap().marks.owner = None;
+    world.release("app:2", Traits::default());
+    world.run(20);
+    assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::Pending, 0));
+    assert_eq!(world.status().conditions[2].reason, "ServiceNotOurs");
+}
+
+#[test]
+fn with_the_status_wiped_in_the_middle_the_release_goes_on_where_it_was() {
+    for weight in [10, 50] {
+        let mut world = World::promoted(&["us-central1", "us-west4"]);
+        world.release("app:2", Traits::default());
+        world.run_until(|w| w.weights("app:2") == [weight, 0]);
+        world.rollout.status = None;
+        world.run(400);
+        assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
+        assert_eq!(world.writes, all_steps(&["us-central1", "us-west4"]), "no step is repeated");
+    }
+}
+
+#[test]
+fn with_the_status_wiped_after_a_rollback_the_failed_revision_stays_out() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run(200);
+    world.writes.clear();
+    world.rollout.status = None;
+    world.run(200);
+    assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::RolledBack, 0));
+}
+
+#[test]
+fn deletion_with_retain_lets_go_and_an_object_of_the_same_name_takes_over() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    world.run(20);
+    assert_eq!(world.rollout.metadata.finalizers.as_deref(), Some(&[][..]));
+    assert_eq!(world.weights("app:1"), [100]);
+    let mut again = World { cloud: world.cloud, revisions: world.revisions, ..World::new(&["us-central1"]) };
+    again.rollout.metadata.uid = Some("another".into());
+    again.run(20);
+    assert_eq!(again.phase(), RolloutPhase::Promoted);
+    assert_eq!(again.writes, ["us-central1 app:1 100"], "only our mark");
+}
+
+#[test]
+fn a_rollout_without_environment_says_so() {
+    let mut world = World::new(&["us-central1"]);
+    world.environment = None;
+    world.run(5);
+    assert_eq!(world.status().conditions[2].reason, "EnvironmentMissing");
+    assert_eq!(world.writes.len(), 0);
+}
+
+#[test]
+fn with_the_status_wiped_and_a_region_down_nothing_is_written() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run(400);
+    world.release("app:3", Traits::default());
+    world.run_until(|w| w.weights("app:3") == [10, 0]);
+    world.rollout.status = None;
+    world.down = Some("us-central1");
+    world.writes.clear();
+    world.run(100);
+    assert_eq!(world.writes.len(), 0, "the other region's marks still speak of app:1 as stable");
+    world.down = None;
+    world.run(400);
+    assert_eq!((world.phase(), world.weights("app:3")), (RolloutPhase::Promoted, vec![100, 100]));
+}
+
+#[test]
+fn a_candidate_left_for_stable_comes_back_as_the_same_revision() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    let revision = world.candidate();
+    world.release("app:1", Traits::default());
+    world.run(30);
+    world.release("app:2", Traits::default());
+    world.run(300);
+    assert_eq!(world.status().stable.unwrap().revision, revision);
+}
+
+#[test]
+fn a_region_without_stable_is_told_when_there_is_no_way_back() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    let stable = world.status().stable.unwrap().revision;
+    world.cloud.get_mut("us-central1").unwrap().settings.labels.remove(&format!("has-{stable}"));
+    world.annotate(requests::ABORT, &world.candidate());
+    world.run(20);
+    assert_eq!(world.phase(), RolloutPhase::Failed);
+    assert!(world.status().message.unwrap().contains("is not in us-central1"));
+}
+
+#[test]
+fn without_its_environment_a_release_stays_where_it_is() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run_until(|w| w.weights("app:2") == [10]);
+    let environment = world.environment.take();
+    world.run(50);
+    let status = world.status();
+    assert_eq!((status.conditions[2].reason.as_str(), status.history.len()), ("EnvironmentMissing", 1));
+    world.environment = environment;
+    world.run(100);
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+}
+
+#[test]
+fn a_late_write_of_somebody_else_is_no_missed_deadline() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps[0].hold_seconds = 3600;
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    world.run(60);
+    world.unsettled = Some("us-central1");
+    world.run(10);
+    assert_eq!(world.weights("app:2"), [10]);
+    world.unsettled = None;
+    world.run(400);
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+}
+
+#[test]
+fn a_retry_that_cannot_start_yet_waits_quietly() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { broken_in: Some("us-central1"), ..Traits::default() });
+    world.run(60);
+    let failed = world.status().failed.unwrap().revision;
+    world.rollout.spec.paused = true;
+    world.annotate(requests::RETRY, &failed);
+    world.run(5);
+    let status = world.status();
+    world.run(30);
+    assert_eq!(world.status().history, status.history);
+    world.traits.clear();
+    world.rollout.spec.paused = false;
+    world.run(300);
+    assert_eq!(world.status().stable.unwrap().revision, format!("{failed}-2"));
+}
+
+#[test]
+fn a_new_image_that_is_not_allowed_still_takes_the_old_candidate_out() {
+    let mut world = World::promoted(&["us-central1"]);
+    let images = orchestra_crds::ImagePolicy { repositories: vec!["good".into()], digest_required: false };
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    world.environment.as_mut().unwrap().spec.images = Some(images);
+    world.release("app:3", Traits::default());
+    world.run(100);
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Pending, vec![100]));
+    assert_eq!(world.status().conditions[2].reason, "ImageNotAllowed");
+    world.release("app:1", Traits::default());
+    world.run(30);
+    assert_eq!(world.phase(), RolloutPhase::Promoted, "going back needs no leave");
+}
+
+#[test]
+fn trouble_in_one_region_hides_no_verdict_in_another() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [100, 10]);
+    world.down = Some("us-central1");
+    world.traits.insert("app:2".into(), Traits { error_percent: 50, ..Traits::default() });
+    world.run(100);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RollingBack, vec![100, 0]));
+    world.down = None;
+    world.run(100);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RolledBack, vec![0, 0]));
+}
+
+#[test]
+fn a_step_is_told_once_though_its_region_was_down() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.status().step.is_some());
+    let told = |world: &World| world.events.iter().filter(|e| e.reason == "StepInEffect").count();
+    assert_eq!(told(&world), 1);
+    world.down = Some("us-central1");
+    world.run(3);
+    world.down = None;
+    world.run(3);
+    assert_eq!((world.weights("app:2"), told(&world)), (vec![10], 1));
+}
+
+#[test]
+fn metrics_that_stopped_long_ago_pass_no_step() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps[0].hold_seconds = 7200;
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.status().analysis.is_some_and(|a| a.verdict == orchestra_crds::Verdict::Pass));
+    world.blind = true;
+    world.run(500);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Paused, vec![10]));
+    world.blind = false;
+    world.run(500);
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+}
+
+#[test]
+fn an_abort_of_a_superseded_candidate_works_while_paused() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    world.rollout.spec.paused = true;
+    world.annotate(requests::ABORT, &world.candidate());
+    world.release("app:3", Traits::default());
+    world.run(30);
+    assert_eq!(world.weights("app:2"), [0]);
+}
+
+#[test]
+fn stable_that_cannot_start_in_a_new_region_does_not_count_as_failed() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.traits.insert("app:1".into(), Traits { broken_in: Some("us-west4"), ..Traits::default() });
+    world.environment.as_mut().unwrap().spec.regions.push("us-west4".into());
+    world.run(60);
+    let status = world.status();
+    assert_eq!((status.failed, status.conditions[2].reason.as_str()), (None, "ContainerFailed"));
+    assert!(world.cloud.values().all(|service| service.marks.failed.is_empty()));
+}
