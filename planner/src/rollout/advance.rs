@@ -73,6 +73,11 @@ fn act(
             return Decision::unreadable(RolloutPhase::Progressing, &format!("the service in {place}"), fault);
         }
         (Progress::Foreign, _) => return foreign(region),
+        (Progress::StableMissing, _) => {
+            let stable = status.stable.as_ref().map(|s| s.revision.as_str()).unwrap_or_default();
+            let message = format!("{place}: the stable revision `{stable}` was not found; no traffic moves without it");
+            return Decision::stalled(RolloutPhase::Progressing, "StableMissing", message).next(crate::plan::POLL);
+        }
         (Progress::On { step, since }, _) => return judge::judge(release, status, index, *step, *since, candidate),
         (Progress::Starting(_), _) => {
             let message = format!("{place}: `{candidate}` is starting");

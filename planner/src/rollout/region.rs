@@ -20,6 +20,8 @@ pub(super) enum Progress {
     Foreign,
     /// There is no service.
     Missing,
+    /// The service speaks of a stable revision that was not found: nothing may move until it is.
+    StableMissing,
     /// There is no such revision, and none on its way.
     NotDeployed,
     /// It is being made, since then.
@@ -60,10 +62,12 @@ pub(super) fn progress(
     let mark = view.marks.candidate_named(candidate);
     let started = status.candidate.as_ref().map_or(release.seen.now, |c| c.started_at.0);
     let since = mark.map_or(started, |m| m.at);
+    let stable_vanished = vanished(status, region, view, candidate);
     match region.revisions.get(candidate) {
         None | Some(Ok(None)) if view.template_revision.as_ref() == Some(candidate) => {
             return Progress::Starting(since);
         }
+        None | Some(Ok(None)) if stable_vanished => return Progress::StableMissing,
         None | Some(Ok(None)) => return Progress::NotDeployed,
         Some(Err(fault)) => return Progress::Unreadable(fault.clone()),
         Some(Ok(Some(revision))) => match &revision.readiness {
@@ -71,6 +75,9 @@ pub(super) fn progress(
             Readiness::Failed(trouble) => return Progress::Broken(trouble.clone()),
             Readiness::Ready => {}
         },
+    }
+    if stable_vanished {
+        return Progress::StableMissing;
     }
     let Some(mark) = mark else { return Progress::Ready };
     // A write of somebody else makes the service move again: the deadline is not about the step then.
@@ -88,6 +95,16 @@ pub(super) fn progress(
         Step::Deployed | Step::Full => Progress::Done,
         Step::Weight(step) => Progress::On { step, since: in_effect_since(status, region, view, mark, step) },
     }
+}
+
+/// Whether stable is named here and yet was not found. One stale read must not count as having no stable revision: the
+/// candidate would get everything.
+fn vanished(status: &RolloutStatus, region: &RegionView, view: &ServiceView, candidate: &RevisionName) -> bool {
+    let stable = status.stable.as_ref().and_then(|s| RevisionName::new(s.revision.as_str()).ok());
+    stable.filter(|stable| stable != candidate && region.lacks(stable)).is_some_and(|stable| {
+        let marked = view.marks.stable.as_ref() == Some(&stable);
+        marked || traffic::weight_of(&stable, &view.traffic) > Percent::NONE
+    })
 }
 
 /// Since when a step has been in effect: as first seen, or as Cloud Run's own clock tells.

@@ -270,3 +270,22 @@ fn stable_that_cannot_start_in_a_new_region_does_not_count_as_failed() {
     assert_eq!((status.failed, status.conditions[2].reason.as_str()), (None, "ContainerFailed"));
     assert!(world.cloud.values().all(|service| service.marks.failed.is_empty()));
 }
+
+#[test]
+fn a_stable_revision_that_is_not_found_gives_the_candidate_nothing() {
+    for weight in [0, 10] {
+        let mut world = World::promoted(&["us-central1"]);
+        world.release("app:2", Traits::default());
+        if weight > 0 {
+            world.run_until(|w| w.weights("app:2") == [10]);
+        }
+        let stable = world.status().stable.unwrap().revision;
+        let found = world.revisions.remove(&stable);
+        world.writes.clear();
+        world.run(20);
+        assert_eq!((world.writes.len(), world.status().conditions[2].reason.as_str()), (0, "StableMissing"));
+        world.revisions.extend(found.map(|image| (stable, image)));
+        world.run(400);
+        assert_eq!(world.phase(), RolloutPhase::Promoted);
+    }
+}
