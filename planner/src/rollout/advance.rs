@@ -24,7 +24,9 @@ pub(super) fn advance(release: &Release<'_>, status: &mut RolloutStatus) -> Deci
         status.candidate = None;
         return decide(release, status);
     };
-    if seen.annotation(requests::ABORT) == Some(candidate.as_str()) {
+    let is_stable = status.stable.as_ref().is_some_and(|s| s.revision == candidate.as_str());
+    // Bringing stable to a region that is new is no release: there is nothing to go back to.
+    if seen.annotation(requests::ABORT) == Some(candidate.as_str()) && !is_stable {
         report::record_request(status, "abort", candidate.as_str(), seen.now);
         return fail(release, status, "Aborted", "a person asked for it");
     }

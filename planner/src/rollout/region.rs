@@ -97,13 +97,13 @@ pub(super) fn progress(
     }
 }
 
-/// Whether stable is named here and yet was not found. One stale read must not count as having no stable revision: the
+/// Whether stable has traffic here and yet was not found. One stale read must not count as having no stable revision: the
 /// candidate would get everything.
 fn vanished(status: &RolloutStatus, region: &RegionView, view: &ServiceView, candidate: &RevisionName) -> bool {
     let stable = status.stable.as_ref().and_then(|s| RevisionName::new(s.revision.as_str()).ok());
     stable.filter(|stable| stable != candidate && region.lacks(stable)).is_some_and(|stable| {
-        let marked = view.marks.stable.as_ref() == Some(&stable);
-        marked || traffic::weight_of(&stable, &view.traffic) > Percent::NONE
+        let has_traffic = |targets| traffic::weight_of(&stable, targets) > Percent::NONE;
+        has_traffic(&view.traffic) || has_traffic(&view.serving)
     })
 }
 

@@ -289,3 +289,13 @@ fn a_stable_revision_that_is_not_found_gives_the_candidate_nothing() {
         assert_eq!(world.phase(), RolloutPhase::Promoted);
     }
 }
+
+#[test]
+fn an_old_abort_does_not_keep_stable_from_a_new_region() {
+    let mut world = World::new(&["us-central1", "us-west4"]);
+    world.run(1);
+    world.annotate(requests::ABORT, &world.candidate());
+    world.rollout.status = None;
+    world.run(100);
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Promoted, vec![100, 100]));
+}
