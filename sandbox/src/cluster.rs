@@ -1,13 +1,23 @@
 //! A Kubernetes API: what kubectl and kube-rs need to apply, get, watch, describe and delete.
 
+mod auth;
+mod body;
+mod built_in;
+mod call;
+mod cel;
 mod crd;
+mod delete;
 mod discovery;
 mod events;
 mod kinds;
+mod managed;
+mod metadata;
 mod openapi;
+mod patch;
 mod read;
 mod refusal;
 mod route;
+mod scale;
 mod schema;
 mod select;
 mod store;
@@ -21,8 +31,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::exchange::{Reply, Request};
+use call::Call;
 use refusal::Refusal;
-use route::{Route, Target};
+use route::{Part, Route, Target};
 use store::Store;
 
 /// A Kubernetes API.
@@ -48,66 +59,105 @@ impl Cluster {
 
     /// Answers a request.
     pub fn handle(self: &Arc<Self>, request: &Request) -> Reply {
-        let answer = self.answer(request);
+        let mut warnings = vec![];
+        let answer = self.answer(request, &mut warnings);
         self.changed.send_replace(self.store().version());
-        answer.unwrap_or_else(|refusal| Reply::Json { status: refusal.code(), body: refusal.to_status() })
+        let reply = answer.unwrap_or_else(|refusal| {
+            let reply = Reply::json(refusal.code(), refusal.to_status());
+            match refusal.retry_after() {
+                Some(seconds) => reply.with("retry-after", seconds.to_string()),
+                None => reply,
+            }
+        });
+        warnings.into_iter().fold(reply, |reply, text: String| {
+            let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+            reply.with("warning", format!("299 - \"{quoted}\""))
+        })
     }
 
-    fn answer(self: &Arc<Self>, request: &Request) -> Result<Reply, Refusal> {
-        let route = {
+    fn answer(self: &Arc<Self>, request: &Request, warnings: &mut Vec<String>) -> Result<Reply, Refusal> {
+        let (user, route) = {
             let store = self.store();
-            match route::parse(&request.path, store.kinds()) {
-                Some(Route::Resource(target)) => target,
-                Some(Route::Document(document)) if request.method == Method::GET => {
-                    return Ok(discovery::document(&document, store.kinds(), &request.accept));
-                }
-                Some(Route::Document(_)) => return Err(Refusal::method_not_allowed()),
-                None => return Ok(Reply::Text { status: 404, body: "404 page not found\n".into() }),
-            }
+            (auth::who(&store, &request.authorization)?, route::parse(&request.path, store.kinds()))
         };
-        self.resource(&route, request)
+        match route {
+            Some(Route::Resource(target)) if target.kind.is_review() => {
+                if request.method != Method::POST || target.name.is_some() {
+                    return Err(Refusal::method_not_allowed());
+                }
+                let asked = body::object(request, &target.kind)?.value;
+                let store = self.store();
+                let writer = Call { request, warnings: vec![] }.writer(&store, &target);
+                Ok(Reply::json(201, auth::review(&store, &user, &target.kind, &writer, asked)))
+            }
+            Some(Route::Resource(target)) => {
+                auth::check(&self.store(), &user, &target, request)?;
+                let mut call = Call { request, warnings: vec![] };
+                let answer = self.resource(&target, &mut call);
+                warnings.append(&mut call.warnings);
+                answer
+            }
+            Some(Route::Document(document)) if request.method == Method::GET => {
+                Ok(discovery::document(&document, self.store().kinds(), &request.accept))
+            }
+            Some(Route::Document(_)) => Err(Refusal::method_not_allowed()),
+            Some(Route::NoSuchResource) => Err(Refusal::no_such_resource()),
+            None => Ok(Reply::text(404, "404 page not found\n")),
+        }
     }
 
-    fn resource(self: &Arc<Self>, target: &Target, request: &Request) -> Result<Reply, Refusal> {
-        let shown = |store: &Store, status: u16, object: Value| {
-            let body = match table::wanted(&request.accept) {
-                true => table::of_one(&target.kind, &object, request, store.now()),
-                false => object,
-            };
-            Reply::Json { status, body }
-        };
+    fn resource(self: &Arc<Self>, target: &Target, call: &mut Call<'_>) -> Result<Reply, Refusal> {
+        let request = call.request;
         match (request.method.as_str(), &target.name) {
-            ("GET", Some(_)) if !request.flag("watch") => {
-                let store = self.store();
-                let object = read::get(&store, target)?;
-                Ok(shown(&store, 200, object))
+            ("GET", _) if request.flag("watch") => return self.watch(target, request),
+            ("GET", None) => return read::list(&self.store(), target, request).map(Reply::ok),
+            ("DELETE", None) if target.kind.plural != "namespaces" => {
+                return delete::delete_all(&mut self.store(), target, call).map(Reply::ok);
             }
-            ("GET", _) if request.flag("watch") => self.watch(target, request),
-            ("GET", _) => read::list(&self.store(), target, request).map(Reply::ok),
-            ("POST", None) => {
-                let mut store = self.store();
-                let object = write::create(&mut store, target, request)?;
-                Ok(shown(&store, 201, object))
-            }
-            ("PUT", Some(_)) => {
-                let mut store = self.store();
-                let object = write::replace(&mut store, target, request)?;
-                Ok(shown(&store, 200, object))
-            }
-            ("PATCH", Some(_)) => {
-                let mut store = self.store();
-                let object = write::patch(&mut store, target, request)?;
-                Ok(shown(&store, 200, object))
-            }
-            ("DELETE", Some(_)) => write::delete(&mut self.store(), target, request).map(Reply::ok),
-            ("DELETE", None) => write::delete_all(&mut self.store(), target, request).map(Reply::ok),
-            _ => Err(Refusal::method_not_allowed()),
+            _ => {}
         }
+        let mut store = self.store();
+        let (status, object) = match (request.method.as_str(), &target.name, target.part) {
+            (_, _, Some(Part::Scale)) => (200, scale::answer(&mut store, target, call)?),
+            ("POST", Some(_), Some(Part::Token)) => {
+                let account = read::get(&store, target)?;
+                let asked = body::object(request, &target.kind)?.value;
+                let writer = call.writer(&store, target);
+                (201, auth::token(&mut store, &writer, &account, &asked))
+            }
+            ("GET", Some(_), _) => (200, read::get(&store, target)?),
+            ("POST", None, _) => (201, write::create(&mut store, target, call)?),
+            ("PUT", Some(_), _) => (200, write::replace(&mut store, target, call)?),
+            ("PATCH", Some(_), _) => write::patch(&mut store, target, call)?,
+            ("DELETE", Some(_), None) => (200, delete::delete(&mut store, target, call)?),
+            _ => return Err(Refusal::method_not_allowed()),
+        };
+        if object["kind"] == "Status" {
+            return Ok(Reply::json(status, object));
+        }
+        Ok(Reply::json(status, table::shown(&target.kind, object, request, store.now())))
     }
 
     fn watch(self: &Arc<Self>, target: &Target, request: &Request) -> Result<Reply, Refusal> {
         let plan = read::watch(&self.store(), target, request)?;
-        Ok(Reply::Stream(plan.follow(self.clone())))
+        Ok(Reply::stream(plan.follow(self.clone())))
+    }
+
+    /// Does what the garbage collector and the namespace controller of a real cluster would do by now.
+    pub fn settle(&self) {
+        let mut store = self.store();
+        if store.take_unsettled() {
+            while delete::collect(&mut store) {}
+            self.changed.send_replace(store.version());
+        }
+    }
+
+    /// Settles whenever something changes, for as long as it is polled.
+    pub async fn keep_settled(&self) {
+        let mut changed = self.changed.subscribe();
+        while changed.changed().await.is_ok() {
+            self.settle();
+        }
     }
 
     /// What a watch has to tell from a version on.

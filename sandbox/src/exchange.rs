@@ -5,6 +5,9 @@ use http::Method;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+/// The credentials of whoever runs the sandbox.
+pub const TRUSTED: &str = "Bearer sandbox-admin";
+
 /// A request to either API.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -20,12 +23,14 @@ pub struct Request {
     pub content_type: String,
     /// The caller's name for itself.
     pub caller: String,
+    /// The caller's credentials, as the Authorization header has them.
+    pub authorization: String,
     /// The body.
     pub body: Bytes,
 }
 
 impl Request {
-    /// A request with a path that may have a query.
+    /// A request of whoever runs the sandbox, with a path that may have a query.
     pub fn new(method: Method, target: &str, body: Bytes) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let decode = |text: &str| percent_decode(&text.replace('+', " "));
@@ -40,6 +45,7 @@ impl Request {
             accept: String::new(),
             content_type: String::new(),
             caller: String::new(),
+            authorization: TRUSTED.to_string(),
             body,
         }
     }
@@ -70,43 +76,74 @@ fn percent_decode(text: &str) -> String {
 
 /// An answer of either API.
 #[derive(Debug)]
-pub enum Reply {
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// Headers besides the content type, and that where the content does not say it.
+    pub headers: Vec<(&'static str, String)>,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What an answer says.
+#[derive(Debug)]
+pub enum Content {
     /// A JSON document.
-    Json {
-        /// Status code.
-        status: u16,
-        /// The document.
-        body: Value,
-    },
+    Json(Value),
     /// Plain text.
-    Text {
-        /// Status code.
-        status: u16,
-        /// The text.
-        body: String,
-    },
+    Text(String),
     /// Bytes of some type.
     Bytes {
         /// Content type.
         content_type: &'static str,
         /// The bytes.
-        body: Vec<u8>,
+        bytes: Vec<u8>,
     },
     /// A stream of JSON documents, one on each line.
     Stream(mpsc::Receiver<Value>),
 }
 
 impl Reply {
-    /// 200 with a document.
-    pub fn ok(body: Value) -> Self {
-        Self::Json { status: 200, body }
+    fn new(status: u16, content: Content) -> Self {
+        Self { status, headers: vec![], content }
     }
 
-    /// The status code.
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::Json { status, .. } | Self::Text { status, .. } => *status,
-            Self::Stream(_) | Self::Bytes { .. } => 200,
+    /// A document.
+    pub fn json(status: u16, body: Value) -> Self {
+        Self::new(status, Content::Json(body))
+    }
+
+    /// 200 with a document.
+    pub fn ok(body: Value) -> Self {
+        Self::json(200, body)
+    }
+
+    /// Plain text.
+    pub fn text(status: u16, body: impl Into<String>) -> Self {
+        Self::new(status, Content::Text(body.into()))
+    }
+
+    /// 200 with bytes of some type.
+    pub fn bytes(content_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self::new(200, Content::Bytes { content_type, bytes })
+    }
+
+    /// 200 with a stream of documents.
+    pub fn stream(events: mpsc::Receiver<Value>) -> Self {
+        Self::new(200, Content::Stream(events))
+    }
+
+    /// The same with a header.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The document, if it is one.
+    pub fn document(&self) -> Option<&Value> {
+        match &self.content {
+            Content::Json(body) => Some(body),
+            _ => None,
         }
     }
 }

@@ -85,7 +85,7 @@ impl Google {
         state.advance(context.now);
         match state.route(context) {
             Ok(body) => Reply::ok(body),
-            Err(problem) => Reply::Json { status: problem.status(), body: problem.body() },
+            Err(problem) => Reply::json(problem.status(), problem.body()),
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::Sandbox;
-use crate::exchange::{Reply, Request};
+use crate::exchange::{Content, Reply, Request, TRUSTED};
 use crate::google;
 use crate::journal::{Api, Fault};
 
@@ -88,6 +88,7 @@ impl Servers {
     /// # Errors
     /// When a server ends.
     pub async fn run(self, sandbox: Sandbox) -> Result<(), ServeError> {
+        let cluster = sandbox.cluster.clone();
         let google = Router::new().fallback(google_cloud).with_state(sandbox.clone());
         let kube = Router::new().fallback(kubernetes).with_state(sandbox);
         let serve_kube = async {
@@ -99,6 +100,7 @@ impl Servers {
         tokio::select! {
             ended = axum::serve(self.google, google) => ended,
             ended = serve_kube => ended,
+            () = cluster.keep_settled() => Ok(()),
         }
         .map_err(ServeError::Ended)
     }
@@ -112,7 +114,7 @@ impl Servers {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "sandbox",
             "clusters": [{"name": "sandbox", "cluster": {"server": format!("http://{address}")}}],
-            "users": [{"name": "sandbox", "user": {}}],
+            "users": [{"name": "sandbox", "user": {"token": TRUSTED.trim_start_matches("Bearer ")}}],
             "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox", "namespace": "default"}}],
         });
         let failed = |source| ServeError::Kubeconfig { path: path.display().to_string(), source };
@@ -125,7 +127,7 @@ impl Servers {
 
 async fn read(request: axum::extract::Request) -> Result<Request, Response> {
     let (parts, body) = request.into_parts();
-    let too_large = |_| text(413, "the request body could not be read".into());
+    let too_large = |_| respond(Reply::text(413, "the request body could not be read"));
     let body = to_bytes(body, BODY_LIMIT).await.map_err(too_large)?;
     let target = parts.uri.path_and_query().map_or("/", |p| p.as_str());
     let named = |name| value(&parts.headers, name);
@@ -133,6 +135,7 @@ async fn read(request: axum::extract::Request) -> Result<Request, Response> {
         accept: named(header::ACCEPT),
         content_type: named(header::CONTENT_TYPE),
         caller: named(header::USER_AGENT),
+        authorization: named(header::AUTHORIZATION),
         ..Request::new(parts.method, target, body)
     })
 }
@@ -141,25 +144,26 @@ fn value(headers: &HeaderMap, name: header::HeaderName) -> String {
     headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_string()
 }
 
-fn text(status: u16, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    response
-}
-
 fn respond(reply: Reply) -> Response {
-    let status = reply.status();
-    let mut response = match reply {
-        Reply::Text { body, .. } => return text(status, body),
-        Reply::Bytes { content_type, body } => {
-            let mut response = Response::new(Body::from(body));
-            response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
-            return response;
-        }
-        Reply::Json { body, .. } => text(status, body.to_string()),
-        Reply::Stream(events) => Response::new(Body::from_stream(lines(events))),
+    let (content_type, body) = match reply.content {
+        Content::Text(body) => ("text/plain; charset=utf-8", Body::from(body)),
+        Content::Bytes { content_type, bytes } => (content_type, Body::from(bytes)),
+        Content::Json(body) => ("application/json", Body::from(body.to_string())),
+        Content::Stream(events) => ("application/json", Body::from_stream(lines(events))),
     };
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    for (name, value) in reply.headers {
+        if let Ok(value) = header::HeaderValue::from_str(&value) {
+            match name {
+                "content-type" => drop(headers.insert(header::CONTENT_TYPE, value)),
+                name => drop(headers.append(name, value)),
+            }
+        }
+    }
     response
 }
 
@@ -186,14 +190,14 @@ async fn through_journal(
         tokio::time::sleep(Duration::from_millis(fault.delay_millis)).await;
     }
     let reply = match fault.as_ref().and_then(|f| f.status) {
-        Some(status) => Reply::Json { status, body: ordered(status) },
+        Some(status) => Reply::json(status, ordered(status)),
         None => answer(),
     };
     if fault.is_some_and(|f| f.lose_response) {
         record(0);
         return broken();
     }
-    record(reply.status());
+    record(reply.status);
     respond(reply)
 }
 
@@ -234,7 +238,7 @@ async fn google_cloud(State(sandbox): State<Sandbox>, request: axum::extract::Re
 
 /// `/sandbox/…`: the call log, faults, state and clock.
 fn control(sandbox: &Sandbox, path: &str, request: &Request) -> Reply {
-    let refuse = |message: String| Reply::Json { status: 400, body: json!({"error": message}) };
+    let refuse = |message: String| Reply::json(400, json!({"error": message}));
     match (path, &request.method) {
         ("calls", &Method::GET) => Reply::ok(json!(sandbox.journal.calls())),
         ("state", &Method::GET) => {
@@ -252,6 +256,6 @@ fn control(sandbox: &Sandbox, path: &str, request: &Request) -> Reply {
             },
             Err(bad) => refuse(format!("the fault could not be read: {bad}")),
         },
-        _ => Reply::Json { status: 404, body: json!({"error": "there are calls, faults, state and clock"}) },
+        _ => Reply::json(404, json!({"error": "there are calls, faults, state and clock"})),
     }
 }

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use kube::client::Body;
 use orchestra_cloud::{Answer, Transport};
 use orchestra_sandbox::Sandbox;
-use orchestra_sandbox::exchange::{Reply, Request as SandboxRequest};
+use orchestra_sandbox::exchange::{Content, Reply, Request as SandboxRequest};
 use orchestra_sandbox::journal::Api;
 use serde_json::Value;
 use std::future::Future;
@@ -73,7 +73,7 @@ impl Tap {
         };
         if counts {
             let now = self.sandbox.journal.clock().now();
-            let line = format!("{now:.0} {} {} {}", request.method, request.path, reply.status());
+            let line = format!("{now:.0} {} {} {}", request.method, request.path, reply.status);
             self.state.lock().unwrap().writes.push(line);
             self.promises.lock().unwrap().after_write(&self.sandbox, api, &request);
         }
@@ -104,8 +104,9 @@ impl Transport for GoogleFace {
         let body = body.map(|b| Bytes::from(b.to_string())).unwrap_or_default();
         let request = SandboxRequest::new(method, &path, body);
         Box::pin(async move {
-            match self.0.pass(Api::Google, request).await {
-                Reply::Json { status, body } => Some(Answer { status, body }),
+            let reply = self.0.pass(Api::Google, request).await;
+            match reply.content {
+                Content::Json(body) => Some(Answer { status: reply.status, body }),
                 _ => None,
             }
         })
@@ -132,12 +133,12 @@ pub fn kube_client(tap: Arc<Tap>, is_user: bool) -> kube::Client {
                 true => tap.sandbox.cluster.handle(&request),
                 false => tap.pass(Api::Kubernetes, request).await,
             };
-            let (status, text) = match reply {
-                Reply::Json { status, body } => (status, body.to_string()),
-                Reply::Text { status, body } => (status, body),
-                Reply::Stream(_) | Reply::Bytes { .. } => panic!("the simulation asks for JSON only"),
+            let text = match reply.content {
+                Content::Json(body) => body.to_string(),
+                Content::Text(text) => text,
+                Content::Stream(_) | Content::Bytes { .. } => panic!("the simulation asks for JSON only"),
             };
-            Response::builder().status(status).body(Full::new(Bytes::from(text)))
+            Response::builder().status(reply.status).body(Full::new(Bytes::from(text)))
         }
     });
     kube::Client::new(service, "default")

@@ -3,4 +3,5 @@
 
 pub mod faces;
 pub mod promises;
+pub mod recording;
 pub mod world;

@@ -136,12 +136,9 @@ impl World {
     fn image_of(&self, service: &Value, revision: &str) -> String {
         let path = format!("/v2/{}/revisions/{revision}", service["name"].as_str().unwrap_or_default());
         let request = orchestra_sandbox::exchange::Request::new(http::Method::GET, &path, bytes::Bytes::new());
-        match self.tap.sandbox.google.handle(&request) {
-            orchestra_sandbox::exchange::Reply::Json { body, .. } => {
-                body["containers"][0]["image"].as_str().unwrap_or_default().to_string()
-            }
-            _ => String::new(),
-        }
+        let reply = self.tap.sandbox.google.handle(&request);
+        let image = reply.document().and_then(|body| body["containers"][0]["image"].as_str());
+        image.unwrap_or_default().to_string()
     }
 
     /// Objects that changed since they were last looked at, or are new, are due: as a watch would have it.

@@ -3,7 +3,7 @@
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use orchestra_sandbox::exchange::{Reply, Request};
+use orchestra_sandbox::exchange::Request;
 use orchestra_tests::world::{NAMESPACE, World, canary, plain_environment};
 use serde_json::{Value, json};
 
@@ -19,10 +19,9 @@ async fn refusal(world: &World, kind: &str, spec: Value) -> String {
     let plural = format!("{}s", kind.to_lowercase());
     let path = format!("/apis/orchestra.cherry-ai.me/v1alpha1/namespaces/{NAMESPACE}/{plural}?fieldValidation=Strict");
     let request = Request::new(http::Method::POST, &path, object.to_string().into());
-    match world.tap.sandbox.cluster.handle(&request) {
-        Reply::Json { status: 400 | 422, body } => body["message"].as_str().unwrap().to_string(),
-        other => panic!("it was not refused: {other:?}"),
-    }
+    let reply = world.tap.sandbox.cluster.handle(&request);
+    assert!(matches!(reply.status, 400 | 422), "it was not refused: {reply:?}");
+    reply.document().and_then(|body| body["message"].as_str()).unwrap().to_string()
 }
 
 fn with(mut spec: Value, pointer: &str, value: Value) -> Value {

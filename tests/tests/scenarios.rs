@@ -161,7 +161,7 @@ async fn a_service_made_by_somebody_else_is_left_alone() {
     let path = "/v2/projects/cherry-ai-project/locations/us-central1/services?serviceId=shop-api";
     let body = json!({"template": {"containers": [{"image": "theirs:1"}]}}).to_string();
     let request = orchestra_sandbox::exchange::Request::new(http::Method::POST, path, body.into());
-    assert_eq!(world.tap.sandbox.google.handle(&request).status(), 200);
+    assert_eq!(world.tap.sandbox.google.handle(&request).status, 200);
     world.create_environment("shop", plain_environment(&["us-central1"])).await;
     world.create_rollout("api", canary("shop", "app:1")).await;
     world.run_for(Duration::from_secs(600)).await;

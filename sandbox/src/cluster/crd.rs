@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::kinds::{Column, Kind, Schema};
+use super::cel;
+use super::kinds::{Column, Kind, Scale, Schema, metadata_schema};
+use super::managed::{self, Writer};
 use super::refusal::Cause;
 
 /// The kind that a CRD defines; its first served version.
@@ -16,30 +18,57 @@ pub(super) fn kind_of(crd: &Value) -> Result<Kind, Vec<Cause>> {
     }
     let versions = spec["versions"].as_array().cloned().unwrap_or_default();
     let Some(version) = versions.into_iter().find(|v| v["served"] == true) else {
-        return Err(vec![Cause::invalid("spec.versions", "null: must have at least one served version".into())]);
+        return Err(vec![Cause::invalid("spec.versions", "null: must have at least one served version")]);
     };
     let json = version["schema"]["openAPIV3Schema"].clone();
     let rules = kube_cel::compile_schema(&json);
-    let broken: Vec<Cause> = rules
-        .compilation_errors()
-        .iter()
-        .map(|e| Cause::invalid("spec.versions[0].schema.openAPIV3Schema", format!("rule: compilation failed: {e}")))
-        .collect();
+    let mut broken = cel::check_rules(&json);
+    broken.extend(
+        rules
+            .compilation_errors()
+            .iter()
+            .map(|e| Cause::invalid("spec.validation.openAPIV3Schema", format!("compilation failed: {e}"))),
+    );
     if !broken.is_empty() {
         return Err(broken);
     }
+    let list = |value: &Value| value.as_array().into_iter().flatten().map(text).collect();
+    let path = |value: &Value| value.as_str().unwrap_or_default().trim_start_matches('.').to_string();
+    let scale = version["subresources"].get("scale");
     Ok(Kind {
         group: text(&spec["group"]),
         version: text(&version["name"]),
         kind: text(&names["kind"]),
         plural: text(&names["plural"]),
         singular: names["singular"].as_str().map_or_else(|| text(&names["kind"]).to_lowercase(), ToString::to_string),
-        short_names: names["shortNames"].as_array().into_iter().flatten().map(text).collect(),
+        short_names: list(&names["shortNames"]),
+        categories: list(&names["categories"]),
         namespaced: spec["scope"] == "Namespaced",
         has_status: version["subresources"].get("status").is_some(),
+        has_generation: true,
+        scale: scale
+            .map(|scale| Scale { spec: path(&scale["specReplicasPath"]), status: path(&scale["statusReplicasPath"]) }),
         columns: columns(&version)?,
+        selectable: version["selectableFields"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|f| path(&f["jsonPath"]))
+            .collect(),
+        merging: merging(&json),
+        empty: Value::Null,
+        since: 0,
         schema: Some(Schema { json, rules }),
     })
+}
+
+/// The schema with what every object has.
+fn merging(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    schema["properties"]["metadata"] = metadata_schema();
+    schema["properties"]["apiVersion"] = json!({"type": "string"});
+    schema["properties"]["kind"] = json!({"type": "string"});
+    schema
 }
 
 fn columns(version: &Value) -> Result<Vec<Column>, Vec<Cause>> {
@@ -63,34 +92,52 @@ fn columns(version: &Value) -> Result<Vec<Column>, Vec<Cause>> {
         .collect()
 }
 
-/// What the server adds to a CRD that it has accepted.
-pub(super) fn establish(crd: &mut Value, time: &str) {
-    let condition = |type_: &str, reason: &str, message: &str| json!({"type": type_, "status": "True", "reason": reason, "message": message, "lastTransitionTime": time});
-    let stored: Vec<Value> = crd["spec"]["versions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|v| v["storage"] == true)
-        .map(|v| v["name"].clone())
-        .collect();
+/// Fills in what a CRD leaves out.
+pub(super) fn fill_defaults(crd: &mut Value) {
     let names = &mut crd["spec"]["names"];
-    if names["listKind"].is_null() {
-        names["listKind"] = json!(format!("{}List", names["kind"].as_str().unwrap_or_default()));
-    }
-    if names["singular"].is_null() {
-        names["singular"] = json!(names["kind"].as_str().unwrap_or_default().to_lowercase());
+    let kind = names["kind"].as_str().unwrap_or_default().to_string();
+    for (field, default) in [("listKind", format!("{kind}List")), ("singular", kind.to_lowercase())] {
+        if names[field].is_null() {
+            names[field] = json!(default);
+        }
     }
     if crd["spec"]["conversion"].is_null() {
         crd["spec"]["conversion"] = json!({"strategy": "None"});
     }
-    if crd["status"]["conditions"].is_null() {
-        crd["status"] = json!({
-            "acceptedNames": crd["spec"]["names"],
-            "storedVersions": stored,
-            "conditions": [
-                condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-                condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-            ],
-        });
+    for version in crd["spec"]["versions"].as_array_mut().into_iter().flatten() {
+        for column in version["additionalPrinterColumns"].as_array_mut().into_iter().flatten() {
+            if column["priority"] == 0
+                && let Some(fields) = column.as_object_mut()
+            {
+                fields.remove("priority");
+            }
+        }
+        if version["additionalPrinterColumns"].is_null()
+            && let Some(fields) = version.as_object_mut()
+        {
+            fields.remove("additionalPrinterColumns");
+        }
     }
+}
+
+/// A new CRD, before its names are accepted.
+pub(super) fn prepare(crd: &mut Value) {
+    let versions = crd["spec"]["versions"].as_array().into_iter().flatten();
+    let stored: Vec<Value> = versions.filter(|v| v["storage"] == true).map(|v| v["name"].clone()).collect();
+    crd["status"] = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored});
+}
+
+/// The CRD once its names are accepted, which the server does by itself.
+pub(super) fn established(kind: &Kind, crd: &Value, time: &str) -> Value {
+    let condition = |type_: &str, reason: &str, message: &str| json!({"type": type_, "status": "True", "reason": reason, "message": message, "lastTransitionTime": time});
+    let mut established = crd.clone();
+    established["status"]["acceptedNames"] = crd["spec"]["names"].clone();
+    established["status"]["conditions"] = json!([
+        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+        condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+    ]);
+    let writer =
+        Writer { manager: "kube-apiserver".into(), subresource: Some("status"), time: time.to_string(), force: true };
+    managed::note(kind, &writer, Some(crd), &mut established);
+    established
 }

@@ -1,7 +1,9 @@
-//! The kinds that the cluster knows: a few built-in ones, and those of its CRDs.
+//! The kinds that the cluster knows: the built-in ones, and those of its CRDs.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
+
+use super::built_in;
 
 /// A kind of object.
 #[derive(Debug)]
@@ -12,12 +14,31 @@ pub(super) struct Kind {
     pub(super) plural: String,
     pub(super) singular: String,
     pub(super) short_names: Vec<String>,
+    pub(super) categories: Vec<String>,
     pub(super) namespaced: bool,
-    /// Whether status is a subresource, and the spec has a generation.
+    /// Whether status is a subresource.
     pub(super) has_status: bool,
+    /// Whether objects count the generations of their spec.
+    pub(super) has_generation: bool,
+    pub(super) scale: Option<Scale>,
     pub(super) columns: Vec<Column>,
+    /// Fields that field selectors may name, besides name and namespace.
+    pub(super) selectable: Vec<String>,
     /// The schema of a CRD's kind.
     pub(super) schema: Option<Schema>,
+    /// The schema as far as merging goes, metadata included.
+    pub(super) merging: Value,
+    /// What an empty object of a built-in kind has.
+    pub(super) empty: Value,
+    /// The version since when changes are kept for watches.
+    pub(super) since: u64,
+}
+
+/// Where the scale subresource of a kind is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scale {
+    pub(super) spec: String,
+    pub(super) status: String,
 }
 
 /// A printer column.
@@ -46,20 +67,40 @@ impl Kind {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
-    fn built_in(group: &str, kind: &str, plural: &str, short: &[&str], namespaced: bool, has_status: bool) -> Self {
-        Self {
-            group: group.into(),
-            version: "v1".into(),
-            kind: kind.into(),
-            plural: plural.into(),
-            singular: kind.to_lowercase(),
-            short_names: short.iter().map(ToString::to_string).collect(),
-            namespaced,
-            has_status,
-            columns: vec![],
-            schema: None,
-        }
+    /// `Rollout.orchestra.cherry-ai.me`
+    pub(super) fn group_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
     }
+
+    /// Whether it is a question that is answered without keeping anything.
+    pub(super) fn is_review(&self) -> bool {
+        matches!(self.plural.as_str(), built_in::ACCESS_REVIEW | built_in::RULES_REVIEW)
+    }
+
+    /// Whether a CRD made it.
+    pub(super) fn is_custom(&self) -> bool {
+        self.schema.is_some()
+    }
+}
+
+/// The schema of metadata.
+pub(super) fn metadata_schema() -> Value {
+    let text = json!({"type": "string"});
+    let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    json!({"type": "object", "properties": {
+        "name": text, "generateName": text, "namespace": text, "selfLink": text, "uid": text, "resourceVersion": text,
+        "generation": {"type": "integer"}, "creationTimestamp": text, "deletionTimestamp": text,
+        "deletionGracePeriodSeconds": {"type": "integer"}, "labels": texts, "annotations": texts,
+        "finalizers": {"type": "array", "x-kubernetes-list-type": "set", "items": text},
+        "ownerReferences": {
+            "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["uid"],
+            "items": {"type": "object", "properties": {
+                "apiVersion": text, "kind": text, "name": text, "uid": text,
+                "controller": {"type": "boolean"}, "blockOwnerDeletion": {"type": "boolean"},
+            }},
+        },
+        "managedFields": {"type": "array", "items": {"x-kubernetes-preserve-unknown-fields": true}},
+    }})
 }
 
 /// All kinds.
@@ -68,27 +109,10 @@ pub(super) struct Kinds(Vec<Arc<Kind>>);
 
 impl Kinds {
     pub(super) fn built_in() -> Self {
-        let kinds = [
-            Kind::built_in("", "Namespace", "namespaces", &["ns"], false, true),
-            Kind::built_in("", "ConfigMap", "configmaps", &["cm"], true, false),
-            Kind::built_in("", "Secret", "secrets", &[], true, false),
-            Kind::built_in("", "ServiceAccount", "serviceaccounts", &["sa"], true, false),
-            Kind::built_in("", "Event", "events", &["ev"], true, false),
-            Kind::built_in("events.k8s.io", "Event", "events", &["ev"], true, false),
-            Kind::built_in("coordination.k8s.io", "Lease", "leases", &[], true, false),
-            Kind::built_in(
-                "apiextensions.k8s.io",
-                "CustomResourceDefinition",
-                "customresourcedefinitions",
-                &["crd", "crds"],
-                false,
-                true,
-            ),
-        ];
-        Self(kinds.into_iter().map(Arc::new).collect())
+        Self(built_in::kinds().into_iter().map(Arc::new).collect())
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Kind>> {
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Arc<Kind>> {
         self.0.iter()
     }
 
@@ -108,7 +132,9 @@ impl Kinds {
         pairs
     }
 
-    pub(super) fn register(&mut self, kind: Kind) {
+    pub(super) fn register(&mut self, mut kind: Kind) {
+        let known = self.0.iter().find(|k| k.group == kind.group && k.plural == kind.plural);
+        kind.since = known.map_or(kind.since, |known| known.since);
         self.forget(&kind.group, &kind.plural);
         self.0.push(Arc::new(kind));
     }

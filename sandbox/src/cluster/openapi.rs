@@ -7,7 +7,7 @@ use super::kinds::{Kind, Kinds};
 use crate::exchange::Reply;
 
 fn info() -> Value {
-    json!({"title": "Kubernetes", "version": "v1.33.0"})
+    json!({"title": "Kubernetes", "version": "v1.36.2"})
 }
 
 pub(super) fn index(kinds: &Kinds) -> Value {
@@ -76,10 +76,10 @@ pub(super) fn v2_protobuf() -> Reply {
         let length = u8::try_from(text.len()).unwrap_or(0);
         [&[number << 3 | 2, length], text.as_bytes()].concat()
     };
-    let info = [text(1, "Kubernetes"), text(2, "v1.33.0")].concat();
+    let info = [text(1, "Kubernetes"), text(2, "v1.36.2")].concat();
     let length = u8::try_from(info.len()).unwrap_or(0);
     let body = [text(1, "2.0"), vec![2 << 3 | 2, length], info].concat();
-    Reply::Bytes { content_type: "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", body }
+    Reply::bytes("application/com.github.proto-openapi.spec.v2.v1.0+protobuf", body)
 }
 
 pub(super) fn v2(kinds: &Kinds) -> Value {

@@ -1,5 +1,8 @@
 //! get, list and watch.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -7,11 +10,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::events::shown_as;
 use super::kinds::Kind;
-use super::refusal::Refusal;
+use super::refusal::{Cause, Refusal};
 use super::route::Target;
 use super::select::Selector;
-use super::store::{Change, ChangeKind, Store, key, place};
-use super::{Cluster, table};
+use super::store::{Change, ChangeKind, Key, Store, key, place};
+use super::table::Form;
+use super::write::unset;
+use super::{Cluster, body, table};
 use crate::exchange::Request;
 
 /// How often a quiet watch is told the current version.
@@ -26,44 +31,103 @@ pub(super) fn get(store: &Store, target: &Target) -> Result<Value, Refusal> {
 }
 
 fn selector(target: &Target, request: &Request) -> Result<Selector, Refusal> {
-    let fields = request.param("fieldSelector").map(|f| in_stored_words(&target.kind, f));
-    let selector = Selector::parse(request.param("labelSelector"), fields.as_deref())?;
+    let selector = Selector::parse(&target.kind, request.param("labelSelector"), request.param("fieldSelector"))?;
     Ok(selector.with_name(target.name.as_deref()))
 }
 
-/// Field selectors of events.k8s.io, in the words of the stored form.
-fn in_stored_words(kind: &Kind, fields: &str) -> String {
-    if kind.group == "events.k8s.io" { fields.replace("regarding.", "involvedObject.") } else { fields.to_string() }
+/// A list as the kind has it: custom kinds name kind and version in each item, built-in ones don't.
+pub(super) fn list_of(kind: &Kind, mut items: Vec<Value>, mut metadata: Value) -> Value {
+    if kind.is_custom() {
+        metadata["continue"] = metadata["continue"].as_str().unwrap_or_default().into();
+    } else {
+        for item in &mut items {
+            unset(item, "kind");
+            unset(item, "apiVersion");
+        }
+    }
+    json!({
+        "apiVersion": kind.api_version(), "kind": format!("{}List", kind.kind), "metadata": metadata, "items": items,
+    })
+}
+
+/// Where the next page starts, after the last object of this one.
+#[derive(Debug, Serialize, Deserialize)]
+struct Continue {
+    v: String,
+    rv: u64,
+    start: String,
+}
+
+impl Continue {
+    fn read(token: &str) -> Result<Self, Refusal> {
+        let bad =
+            |why: String| Refusal::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|e| bad(e.to_string()))?;
+        let value = body::json(&bytes).map_err(bad)?.value;
+        serde_json::from_value(value).map_err(|e| bad(e.to_string()))
+    }
+
+    fn write(store: &Store, target: &Target, key: &Key) -> String {
+        let place = if target.namespace.is_some() || key.1.is_empty() { String::new() } else { format!("/{}", key.1) };
+        let next = json!({"v": "meta.k8s.io/v1", "rv": store.version(), "start": format!("{place}/{}\0", key.2)});
+        URL_SAFE_NO_PAD.encode(next.to_string())
+    }
+
+    /// Whether an object is on a later page.
+    fn is_before(&self, target: &Target, key: &Key) -> bool {
+        let place = if target.namespace.is_some() || key.1.is_empty() { String::new() } else { format!("/{}", key.1) };
+        format!("{place}/{}", key.2).as_str() >= self.start.as_str()
+    }
+}
+
+fn version(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax")
+    })
+}
+
+/// The version that a list or a watch asks for; None for any or the newest.
+fn asked_version(store: &Store, request: &Request, malformed: fn(String) -> Refusal) -> Result<Option<u64>, Refusal> {
+    let Some(asked) = request.param("resourceVersion").filter(|v| !v.is_empty()) else { return Ok(None) };
+    let asked = version(asked).map_err(malformed)?;
+    if asked > store.version() {
+        return Err(Refusal::too_new(asked, store.version()));
+    }
+    Ok((asked > 0).then_some(asked))
 }
 
 pub(super) fn list(store: &Store, target: &Target, request: &Request) -> Result<Value, Refusal> {
     let (kind, place) = (&target.kind, place(&target.kind));
     let selector = selector(target, request)?;
-    let after = request.param("continue").filter(|c| !c.is_empty()).map(ToString::to_string);
-    let limit = request.param("limit").and_then(|l| l.parse::<usize>().ok()).filter(|l| *l > 0);
+    asked_version(store, request, |why| Refusal::bad_request(format!("invalid resource version: {why}")))?;
+    let after = request.param("continue").filter(|c| !c.is_empty()).map(Continue::read).transpose()?;
+    // From its cache, the real server gives everything.
+    let cached = request.param("resourceVersion") == Some("0");
+    let limit = request.param("limit").and_then(|l| l.parse::<usize>().ok()).filter(|l| *l > 0 && !cached);
     let mut selected = store
         .list(&place, target.namespace.as_deref())
-        .filter(|(key, object)| {
-            let position = format!("{}/{}", key.1, key.2);
-            after.as_ref().is_none_or(|after| position > *after) && selector.matches(object)
-        })
+        .filter(|(key, object)| after.as_ref().is_none_or(|c| c.is_before(target, key)) && selector.matches(object))
         .peekable();
     let mut items = vec![];
     let mut metadata = json!({"resourceVersion": store.version().to_string()});
     while let Some((key, object)) = selected.next() {
         items.push(shown_as(kind, object.clone()));
         if limit == Some(items.len()) && selected.peek().is_some() {
-            metadata["continue"] = format!("{}/{}", key.1, key.2).into();
-            metadata["remainingItemCount"] = selected.count().into();
+            metadata["continue"] = Continue::write(store, target, key).into();
+            if selector.is_everything() {
+                metadata["remainingItemCount"] = selected.count().into();
+            }
             break;
         }
     }
-    if table::wanted(&request.accept) {
-        return Ok(table::of(kind, &items, metadata, request, store.now()));
-    }
-    Ok(json!({
-        "apiVersion": kind.api_version(), "kind": format!("{}List", kind.kind), "metadata": metadata, "items": items,
-    }))
+    Ok(match Form::wanted(&request.accept) {
+        Form::Table => table::of(kind, &items, metadata, request, store.now()),
+        Form::Partial => json!({
+            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+            "items": items.iter().map(table::partial).collect::<Vec<_>>(),
+        }),
+        Form::Whole => list_of(kind, items, metadata),
+    })
 }
 
 /// A watch: what it selects and how it is shown.
@@ -93,20 +157,32 @@ pub(super) fn watch(store: &Store, target: &Target, request: &Request) -> Result
         bookmarks: request.flag("allowWatchBookmarks"),
         request: request.clone(),
     };
-    if request.flag("sendInitialEvents") {
-        return Err(Refusal::bad_request("sendInitialEvents is not supported by the sandbox: list, then watch"));
+    let streams = request.flag("sendInitialEvents");
+    if streams && request.param("resourceVersionMatch") != Some("NotOlderThan") {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        let cause = Cause::forbidden("resourceVersionMatch", why);
+        return Err(Refusal::invalid_as("meta.k8s.io", "ListOptions", "", &[cause]));
     }
     let seconds = request.param("timeoutSeconds").and_then(|s| s.parse().ok());
     let ends = Instant::now() + seconds.map_or(WATCH_LASTS, Duration::from_secs);
-    let asked = request.param("resourceVersion").filter(|v| !v.is_empty() && *v != "0");
-    let Some(asked) = asked else {
+    let asked = asked_version(store, request, Refusal::internal)?;
+    let Some(version) = asked.filter(|_| !streams) else {
         let there = store.list(&watch.place, target.namespace.as_deref()).map(|(_, object)| object);
-        let first = there.filter(|o| watch.selector.matches(o)).map(|o| watch.event("ADDED", o, store)).collect();
+        let mut first: Vec<Value> =
+            there.filter(|o| watch.selector.matches(o)).map(|o| watch.event("ADDED", o, store)).collect();
+        if streams && watch.bookmarks {
+            let mut bookmark = watch.bookmark(store.version());
+            bookmark["object"]["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+            first.push(bookmark);
+        }
         return Ok(Plan { watch, first, version: store.version(), ends });
     };
-    let version = asked.parse().map_err(|_| Refusal::bad_request(format!("invalid resource version {asked:?}")))?;
-    if store.since(version).is_none() {
-        return Err(Refusal::expired(store.oldest()));
+    let oldest = store.oldest().max(target.kind.since);
+    if version < oldest {
+        // The answer has begun by then: the refusal comes as an event, and the watch ends.
+        let status = Refusal::expired(version, oldest).to_status();
+        let first = vec![json!({"type": "ERROR", "object": status})];
+        return Ok(Plan { watch, first, version: store.version(), ends: Instant::now() });
     }
     Ok(Plan { watch, first: vec![], version, ends })
 }
@@ -114,10 +190,7 @@ pub(super) fn watch(store: &Store, target: &Target, request: &Request) -> Result
 impl Watch {
     fn event(&self, type_: &str, object: &Value, store: &Store) -> Value {
         let kind = &self.target.kind;
-        let object = match table::wanted(&self.request.accept) {
-            true => table::of_one(kind, object, &self.request, store.now()),
-            false => shown_as(kind, object.clone()),
-        };
+        let object = table::shown(kind, shown_as(kind, object.clone()), &self.request, store.now());
         json!({"type": type_, "object": object})
     }
 
@@ -132,7 +205,12 @@ impl Watch {
         match (fitted, fits) {
             (false, true) => Some(self.event("ADDED", &change.object, store)),
             (true, true) => Some(self.event("MODIFIED", &change.object, store)),
-            (true, false) => Some(self.event("DELETED", &change.object, store)),
+            // What is gone, or no longer selected, is told as it last was selected.
+            (true, false) => {
+                let mut last = change.before.clone().unwrap_or_else(|| change.object.clone());
+                last["metadata"]["resourceVersion"] = json!(change.version.to_string());
+                Some(self.event("DELETED", &last, store))
+            }
             (false, false) => None,
         }
     }
@@ -141,7 +219,7 @@ impl Watch {
         match store.since(version) {
             Some(changes) => (changes.filter_map(|c| self.see(c, store)).collect(), store.version()),
             None => {
-                let status = Refusal::expired(store.oldest()).to_status();
+                let status = Refusal::expired(version, store.oldest()).to_status();
                 (vec![json!({"type": "ERROR", "object": status})], u64::MAX)
             }
         }
@@ -149,7 +227,7 @@ impl Watch {
 
     fn bookmark(&self, version: u64) -> Value {
         let kind = &self.target.kind;
-        let metadata = json!({"resourceVersion": version.to_string(), "creationTimestamp": null});
+        let metadata = json!({"resourceVersion": version.to_string()});
         json!({"type": "BOOKMARK", "object": {
             "apiVersion": kind.api_version(), "kind": kind.kind, "metadata": metadata,
         }})

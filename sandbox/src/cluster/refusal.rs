@@ -1,6 +1,6 @@
 //! `Status` errors, worded as the real server words them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::kinds::Kind;
 
@@ -10,7 +10,7 @@ pub(super) struct Refusal {
     code: u16,
     reason: &'static str,
     message: String,
-    details: Value,
+    details: Option<Map<String, Value>>,
 }
 
 /// What is wrong with one field.
@@ -22,18 +22,55 @@ pub(super) struct Cause {
 }
 
 impl Cause {
-    pub(super) fn invalid(field: &str, message: String) -> Self {
-        Self { reason: "FieldValueInvalid", field: field.into(), message: format!("Invalid value: {message}") }
+    pub(super) fn invalid(field: &str, message: impl Into<String>) -> Self {
+        let message = format!("Invalid value: {}", message.into());
+        Self { reason: "FieldValueInvalid", field: field.into(), message }
     }
+
+    pub(super) fn required(field: &str, message: &str) -> Self {
+        let more = if message.is_empty() { String::new() } else { format!(": {message}") };
+        Self { reason: "FieldValueRequired", field: field.into(), message: format!("Required value{more}") }
+    }
+
+    pub(super) fn forbidden(field: &str, message: impl Into<String>) -> Self {
+        let message = format!("Forbidden: {}", message.into());
+        Self { reason: "FieldValueForbidden", field: field.into(), message }
+    }
+
+    /// Whether the rules of a schema are not tried on an object with this mistake.
+    pub(super) fn blocks_rules(&self) -> bool {
+        matches!(
+            self.reason,
+            "FieldValueRequired"
+                | "FieldValueNotSupported"
+                | "FieldValueTooLong"
+                | "FieldValueTooMany"
+                | "FieldValueTypeInvalid"
+        )
+    }
+
+    fn to_json(&self) -> Value {
+        json!({"reason": self.reason, "message": self.message, "field": self.field})
+    }
+}
+
+fn details(name: &str, group: &str, kind: &str) -> Map<String, Value> {
+    let fields = [("name", name), ("group", group), ("kind", kind)];
+    fields.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k.to_string(), json!(v))).collect()
 }
 
 impl Refusal {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null }
+        Self { code, reason, message: message.into(), details: None }
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
-        self.details = json!({"name": name, "group": kind.group, "kind": kind.plural});
+        self.details = Some(details(name, &kind.group, &kind.plural));
+        self
+    }
+
+    fn with(mut self, field: &str, value: Value) -> Self {
+        self.details.get_or_insert_default().insert(field.into(), value);
         self
     }
 
@@ -41,15 +78,23 @@ impl Refusal {
         self.code
     }
 
+    /// Seconds until another try.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.details.as_ref()?.get("retryAfterSeconds")?.as_u64()
+    }
+
     pub(super) fn to_status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
-        if !self.details.is_null()
-            && let Some(fields) = status.as_object_mut()
-        {
-            fields.insert("details".into(), self.details.clone());
+        if let Some(fields) = status.as_object_mut() {
+            if !self.reason.is_empty() {
+                fields.insert("reason".into(), self.reason.into());
+            }
+            if let Some(details) = &self.details {
+                fields.insert("details".into(), Value::Object(details.clone()));
+            }
         }
         status
     }
@@ -58,14 +103,23 @@ impl Refusal {
         Self::new(404, "NotFound", format!("{} \"{name}\" not found", kind.group_resource())).about(kind, name)
     }
 
+    pub(super) fn no_such_resource() -> Self {
+        let mut refusal = Self::new(404, "NotFound", "the server could not find the requested resource");
+        refusal.details = Some(Map::new());
+        refusal
+    }
+
     pub(super) fn already_exists(kind: &Kind, name: &str) -> Self {
         let message = format!("{} \"{name}\" already exists", kind.group_resource());
         Self::new(409, "AlreadyExists", message).about(kind, name)
     }
 
+    fn cannot(resource: &str, name: &str, why: &str) -> Self {
+        Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}"))
+    }
+
     pub(super) fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.group_resource());
-        Self::new(409, "Conflict", message).about(kind, name)
+        Self::cannot(&kind.group_resource(), name, why).about(kind, name)
     }
 
     pub(super) fn modified(kind: &Kind, name: &str) -> Self {
@@ -73,8 +127,46 @@ impl Refusal {
         Self::conflict(kind, name, why)
     }
 
+    /// A precondition of a deletion does not hold.
+    pub(super) fn precondition(kind: &Kind, name: &str, why: &str) -> Self {
+        let mut refusal = Self::cannot(&kind.group_kind(), name, why);
+        refusal.details = Some(details(name, &kind.group, &kind.kind));
+        refusal
+    }
+
+    /// An apply meets fields of others; each with who owns it.
+    pub(super) fn apply_conflict(message: String, each: &[(String, String)]) -> Self {
+        let cause = |(who, path): &(String, String)| {
+            Cause { reason: "FieldManagerConflict", field: path.clone(), message: who.clone() }.to_json()
+        };
+        Self::new(409, "Conflict", message).with("causes", each.iter().map(cause).collect())
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
+    }
+
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
+    pub(super) fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
+        let named = if name.is_empty() { String::new() } else { format!(" {name:?}") };
+        Self::new(403, "Forbidden", format!("{}{named} is forbidden: {why}", kind.group_resource())).about(kind, name)
+    }
+
+    pub(super) fn terminating(kind: &Kind, name: &str, namespace: &str) -> Self {
+        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let cause = Cause {
+            reason: "NamespaceTerminating",
+            field: "metadata.namespace".into(),
+            message: format!("namespace {namespace} is being terminated"),
+        };
+        Self::forbidden(kind, name, &why).with("causes", json!([cause.to_json()]))
     }
 
     pub(super) fn unsupported_media_type(accepted: &str) -> Self {
@@ -84,22 +176,46 @@ impl Refusal {
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        let message = "the server does not allow this method on the requested resource";
+        let mut refusal = Self::new(405, "MethodNotAllowed", message);
+        refusal.details = Some(Map::new());
+        refusal
     }
 
-    pub(super) fn expired(oldest: u64) -> Self {
-        Self::new(410, "Expired", format!("too old resource version: the oldest one kept is {oldest}"))
+    pub(super) fn expired(asked: u64, oldest: u64) -> Self {
+        Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
+    }
+
+    pub(super) fn too_new(asked: u64, current: u64) -> Self {
+        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
+        let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+        Self::new(504, "Timeout", message).with("causes", json!([cause])).with("retryAfterSeconds", json!(1))
+    }
+
+    /// A JSON patch that can't be applied.
+    pub(super) fn bad_patch() -> Self {
+        let mut refusal = Self::new(422, "Invalid", "the server rejected our request due to an error in our request");
+        refusal.details = Some(Map::new());
+        refusal
     }
 
     pub(super) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
-        let each: Vec<String> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        Self::invalid_as(&kind.group, &kind.kind, name, causes)
+    }
+
+    /// An invalid object of a kind that is named by hand.
+    pub(super) fn invalid_as(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
+        let mut each: Vec<String> = vec![];
+        for cause in causes {
+            let text = format!("{}: {}", cause.field, cause.message);
+            if !each.contains(&text) {
+                each.push(text);
+            }
+        }
         let list = if each.len() == 1 { each.concat() } else { format!("[{}]", each.join(", ")) };
-        let group = if kind.group.is_empty() { String::new() } else { format!(".{}", kind.group) };
-        let message = format!("{}{group} \"{name}\" is invalid: {list}", kind.kind);
-        let causes: Vec<Value> =
-            causes.iter().map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field})).collect();
-        let mut refusal = Self::new(422, "Invalid", message);
-        refusal.details = json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes});
-        refusal
+        let dot = if group.is_empty() { "" } else { "." };
+        let mut refusal = Self::new(422, "Invalid", format!("{kind}{dot}{group} {name:?} is invalid: {list}"));
+        refusal.details = Some(details(name, group, kind));
+        refusal.with("causes", causes.iter().map(Cause::to_json).collect())
     }
 }

@@ -11,6 +11,28 @@ pub(super) enum Route {
     Resource(Target),
     /// Discovery, OpenAPI, health.
     Document(String),
+    /// Something in a group that is known, but not this.
+    NoSuchResource,
+}
+
+/// A part of an object with its own path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Status,
+    Scale,
+    Finalize,
+    Token,
+}
+
+impl Part {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Scale => "scale",
+            Self::Finalize => "finalize",
+            Self::Token => "token",
+        }
+    }
 }
 
 /// Objects that a path means.
@@ -20,39 +42,42 @@ pub(super) struct Target {
     /// None: all namespaces, or a kind without.
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
-    pub(super) status: bool,
+    pub(super) part: Option<Part>,
+}
+
+impl Target {
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
 }
 
 /// None: there is no such thing.
 pub(super) fn parse(path: &str, kinds: &Kinds) -> Option<Route> {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+    let document = || Some(Route::Document(path.to_string()));
     let (group, version, rest) = match parts.as_slice() {
         ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
         ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
-        ["api"] | ["apis"] | ["api", "v1"] | ["version"] | ["healthz" | "readyz" | "livez", ..] => {
-            return Some(Route::Document(path.to_string()));
-        }
-        ["openapi", "v2"] => return Some(Route::Document(path.to_string())),
+        ["api"] | ["apis"] | ["api", "v1"] | ["version"] | ["healthz" | "readyz" | "livez", ..] => return document(),
+        ["openapi", "v2"] => return document(),
         ["openapi", "v3", rest @ ..] => {
             let known = match rest {
                 [] | ["api", "v1"] => true,
                 ["apis", group, version] => has(kinds, group, version),
                 _ => false,
             };
-            return known.then(|| Route::Document(path.to_string()));
+            return known.then(document).flatten();
         }
-        ["apis", group] => {
-            let known = kinds.all().any(|k| k.group == *group);
-            return known.then(|| Route::Document(path.to_string()));
-        }
-        ["apis", group, version] => return has(kinds, group, version).then(|| Route::Document(path.to_string())),
+        ["apis", group] => return kinds.all().any(|k| k.group == *group).then(document).flatten(),
+        ["apis", group, version] => return has(kinds, group, version).then(document).flatten(),
         _ => return None,
     };
-    resource(group, version, rest, kinds).map(Route::Resource)
+    let known = has(kinds, group, version);
+    known.then(|| resource(group, version, rest, kinds).map_or(Route::NoSuchResource, Route::Resource))
 }
 
 fn has(kinds: &Kinds, group: &str, version: &str) -> bool {
-    kinds.group_versions().iter().any(|(g, v)| g == group && v == version)
+    kinds.all().any(|kind| kind.group == group && kind.version == version)
 }
 
 fn resource(group: &str, version: &str, rest: &[&str], kinds: &Kinds) -> Option<Target> {
@@ -62,20 +87,22 @@ fn resource(group: &str, version: &str, rest: &[&str], kinds: &Kinds) -> Option<
         }
         rest => (None, rest),
     };
-    let (plural, name, subresource) = match rest {
+    let (plural, name, part) = match rest {
         [plural] => (*plural, None, None),
         [plural, name] => (*plural, Some(name.to_string()), None),
-        [plural, name, sub] => (*plural, Some(name.to_string()), Some(*sub)),
+        [plural, name, part] => (*plural, Some(name.to_string()), Some(*part)),
         _ => return None,
     };
     let kind = kinds.find(group, version, plural)?;
-    let status = match subresource {
-        None => false,
-        Some("status") if kind.has_status => true,
-        Some("finalize") if kind.plural == "namespaces" => false,
+    let part = match part {
+        None => None,
+        Some("status") if kind.has_status => Some(Part::Status),
+        Some("scale") if kind.scale.is_some() => Some(Part::Scale),
+        Some("finalize") if kind.plural == "namespaces" => Some(Part::Finalize),
+        Some("token") if kind.plural == "serviceaccounts" => Some(Part::Token),
         Some(_) => return None,
     };
-    (kind.namespaced || namespace.is_none()).then_some(Target { kind, namespace, name, status })
+    (kind.namespaced || namespace.is_none()).then_some(Target { kind, namespace, name, part })
 }
 
 /// `/api/v1/namespaces/NAME/status` is about the namespace, not about something in it.

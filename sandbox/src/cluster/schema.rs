@@ -3,15 +3,16 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::kinds::{Kind, Schema};
+use super::kinds::{Kind, Scale, Schema, metadata_schema};
 use super::refusal::Cause;
+use super::route::Part;
 
 /// Fills defaults in, takes unknown fields out, and names those.
 pub(super) fn admit(schema: &Schema, object: &mut Value) -> Vec<String> {
-    drop_nulls(&schema.json, object);
-    *object = kube_cel::apply_defaults(&schema.json, object);
     let mut unknown = vec![];
     prune(&schema.json, object, "", true, &mut unknown);
+    drop_nulls(&schema.json, object);
+    *object = kube_cel::apply_defaults(&schema.json, object);
     unknown
 }
 
@@ -51,7 +52,13 @@ fn prune(schema: &Value, value: &mut Value, path: &str, root: bool, unknown: &mu
 fn prune_fields(schema: &Value, fields: &mut Map<String, Value>, path: &str, root: bool, unknown: &mut Vec<String>) {
     let names: Vec<String> = fields.keys().cloned().collect();
     for name in names {
-        if root && matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
+        if root && matches!(name.as_str(), "apiVersion" | "kind") {
+            continue;
+        }
+        if root && name == "metadata" {
+            if let Some(metadata) = fields.get_mut(&name) {
+                prune(&metadata_schema(), metadata, &name, false, unknown);
+            }
             continue;
         }
         let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -67,18 +74,43 @@ fn prune_fields(schema: &Value, fields: &mut Map<String, Value>, path: &str, roo
     }
 }
 
-/// What is wrong with an object, by its schema and its rules.
-pub(super) fn validate(kind: &Kind, object: &Value, before: Option<&Value>) -> Vec<Cause> {
+const NOT_ALL_CHECKED: &str = "null: some validation rules were not checked because the object was invalid; correct the existing errors to \
+     complete validation";
+
+/// What is wrong with an object, by its schema and its rules; after what was found wrong already.
+pub(super) fn validate(
+    kind: &Kind,
+    object: &Value,
+    before: Option<&Value>,
+    part: Option<Part>,
+    found: &[Cause],
+) -> Vec<Cause> {
     let Some(schema) = &kind.schema else { return vec![] };
     let mut causes = vec![];
     check(&schema.json, object, "", &mut causes);
-    if !causes.is_empty() {
+    if part == Some(Part::Status) {
+        // The real server names fields of the status by their path in it.
+        causes.iter_mut().for_each(|cause| cause.message = cause.message.replace("status.", ""));
+    }
+    causes.extend(kind.scale.iter().filter_map(|scale| check_scale(scale, object)));
+    if found.iter().chain(&causes).any(Cause::blocks_rules) {
+        causes.push(Cause::invalid("<nil>", NOT_ALL_CHECKED));
         return causes;
     }
-    let Err(errors) = kube_cel::Validator::new().validate_compiled(&schema.rules, object, before) else {
-        return causes;
-    };
-    errors.into_vec().into_iter().map(|e| Cause::invalid(&e.field_path, e.message)).collect()
+    if let Err(errors) = kube_cel::Validator::new().validate_compiled(&schema.rules, object, before) {
+        causes.extend(errors.into_vec().into_iter().map(|e| Cause::invalid(&e.field_path, e.message)));
+    }
+    causes
+}
+
+/// The scale subresource reads replicas as a number.
+fn check_scale(scale: &Scale, object: &Value) -> Option<Cause> {
+    let found = object.pointer(&format!("/{}", scale.spec.replace('.', "/")))?;
+    let type_ = if found.is_i64() { None } else { Some(type_of(found)) }?;
+    let text = found.as_str().map_or_else(|| found.to_string(), ToString::to_string);
+    let path = format!(".{}", scale.spec);
+    let message = format!("0: {path} accessor error: {text} is of the type {type_}, expected int64");
+    Some(Cause::invalid(&path, message))
 }
 
 fn check(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
@@ -135,8 +167,7 @@ fn check_fields(schema: &Value, fields: &Map<String, Value>, path: &str, causes:
     let inner = |name: &str| if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !fields.contains_key(name) {
-            let message = "Required value".to_string();
-            causes.push(Cause { reason: "FieldValueRequired", field: inner(name), message });
+            causes.push(Cause::required(&inner(name), ""));
         }
     }
     for (name, value) in fields {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::kinds::Kind;
 use super::refusal::Refusal;
 
 /// What a list or watch selects.
@@ -26,8 +27,22 @@ enum Test {
 }
 
 impl Selector {
-    pub(super) fn parse(labels: Option<&str>, fields: Option<&str>) -> Result<Self, Refusal> {
-        Ok(Self { labels: requirements(labels.unwrap_or(""))?, fields: requirements(fields.unwrap_or(""))? })
+    /// Reads selectors, the fields in the kind's own words.
+    pub(super) fn parse(kind: &Kind, labels: Option<&str>, fields: Option<&str>) -> Result<Self, Refusal> {
+        let mut fields = requirements(fields.unwrap_or(""))?;
+        for field in &mut fields {
+            let known = matches!(field.key.as_str(), "metadata.name" | "metadata.namespace");
+            if !known && !kind.selectable.contains(&field.key) {
+                return Err(Refusal::bad_request(format!("field label not supported: {}", field.key)));
+            }
+            field.key = stored_field(kind, &field.key);
+        }
+        Ok(Self { labels: requirements(labels.unwrap_or(""))?, fields })
+    }
+
+    /// Whether it leaves nothing out.
+    pub(super) fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
     }
 
     pub(super) fn with_name(mut self, name: Option<&str>) -> Self {
@@ -41,6 +56,18 @@ impl Selector {
         let labels = &object["metadata"]["labels"];
         self.labels.iter().all(|r| r.test.holds(labels.get(&r.key).and_then(Value::as_str)))
             && self.fields.iter().all(|r| r.test.holds(Some(&field(object, &r.key))))
+    }
+}
+
+/// Both event APIs show the same objects, stored in the words of the core group.
+fn stored_field(kind: &Kind, field: &str) -> String {
+    if kind.plural != "events" {
+        return field.to_string();
+    }
+    match field {
+        "source" => "source.component".into(),
+        "reportingController" => "reportingComponent".into(),
+        field => field.replace("regarding.", "involvedObject."),
     }
 }
 
@@ -94,6 +121,9 @@ fn requirement(text: &str) -> Result<Requirement, Refusal> {
         return Ok(is(key, Test::NotIn(one(value))));
     }
     if let Some((key, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
+        if value.starts_with('=') {
+            return Err(Refusal::bad_request("unable to parse requirement: found '=', expected: identifier"));
+        }
         return Ok(is(key, Test::In(one(value))));
     }
     let words: Vec<&str> = text.splitn(3, ' ').collect();
@@ -115,6 +145,7 @@ fn requirement(text: &str) -> Result<Requirement, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::kinds::Kinds;
     use serde_json::json;
 
     #[test]
@@ -128,8 +159,10 @@ mod tests {
             ("!missing", "metadata.name=a", true),
             ("", "metadata.name!=a", false),
             ("", "status.phase=", true),
+            ("", "status.phase=Active", false),
         ] {
-            let selector = Selector::parse(Some(labels), Some(fields)).unwrap();
+            let kind = Kinds::built_in().find("", "v1", "namespaces").unwrap();
+            let selector = Selector::parse(&kind, Some(labels), Some(fields)).unwrap();
             assert_eq!(selector.matches(&object), expected, "{labels} {fields}");
         }
     }

@@ -5,6 +5,7 @@ use orchestra_controller::clock::Clock;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::kinds::{Kind, Kinds};
 
@@ -40,6 +41,10 @@ pub(super) struct Store {
     kinds: Kinds,
     objects: BTreeMap<Key, Value>,
     history: VecDeque<Change>,
+    /// Something was deleted, or is owned: the garbage collector may have work.
+    unsettled: bool,
+    /// Service accounts, namespace and name, by the tokens that they were given.
+    tokens: BTreeMap<String, (String, String)>,
 }
 
 /// Where the objects of a kind are. Both event APIs show the same objects.
@@ -61,6 +66,8 @@ impl Store {
             kinds: Kinds::built_in(),
             objects: BTreeMap::new(),
             history: VecDeque::new(),
+            unsettled: false,
+            tokens: BTreeMap::new(),
         }
     }
 
@@ -97,6 +104,25 @@ impl Store {
         &mut self.kinds
     }
 
+    /// Makes the kind that a CRD defines known; the CRD as it was stored.
+    pub(super) fn define(&mut self, mut kind: Kind, crd: &Value) {
+        let version = crd["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse().ok());
+        kind.since = version.unwrap_or(self.version);
+        self.kinds.register(kind);
+    }
+
+    /// A token for a service account.
+    pub(super) fn new_token(&mut self, namespace: &str, name: &str) -> String {
+        let token = format!("sandbox-{}", self.new_uid());
+        self.tokens.insert(token.clone(), (namespace.to_string(), name.to_string()));
+        token
+    }
+
+    /// Whose token it is.
+    pub(super) fn token_of(&self, token: &str) -> Option<&(String, String)> {
+        self.tokens.get(token)
+    }
+
     pub(super) fn new_uid(&mut self) -> String {
         uuid::Builder::from_random_bytes(self.random.random()).into_uuid().to_string()
     }
@@ -121,6 +147,22 @@ impl Store {
         self.objects.range(from..).take_while(move |(key, _)| key.0 == place && namespace.is_none_or(|n| key.1 == n))
     }
 
+    /// Every object, once, with its kind.
+    pub(super) fn everything(&self) -> impl Iterator<Item = (Arc<Kind>, &Key, &Value)> {
+        let kinds: BTreeMap<String, Arc<Kind>> = self.kinds.all().rev().map(|k| (place(k), k.clone())).collect();
+        self.objects.iter().filter_map(move |(key, object)| Some((kinds.get(&key.0)?.clone(), key, object)))
+    }
+
+    pub(super) fn is_terminating(&self, namespace: &str) -> bool {
+        let found = self.objects.get(&("/namespaces".to_string(), String::new(), namespace.to_string()));
+        found.is_some_and(|n| !n["metadata"]["deletionTimestamp"].is_null())
+    }
+
+    /// Whether the garbage collector may have work; it is told once.
+    pub(super) fn take_unsettled(&mut self) -> bool {
+        std::mem::take(&mut self.unsettled)
+    }
+
     pub(super) fn of_plural(&self, plural: &str) -> impl Iterator<Item = &Value> {
         let ending = format!("/{plural}");
         self.objects.iter().filter(move |(key, _)| key.0.ends_with(&ending)).map(|(_, object)| object)
@@ -130,6 +172,8 @@ impl Store {
     pub(super) fn put(&mut self, key: Key, mut object: Value) -> Value {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let metadata = &object["metadata"];
+        self.unsettled |= !metadata["deletionTimestamp"].is_null() || !metadata["ownerReferences"].is_null();
         let before = self.objects.insert(key.clone(), object.clone());
         let kind = if before.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
         self.remember(Change { version: self.version, key, kind, object: object.clone(), before });
@@ -139,6 +183,7 @@ impl Store {
     /// Removes an object, and gives it back with the version of its removal.
     pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
         let before = self.objects.remove(key)?;
+        self.unsettled = true;
         self.version += 1;
         let mut object = before.clone();
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());

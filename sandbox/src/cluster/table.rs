@@ -3,23 +3,55 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::events::shown_as;
 use super::kinds::{Column, Kind};
 use crate::exchange::Request;
 
-/// Whether the client prefers a table.
-pub(super) fn wanted(accept: &str) -> bool {
-    accept.split(',').next().is_some_and(|first| first.contains("as=Table"))
+/// How a client would like objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Whole,
+    Table,
+    /// Only the metadata.
+    Partial,
+}
+
+impl Form {
+    pub(super) fn wanted(accept: &str) -> Self {
+        let first = accept.split(',').next().unwrap_or_default();
+        match first {
+            _ if first.contains("as=Table") => Self::Table,
+            _ if first.contains("as=PartialObjectMetadata") => Self::Partial,
+            _ => Self::Whole,
+        }
+    }
+}
+
+/// An object in the form that the client would like.
+pub(super) fn shown(kind: &Kind, object: Value, request: &Request, now: Timestamp) -> Value {
+    match Form::wanted(&request.accept) {
+        Form::Whole => object,
+        Form::Partial => partial(&object),
+        Form::Table => {
+            let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+            of(kind, &[object], metadata, request, now)
+        }
+    }
+}
+
+/// The metadata of an object.
+pub(super) fn partial(object: &Value) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
 }
 
 struct Header<'a> {
     name: &'a str,
     type_: &'a str,
+    format: &'a str,
     priority: i64,
 }
 
-/// A built-in kind's columns besides its name: name, type, and how a cell comes about.
-type BuiltIn = (&'static str, &'static str, fn(&Value, Timestamp) -> Value);
+/// A built-in kind's column: name, priority, and how a cell comes about.
+type BuiltIn = (&'static str, i64, fn(&Value, Timestamp) -> Value);
 
 fn at(object: &Value, pointer: &str) -> Value {
     object.pointer(pointer).cloned().unwrap_or(Value::Null)
@@ -29,83 +61,102 @@ fn created(object: &Value, now: Timestamp) -> Value {
     age(&at(object, "/metadata/creationTimestamp"), now)
 }
 
-const AGE: BuiltIn = ("Age", "string", created);
+fn entries(object: &Value, _: Timestamp) -> Value {
+    json!(object["data"].as_object().map_or(0, serde_json::Map::len))
+}
+
+const NAME: BuiltIn = ("Name", 0, |o, _| o["metadata"]["name"].clone());
+const AGE: BuiltIn = ("Age", 0, created);
 
 fn built_in(kind: &Kind) -> Vec<BuiltIn> {
     match kind.plural.as_str() {
-        "namespaces" => vec![("Status", "string", |o, _| at(o, "/status/phase")), AGE],
-        "secrets" => vec![
-            ("Type", "string", |o, _| at(o, "/type")),
-            ("Data", "string", |o, _| json!(o["data"].as_object().map_or(0, serde_json::Map::len))),
-            AGE,
-        ],
-        "configmaps" => {
-            vec![("Data", "string", |o, _| json!(o["data"].as_object().map_or(0, serde_json::Map::len))), AGE]
-        }
-        "leases" => vec![("Holder", "string", |o, _| at(o, "/spec/holderIdentity")), AGE],
-        "customresourcedefinitions" => vec![("Created At", "date", |o, _| at(o, "/metadata/creationTimestamp"))],
+        "namespaces" => vec![NAME, ("Status", 0, |o, _| at(o, "/status/phase")), AGE],
+        "secrets" => vec![NAME, ("Type", 0, |o, _| at(o, "/type")), ("Data", 0, entries), AGE],
+        "configmaps" => vec![NAME, ("Data", 0, entries), AGE],
+        "leases" => vec![NAME, ("Holder", 0, |o, _| at(o, "/spec/holderIdentity")), AGE],
+        "customresourcedefinitions" => vec![NAME, ("Created At", 0, |o, _| at(o, "/metadata/creationTimestamp"))],
         "events" => vec![
-            ("Last Seen", "string", |o, now| age(&last_seen(o), now)),
-            ("Type", "string", |o, _| at(o, "/type")),
-            ("Reason", "string", |o, _| at(o, "/reason")),
-            ("Object", "string", |o, _| {
-                let about = &o["involvedObject"];
-                let text = |key: &str| about[key].as_str().unwrap_or_default().to_lowercase();
-                json!(format!("{}/{}", text("kind"), text("name")))
+            ("Last Seen", 0, |o, now| age(&last_seen(o), now)),
+            ("Type", 0, |o, _| at(o, "/type")),
+            ("Reason", 0, |o, _| at(o, "/reason")),
+            ("Object", 0, |o, _| {
+                let text = |key: &str| about(o)[key].as_str().unwrap_or_default();
+                json!(format!("{}/{}", text("kind").to_lowercase(), text("name")))
             }),
-            ("Message", "string", |o, _| at(o, "/message")),
+            ("Subobject", 1, |o, _| json!(about(o)["fieldPath"].as_str().unwrap_or_default())),
+            ("Source", 1, |o, _| json!(source(o))),
+            ("Message", 0, |o, _| first_of(o, &["/message", "/note"])),
+            ("First Seen", 1, |o, now| {
+                let times = ["/firstTimestamp", "/deprecatedFirstTimestamp", "/eventTime"];
+                age(&first_of(o, &times), now)
+            }),
+            ("Count", 1, |o, _| match first_of(o, &["/series/count", "/count", "/deprecatedCount"]) {
+                Value::Null => json!(1),
+                count => count,
+            }),
+            ("Name", 1, NAME.2),
         ],
-        _ => vec![AGE],
+        _ => vec![NAME, AGE],
     }
 }
 
+fn first_of(object: &Value, pointers: &[&str]) -> Value {
+    pointers.iter().map(|p| at(object, p)).find(|v| !v.is_null()).unwrap_or(Value::Null)
+}
+
+/// What an event is about, in the words of either event API.
+fn about(event: &Value) -> &Value {
+    if event["regarding"].is_null() { &event["involvedObject"] } else { &event["regarding"] }
+}
+
+fn source(event: &Value) -> String {
+    let of = |pointers: &[&str]| first_of(event, pointers).as_str().unwrap_or_default().to_string();
+    let component =
+        of(&["/source/component", "/deprecatedSource/component", "/reportingComponent", "/reportingController"]);
+    let instance = of(&["/source/host", "/deprecatedSource/host", "/reportingInstance"]);
+    if instance.is_empty() { component } else { format!("{component}, {instance}") }
+}
+
 fn last_seen(event: &Value) -> Value {
-    let candidates = ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
-    candidates.iter().map(|p| at(event, p)).find(|v| !v.is_null()).unwrap_or(Value::Null)
+    first_of(event, &["/series/lastObservedTime", "/lastTimestamp", "/deprecatedLastTimestamp", "/eventTime"])
 }
 
 /// A table of objects.
 pub(super) fn of(kind: &Kind, items: &[Value], metadata: Value, request: &Request, now: Timestamp) -> Value {
-    let own: Vec<BuiltIn> = if kind.schema.is_none() { built_in(kind) } else { vec![] };
-    let mut headers = vec![Header { name: "Name", type_: "string", priority: 0 }];
-    headers.extend(own.iter().map(|(name, type_, _)| Header { name, type_, priority: 0 }));
-    headers.extend(kind.columns.iter().map(|c| Header { name: &c.name, type_: &c.type_, priority: c.priority }));
-    if kind.schema.is_some() && kind.columns.is_empty() {
-        headers.push(Header { name: "Age", type_: "date", priority: 0 });
-    }
-    let rows: Vec<Value> = items.iter().map(|item| row(kind, &own, item, request, now)).collect();
-    let definitions: Vec<Value> = headers
-        .iter()
-        .map(|h| {
-            let format = if h.name == "Name" { "name" } else { "" };
-            json!({"name": h.name, "type": h.type_, "format": format, "description": "", "priority": h.priority})
-        })
+    let own: Vec<BuiltIn> = match (kind.is_custom(), kind.columns.is_empty()) {
+        (false, _) => built_in(kind),
+        (true, true) => vec![NAME, AGE],
+        (true, false) => vec![NAME],
+    };
+    let format = |name: &str| if name == "Name" { "name" } else { "" };
+    let built_in = own.iter().map(|(name, priority, _)| Header {
+        name,
+        type_: if kind.is_custom() && *name == "Age" { "date" } else { "string" },
+        format: format(name),
+        priority: *priority,
+    });
+    let custom =
+        kind.columns.iter().map(|c| Header { name: &c.name, type_: &c.type_, format: "", priority: c.priority });
+    let definitions: Vec<Value> = built_in
+        .chain(custom)
+        .map(
+            |h| json!({"name": h.name, "type": h.type_, "format": h.format, "description": "", "priority": h.priority}),
+        )
         .collect();
+    let rows: Vec<Value> = items.iter().map(|item| row(kind, &own, item, request, now)).collect();
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
         "columnDefinitions": definitions, "rows": rows,
     })
 }
 
-/// A table of one object.
-pub(super) fn of_one(kind: &Kind, object: &Value, request: &Request, now: Timestamp) -> Value {
-    let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-    of(kind, std::slice::from_ref(object), metadata, request, now)
-}
-
 fn row(kind: &Kind, own: &[BuiltIn], object: &Value, request: &Request, now: Timestamp) -> Value {
-    let mut cells = vec![object["metadata"]["name"].clone()];
-    cells.extend(own.iter().map(|(_, _, cell)| cell(object, now)));
+    let mut cells: Vec<Value> = own.iter().map(|(_, _, cell)| cell(object, now)).collect();
     cells.extend(kind.columns.iter().map(|column| cell(column, object, now)));
-    if kind.schema.is_some() && kind.columns.is_empty() {
-        cells.push(created(object, now));
-    }
     let object = match request.param("includeObject") {
-        Some("Object") => shown_as(kind, object.clone()),
+        Some("Object") => object.clone(),
         Some("None") => Value::Null,
-        _ => json!({
-            "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"],
-        }),
+        _ => partial(object),
     };
     json!({"cells": cells, "object": object})
 }

@@ -1,285 +1,217 @@
-//! create, replace, patch and delete.
+//! create, replace, patch and apply: each makes an object, which is then admitted and stored.
 
 use serde_json::{Value, json};
 
-use super::crd;
+use super::built_in::{self, CRD};
+use super::call::Call;
 use super::events::{shown_as, stored_as};
 use super::kinds::Kind;
-use super::read;
 use super::refusal::{Cause, Refusal};
-use super::route::Target;
-use super::schema;
-use super::select::Selector;
-use super::store::{Key, Store, key, place};
-use crate::exchange::Request;
+use super::route::{Part, Target};
+use super::store::{Key, Store, key};
+use super::{body, crd, delete, managed, metadata, patch, read, schema};
 
-const CRD: &str = "customresourcedefinitions";
-const MERGE_PATCH: &str = "application/merge-patch+json";
-const JSON_PATCH: &str = "application/json-patch+json";
-const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
-
-fn body(request: &Request, kind: &Kind) -> Result<Value, Refusal> {
-    let unreadable = |why: String| {
-        Refusal::bad_request(format!("the object provided is unrecognized (must be of type {}): {why}", kind.kind))
-    };
-    if request.content_type.contains("yaml") {
-        return serde_yaml_ng::from_slice(&request.body).map_err(|e| unreadable(e.to_string()));
-    }
-    if request.content_type.is_empty() || request.content_type.starts_with("application/json") {
-        return serde_json::from_slice(&request.body).map_err(|e| unreadable(e.to_string()));
-    }
-    Err(Refusal::unsupported_media_type("application/json, application/yaml"))
-}
-
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-pub(super) fn create(store: &mut Store, target: &Target, request: &Request) -> Result<Value, Refusal> {
-    let kind = &target.kind;
-    let mut object = stored_as(kind, body(request, kind)?);
-    check_identity(kind, target, &mut object)?;
-    if text(&object["metadata"]["name"]).is_empty() {
-        let prefix = text(&object["metadata"]["generateName"]).to_string();
-        if prefix.is_empty() {
-            let message = "Required value: name or generateName is required".to_string();
-            let cause = Cause { reason: "FieldValueRequired", field: "metadata.name".into(), message };
-            return Err(Refusal::invalid(kind, "", &[cause]));
-        }
-        object["metadata"]["name"] = json!(format!("{prefix}{}", store.new_suffix()));
-    }
-    let name = text(&object["metadata"]["name"]).to_string();
-    check_namespace(store, target)?;
-    let key = key(kind, target.namespace.as_deref(), &name);
-    if store.get(&key).is_some() {
-        return Err(Refusal::already_exists(kind, &name));
-    }
-    let (uid, time) = (store.new_uid(), store.timestamp());
-    let metadata = &mut object["metadata"];
-    metadata["uid"] = json!(uid);
-    metadata["creationTimestamp"] = json!(time);
-    for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
-        remove(metadata, field);
-    }
-    if kind.has_status {
-        if kind.schema.is_some() || kind.plural == CRD {
-            remove(&mut object, "status");
-        }
-        object["metadata"]["generation"] = json!(1);
-    }
-    built_in_defaults(kind, &name, &mut object);
-    admit(store, kind, &name, &mut object, None, request)?;
-    if request.param("dryRun").is_some() {
-        return Ok(shown_as(kind, object));
-    }
-    let object = store.put(key, object);
-    Ok(shown_as(kind, object))
-}
-
-fn remove(value: &mut Value, field: &str) {
+pub(super) fn unset(value: &mut Value, field: &str) {
     if let Some(fields) = value.as_object_mut() {
         fields.remove(field);
     }
 }
 
-/// apiVersion, kind, name and namespace must be what the path says.
-fn check_identity(kind: &Kind, target: &Target, object: &mut Value) -> Result<(), Refusal> {
-    if !object.is_object() {
-        return Err(Refusal::bad_request("the object provided is unrecognized: it is no JSON object"));
-    }
-    if !object["metadata"].is_object() {
-        object["metadata"] = json!({});
-    }
-    let (sent, expected) = (text(&object["apiVersion"]).to_string(), stored_version(kind));
-    if sent != expected && !sent.is_empty() {
-        return Err(Refusal::bad_request(format!(
-            "the API version in the data ({sent}) does not match the expected API version ({expected})"
-        )));
-    }
-    if !object["kind"].is_null() && object["kind"] != kind.kind.as_str() {
-        let cause = Cause::invalid("kind", format!("{}: must be {}", object["kind"], kind.kind));
-        return Err(Refusal::invalid(kind, text(&object["metadata"]["name"]), &[cause]));
-    }
-    object["apiVersion"] = json!(expected);
-    object["kind"] = json!(kind.kind);
-    if let Some(namespace) = &target.namespace {
-        let sent = text(&object["metadata"]["namespace"]);
-        if !sent.is_empty() && sent != namespace {
-            let message = "the namespace of the provided object does not match the namespace sent on the request";
-            return Err(Refusal::bad_request(message));
-        }
-        object["metadata"]["namespace"] = json!(namespace);
-    }
-    Ok(())
+pub(super) fn create(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<Value, Refusal> {
+    let body = body::object(call.request, &target.kind)?;
+    let mut object = body.value;
+    let twice = body.duplicates.iter().map(|field| format!("duplicate field {field:?}")).collect();
+    decode(target, &mut object, twice, call)?;
+    let writer = call.writer(store, target);
+    create_decoded(store, target, call, object, |kind, object| managed::note(kind, &writer, None, object))
 }
 
-fn stored_version(kind: &Kind) -> String {
-    if kind.group == "events.k8s.io" { "v1".into() } else { kind.api_version() }
-}
-
-fn check_namespace(store: &Store, target: &Target) -> Result<(), Refusal> {
-    let Some(namespace) = &target.namespace else { return Ok(()) };
-    let place: Key = ("/namespaces".into(), String::new(), namespace.clone());
-    let kind = store.kinds().find("", "v1", "namespaces");
-    match (store.get(&place), kind) {
-        (None, Some(kind)) => Err(Refusal::not_found(&kind, namespace)),
-        _ => Ok(()),
-    }
-}
-
-fn built_in_defaults(kind: &Kind, name: &str, object: &mut Value) {
-    match kind.plural.as_str() {
-        "namespaces" => {
-            object["status"] = json!({"phase": "Active"});
-            object["spec"]["finalizers"] = json!(["kubernetes"]);
-            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(name);
-        }
-        "secrets" => secret_data(object),
-        _ => {}
-    }
-}
-
-fn secret_data(object: &mut Value) {
-    use base64::Engine;
-    if object["type"].is_null() {
-        object["type"] = json!("Opaque");
-    }
-    let plain = object["stringData"].as_object().cloned().unwrap_or_default();
-    for (key, value) in plain {
-        object["data"][key] = json!(base64::engine::general_purpose::STANDARD.encode(text(&value)));
-    }
-    remove(object, "stringData");
-}
-
-/// Defaults, prunes and validates an object, and makes the kind that a CRD defines.
-fn admit(
+/// Stores a new object that is decoded, after noting who owns its fields.
+fn create_decoded(
     store: &mut Store,
-    kind: &Kind,
-    name: &str,
-    object: &mut Value,
-    before: Option<&Value>,
-    request: &Request,
-) -> Result<(), Refusal> {
+    target: &Target,
+    call: &Call<'_>,
+    mut object: Value,
+    note: impl FnOnce(&Kind, &mut Value),
+) -> Result<Value, Refusal> {
+    let kind = &target.kind;
+    for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] {
+        // An apply has already noted what it owns.
+        if field != "managedFields" || text(&object["metadata"]["managedFields"][0]["operation"]) != "Apply" {
+            unset(&mut object["metadata"], field);
+        }
+    }
+    let prefix = text(&object["metadata"]["generateName"]).to_string();
+    if text(&object["metadata"]["name"]).is_empty() && !prefix.is_empty() {
+        object["metadata"]["name"] = json!(format!("{prefix}{}", store.new_suffix()));
+    }
+    let name = text(&object["metadata"]["name"]).to_string();
+    metadata::check_namespace(store, target, &name)?;
+    let (uid, time) = (store.new_uid(), store.timestamp());
+    object["metadata"]["uid"] = json!(uid);
+    object["metadata"]["creationTimestamp"] = json!(time);
+    if kind.has_status {
+        unset(&mut object, "status");
+    }
+    if kind.has_generation {
+        object["metadata"]["generation"] = json!(1);
+    }
+    note(kind, &mut object);
+    let defined = validate(target, &name, &object, None)?;
+    built_in::prepare(kind, &mut object);
+    let key = key(kind, target.namespace.as_deref(), &name);
+    if store.get(&key).is_some() {
+        return Err(Refusal::already_exists(kind, &name));
+    }
+    if call.is_dry() {
+        return Ok(object);
+    }
+    let object = store.put(key.clone(), stored_as(kind, object));
+    if let Some(defined) = defined {
+        let version = store.put(key, crd::established(kind, &object, &time));
+        store.define(defined, &version);
+    }
+    Ok(shown_as(kind, object))
+}
+
+/// apiVersion, kind, name and namespace as the path says; what the schema does not have is told and taken out;
+/// defaults are filled in.
+fn decode(target: &Target, object: &mut Value, mut mistakes: Vec<String>, call: &mut Call<'_>) -> Result<(), Refusal> {
+    let kind = &target.kind;
+    if let Err(refusal) = metadata::check_version(kind, object) {
+        // The real server then knows no schema, and so no field of the object.
+        let fields = object.as_object().into_iter().flatten().map(|(name, _)| name);
+        let unknown = fields.filter(|name| !matches!(name.as_str(), "apiVersion" | "kind" | "metadata"));
+        call.misread(target, unknown.map(|name| format!("unknown field {name:?}")).collect())?;
+        return Err(refusal);
+    }
     if let Some(schema) = &kind.schema {
         let unknown = schema::admit(schema, object);
-        if !unknown.is_empty() && request.param("fieldValidation") == Some("Strict") {
-            let each: Vec<String> = unknown.iter().map(|f| format!("unknown field {f:?}")).collect();
-            return Err(Refusal::bad_request(format!(
-                "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
-                kind.kind,
-                kind.version,
-                kind.kind,
-                each.join(", ")
-            )));
-        }
+        mistakes.extend(unknown.iter().map(|field| format!("unknown field {field:?}")));
+    } else {
+        built_in::decode(kind, object)?;
     }
-    let causes = schema::validate(kind, object, before);
-    if !causes.is_empty() {
-        return Err(Refusal::invalid(kind, name, &causes));
-    }
-    if kind.plural == CRD {
-        let defined = crd::kind_of(object).map_err(|causes| Refusal::invalid(kind, name, &causes))?;
-        crd::establish(object, &store.timestamp());
-        if request.param("dryRun").is_none() {
-            store.kinds_mut().register(defined);
-        }
-    }
-    Ok(())
+    call.misread(target, mistakes)?;
+    metadata::check_identity(target, object)
 }
 
-pub(super) fn replace(store: &mut Store, target: &Target, request: &Request) -> Result<Value, Refusal> {
-    let (kind, name) = (&target.kind, target.name.clone().unwrap_or_default());
-    let mut object = stored_as(kind, body(request, kind)?);
-    check_identity(kind, target, &mut object)?;
+/// Refuses what is wrong with an object; the kind that a CRD defines.
+fn validate(target: &Target, name: &str, object: &Value, before: Option<&Value>) -> Result<Option<Kind>, Refusal> {
+    let kind = &target.kind;
+    let mut causes = metadata::validate(kind, object, before);
+    if kind.is_custom() {
+        causes.extend(schema::validate(kind, object, before, target.part, &causes));
+    } else {
+        causes.extend(built_in::validate(kind, object, before));
+    }
+    if !causes.is_empty() {
+        // Both event APIs check the object of the core group.
+        let group = if kind.plural == "events" { "" } else { &kind.group };
+        return Err(Refusal::invalid_as(group, &kind.kind, name, &causes));
+    }
+    if kind.plural != CRD {
+        return Ok(None);
+    }
+    crd::kind_of(object).map(Some).map_err(|causes| Refusal::invalid(kind, name, &causes))
+}
+
+pub(super) fn replace(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<Value, Refusal> {
+    let (kind, name) = (&target.kind, target.name());
+    let body = body::object(call.request, kind)?;
+    let mut object = body.value;
+    let twice = body.duplicates.iter().map(|field| format!("duplicate field {field:?}")).collect();
+    decode(target, &mut object, twice, call)?;
     let sent = text(&object["metadata"]["name"]);
     if sent != name {
         let message = format!("the name of the object ({sent}) does not match the name on the URL ({name})");
         return Err(Refusal::bad_request(message));
     }
-    let before = stored_as(kind, read::get(store, target)?);
-    if kind.schema.is_some() && text(&object["metadata"]["resourceVersion"]).is_empty() {
-        let cause = Cause::invalid("metadata.resourceVersion", "0: must be specified for an update".into());
-        return Err(Refusal::invalid(kind, &name, &[cause]));
+    let before = read::get(store, target)?;
+    if kind.is_custom() && text(&object["metadata"]["resourceVersion"]).is_empty() {
+        let cause = Cause::invalid("metadata.resourceVersion", "0: must be specified for an update");
+        return Err(Refusal::invalid_as(&kind.group, &kind.plural, name, &[cause]));
     }
-    update(store, target, before, object, request)
+    let writer = call.writer(store, target);
+    update(store, target, call, before, object, |kind, before, object| {
+        managed::note(kind, &writer, Some(before), object);
+    })
 }
 
-pub(super) fn patch(store: &mut Store, target: &Target, request: &Request) -> Result<Value, Refusal> {
+pub(super) fn patch(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<(u16, Value), Refusal> {
     let kind = &target.kind;
-    let before = stored_as(kind, read::get(store, target)?);
-    let mut object = shown_as(kind, before.clone());
-    let unreadable = |e: String| Refusal::bad_request(format!("the patch could not be read: {e}"));
-    match request.content_type.split(';').next().unwrap_or_default() {
-        JSON_PATCH => {
-            let patch: json_patch::Patch =
-                serde_json::from_slice(&request.body).map_err(|e| unreadable(e.to_string()))?;
-            let failed = |e: json_patch::PatchError| {
-                let message = format!("{}: the patch did not apply: {e}", object["metadata"]["name"]);
-                Refusal::invalid(kind, target.name.as_deref().unwrap_or_default(), &[Cause::invalid("patch", message)])
-            };
-            let mut patched = object.clone();
-            json_patch::patch(&mut patched, &patch).map_err(failed)?;
-            object = patched;
-        }
-        // Of the built-in kinds here, none has a list that is merged by a key.
-        content if content == MERGE_PATCH || (content == STRATEGIC_PATCH && kind.schema.is_none()) => {
-            let patch: Value = serde_json::from_slice(&request.body).map_err(|e| unreadable(e.to_string()))?;
-            json_patch::merge(&mut object, &patch);
-        }
-        _ => return Err(Refusal::unsupported_media_type(&format!("{JSON_PATCH}, {MERGE_PATCH}"))),
+    if body::content_type(call.request) == patch::APPLY {
+        return apply(store, target, call);
     }
-    update(store, target, before, stored_as(kind, object), request)
+    let patch = patch::read(kind, call.request)?;
+    let before = read::get(store, target)?;
+    let mut object = patch.on(kind, &before)?;
+    decode(target, &mut object, vec![], call)?;
+    let writer = call.writer(store, target);
+    let object = update(store, target, call, before, object, |kind, before, object| {
+        managed::note(kind, &writer, Some(before), object);
+    })?;
+    Ok((200, object))
 }
 
-/// Puts a changed object in the place of the one before.
-fn update(
+fn apply(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<(u16, Value), Refusal> {
+    let kind = &target.kind;
+    call.check_manager()?;
+    let mut config = body::yaml(call.request, kind)?.value;
+    if !config["metadata"]["managedFields"].is_null() {
+        return Err(Refusal::bad_request("metadata.managedFields must be nil"));
+    }
+    metadata::check_version(kind, &config)?;
+    let writer = call.writer(store, target);
+    let live = read::get(store, target).ok();
+    if live.is_none() && target.part.is_some() {
+        return Err(Refusal::not_found(kind, target.name()));
+    }
+    config["kind"] = json!(kind.kind);
+    let mut object = managed::apply(kind, &writer, live.as_ref(), &config)?;
+    object["metadata"]["name"] = json!(target.name());
+    decode(target, &mut object, vec![], call)?;
+    match live {
+        None => create_decoded(store, target, call, object, |_, _| {}).map(|object| (201, object)),
+        Some(before) => update(store, target, call, before, object, |_, _, _| {}).map(|object| (200, object)),
+    }
+}
+
+/// Puts a changed object in the place of the one before, after noting who owns its fields.
+pub(super) fn update(
     store: &mut Store,
     target: &Target,
+    call: &Call<'_>,
     before: Value,
     mut object: Value,
-    request: &Request,
+    note: impl FnOnce(&Kind, &Value, &mut Value),
 ) -> Result<Value, Refusal> {
-    let (kind, name) = (&target.kind, target.name.clone().unwrap_or_default());
-    check_preconditions(kind, &name, &before, &object)?;
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
-        match before["metadata"].get(field) {
-            Some(value) => object["metadata"][field] = value.clone(),
-            None => remove(&mut object["metadata"], field),
-        }
-    }
-    object["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+    let (kind, name) = (&target.kind, target.name());
+    metadata::check_preconditions(target, &before, &object)?;
+    metadata::carry_over(&before, &mut object);
     keep_the_other_half(target, &before, &mut object);
-    built_in_defaults_on_update(kind, &mut object);
-    check_finalizers(kind, &name, &before, &object)?;
-    admit(store, kind, &name, &mut object, Some(&before), request)?;
-    if kind.has_status && changed_outside_status(&before, &object) {
+    note(kind, &before, &mut object);
+    let defined = validate(target, name, &object, Some(&before))?;
+    if kind.has_generation && changed_outside_status(&before, &object) {
         let generation = before["metadata"]["generation"].as_i64().unwrap_or(0);
         object["metadata"]["generation"] = json!(generation + 1);
     }
-    if object == before || request.param("dryRun").is_some() {
-        return Ok(shown_as(kind, object));
+    if object == before || call.is_dry() {
+        return Ok(object);
     }
-    let key = key(kind, target.namespace.as_deref(), &name);
-    let deleted = !object["metadata"]["deletionTimestamp"].is_null();
-    if deleted && finalizers(&object).is_empty() {
-        remove_object(store, kind, &key);
-        return Ok(shown_as(kind, object));
+    let key: Key = key(kind, target.namespace.as_deref(), name);
+    if delete::is_due(kind, &object) {
+        delete::remove(store, kind, &key);
+        return Ok(object);
     }
-    let object = store.put(key, object);
+    let object = store.put(key, stored_as(kind, object));
+    if let Some(defined) = defined {
+        store.define(defined, &object);
+    }
     Ok(shown_as(kind, object))
-}
-
-fn check_preconditions(kind: &Kind, name: &str, before: &Value, object: &Value) -> Result<(), Refusal> {
-    let sent = text(&object["metadata"]["resourceVersion"]);
-    if !sent.is_empty() && sent != text(&before["metadata"]["resourceVersion"]) {
-        return Err(Refusal::modified(kind, name));
-    }
-    let (sent, is) = (text(&object["metadata"]["uid"]), text(&before["metadata"]["uid"]));
-    if !sent.is_empty() && sent != is {
-        let why = format!("Precondition failed: UID in precondition: {sent}, UID in object meta: {is}");
-        return Err(Refusal::conflict(kind, name, &why));
-    }
-    Ok(())
 }
 
 /// Where status is a subresource, each path changes its own half.
@@ -287,134 +219,33 @@ fn keep_the_other_half(target: &Target, before: &Value, object: &mut Value) {
     if !target.kind.has_status {
         return;
     }
-    if target.status {
-        let status = object.get("status").cloned();
-        *object = before.clone();
-        match status {
-            Some(status) => object["status"] = status,
-            None => remove(object, "status"),
+    match target.part {
+        Some(Part::Status) => {
+            let status = object.get("status").cloned();
+            let fields = object["metadata"]["managedFields"].clone();
+            *object = before.clone();
+            if !fields.is_null() {
+                object["metadata"]["managedFields"] = fields;
+            }
+            match status {
+                Some(status) => object["status"] = status,
+                None => unset(object, "status"),
+            }
         }
-    } else {
-        match before.get("status") {
+        _ => match before.get("status") {
             Some(status) => object["status"] = status.clone(),
-            None => remove(object, "status"),
-        }
+            None => unset(object, "status"),
+        },
     }
-}
-
-fn built_in_defaults_on_update(kind: &Kind, object: &mut Value) {
-    if kind.plural == "secrets" {
-        secret_data(object);
-    }
-}
-
-fn finalizers(object: &Value) -> Vec<&str> {
-    object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-fn check_finalizers(kind: &Kind, name: &str, before: &Value, object: &Value) -> Result<(), Refusal> {
-    if before["metadata"]["deletionTimestamp"].is_null() {
-        return Ok(());
-    }
-    let known = finalizers(before);
-    let new: Vec<String> = finalizers(object).iter().filter(|f| !known.contains(f)).map(|f| format!("{f:?}")).collect();
-    if new.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
-        new.join(", ")
-    );
-    let cause = Cause { reason: "FieldValueForbidden", field: "metadata.finalizers".into(), message };
-    Err(Refusal::invalid(kind, name, &[cause]))
 }
 
 fn changed_outside_status(before: &Value, object: &Value) -> bool {
     let strip = |object: &Value| {
-        let mut object = object.clone();
-        remove(&mut object, "status");
-        remove(&mut object, "metadata");
-        object
+        let fields = object.as_object().into_iter().flatten();
+        fields
+            .filter(|(name, _)| !matches!(name.as_str(), "status" | "metadata"))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect::<serde_json::Map<_, _>>()
     };
     strip(before) != strip(object)
-}
-
-/// Deletes, or marks as being deleted while there are finalizers.
-pub(super) fn delete(store: &mut Store, target: &Target, request: &Request) -> Result<Value, Refusal> {
-    let (kind, name) = (&target.kind, target.name.clone().unwrap_or_default());
-    let mut object = stored_as(kind, read::get(store, target)?);
-    let options: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
-    for (field, what) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
-        let (sent, is) = (text(&options["preconditions"][field]), text(&object["metadata"][field]));
-        if !sent.is_empty() && sent != is {
-            let why = format!("the {what} in the precondition ({sent}) does not match the {what} in record ({is})");
-            return Err(Refusal::conflict(kind, &name, &why));
-        }
-    }
-    let dry = request.param("dryRun").is_some() || !options["dryRun"].is_null();
-    let key = key(kind, target.namespace.as_deref(), &name);
-    if !finalizers(&object).is_empty() {
-        if object["metadata"]["deletionTimestamp"].is_null() {
-            object["metadata"]["deletionTimestamp"] = json!(store.timestamp());
-            object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
-            let generation = object["metadata"]["generation"].as_i64();
-            if let Some(generation) = generation {
-                object["metadata"]["generation"] = json!(generation + 1);
-            }
-            if !dry {
-                object = store.put(key, object);
-            }
-        }
-        return Ok(shown_as(kind, object));
-    }
-    let uid = object["metadata"]["uid"].clone();
-    if !dry {
-        remove_object(store, kind, &key);
-    }
-    Ok(json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-        "details": {"name": name, "group": kind.group, "kind": kind.plural, "uid": uid},
-    }))
-}
-
-/// Removes an object, and what goes with it: what is in a namespace, or is of a CRD's kind.
-fn remove_object(store: &mut Store, kind: &Kind, key: &Key) {
-    let Some(object) = store.remove(key) else { return };
-    let gone: Vec<Key> = match kind.plural.as_str() {
-        "namespaces" => {
-            let places: Vec<String> = store.kinds().all().map(|k| place(k)).collect();
-            places
-                .iter()
-                .flat_map(|p| store.list(p, Some(&key.2)).map(|(k, _)| k.clone()).collect::<Vec<_>>())
-                .collect()
-        }
-        CRD => {
-            let (group, plural) = (text(&object["spec"]["group"]), text(&object["spec"]["names"]["plural"]));
-            store.kinds_mut().forget(group, plural);
-            store.list(&format!("{group}/{plural}"), None).map(|(k, _)| k.clone()).collect()
-        }
-        _ => vec![],
-    };
-    for key in gone {
-        store.remove(&key);
-    }
-}
-
-pub(super) fn delete_all(store: &mut Store, target: &Target, request: &Request) -> Result<Value, Refusal> {
-    let selector = Selector::parse(request.param("labelSelector"), request.param("fieldSelector"))?;
-    let place = place(&target.kind);
-    let selected = store.list(&place, target.namespace.as_deref()).filter(|(_, object)| selector.matches(object));
-    let keys: Vec<Key> = selected.map(|(key, _)| key.clone()).collect();
-    let mut items = vec![];
-    for (_, namespace, name) in keys {
-        let namespace = (!namespace.is_empty()).then_some(namespace);
-        let one = Target { namespace, name: Some(name), ..target.clone() };
-        items.push(read::get(store, &one)?);
-        delete(store, &one, request)?;
-    }
-    let kind = &target.kind;
-    let metadata = json!({"resourceVersion": store.version().to_string()});
-    Ok(json!({
-        "apiVersion": kind.api_version(), "kind": format!("{}List", kind.kind), "metadata": metadata, "items": items,
-    }))
 }

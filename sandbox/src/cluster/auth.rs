@@ -1,0 +1,266 @@
+//! Who calls, and what they may: bearer tokens and role-based access control.
+
+use serde_json::{Value, json};
+
+use super::built_in::{self, ACCESS_REVIEW, RULES_REVIEW};
+use super::kinds::Kind;
+use super::managed::{self, Writer};
+use super::refusal::Refusal;
+use super::route::Target;
+use super::store::{Store, key};
+use super::write::text;
+use crate::exchange::{Request, TRUSTED};
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum User {
+    /// Whoever runs the sandbox: may do everything.
+    Trusted,
+    ServiceAccount {
+        namespace: String,
+        name: String,
+    },
+    Anonymous,
+}
+
+/// What someone would like to do.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    verb: String,
+    group: String,
+    resource: String,
+    namespace: String,
+    name: String,
+}
+
+pub(super) fn who(store: &Store, authorization: &str) -> Result<User, Refusal> {
+    match authorization.strip_prefix("Bearer ") {
+        None => Ok(User::Anonymous),
+        Some(_) if authorization == TRUSTED => Ok(User::Trusted),
+        Some(token) => {
+            let (namespace, name) = store.token_of(token).cloned().ok_or_else(Refusal::unauthorized)?;
+            Ok(User::ServiceAccount { namespace, name })
+        }
+    }
+}
+
+impl User {
+    fn name(&self) -> String {
+        match self {
+            Self::Trusted => "sandbox-admin".into(),
+            Self::ServiceAccount { namespace, name } => format!("system:serviceaccount:{namespace}:{name}"),
+            Self::Anonymous => "system:anonymous".into(),
+        }
+    }
+
+    fn groups(&self) -> Vec<String> {
+        match self {
+            Self::Trusted => vec!["system:masters".into(), "system:authenticated".into()],
+            Self::ServiceAccount { namespace, .. } => vec![
+                "system:serviceaccounts".into(),
+                format!("system:serviceaccounts:{namespace}"),
+                "system:authenticated".into(),
+            ],
+            Self::Anonymous => vec!["system:unauthenticated".into()],
+        }
+    }
+
+    fn is(&self, subject: &Value, binding_namespace: &str) -> bool {
+        match text(&subject["kind"]) {
+            "ServiceAccount" => {
+                let at = subject["namespace"].as_str().unwrap_or(binding_namespace);
+                self.name() == format!("system:serviceaccount:{at}:{}", text(&subject["name"]))
+            }
+            "Group" => self.groups().iter().any(|group| *group == text(&subject["name"])),
+            _ => self.name() == text(&subject["name"]),
+        }
+    }
+}
+
+fn verb(target: &Target, request: &Request) -> &'static str {
+    match (request.method.as_str(), &target.name) {
+        ("GET", _) if request.flag("watch") => "watch",
+        ("GET", Some(_)) => "get",
+        ("GET", None) => "list",
+        ("POST", _) => "create",
+        ("PUT", _) => "update",
+        ("PATCH", _) => "patch",
+        ("DELETE", Some(_)) => "delete",
+        _ => "deletecollection",
+    }
+}
+
+/// Refuses what the user may not.
+pub(super) fn check(store: &Store, user: &User, target: &Target, request: &Request) -> Result<(), Refusal> {
+    let part = target.part.map(|part| format!("/{}", part.name())).unwrap_or_default();
+    let wish = Wish {
+        verb: verb(target, request).into(),
+        group: target.kind.group.clone(),
+        resource: format!("{}{part}", target.kind.plural),
+        namespace: target.namespace.clone().unwrap_or_default(),
+        name: target.name().into(),
+    };
+    if reason(store, user, &wish).is_some() {
+        return Ok(());
+    }
+    let place = match wish.namespace.as_str() {
+        "" => "at the cluster scope".to_string(),
+        namespace => format!("in the namespace {namespace:?}"),
+    };
+    let why = format!(
+        "User {:?} cannot {} resource {:?} in API group {:?} {place}",
+        user.name(),
+        wish.verb,
+        wish.resource,
+        wish.group
+    );
+    Err(Refusal::forbidden(&target.kind, &wish.name, &why))
+}
+
+/// A role that someone has: its rules, and in words how it comes about.
+struct Grant {
+    rules: Vec<Value>,
+    words: String,
+}
+
+fn grants(store: &Store, user: &User, namespace: &str) -> Vec<Grant> {
+    let mut grants = vec![];
+    for (plural, at) in [("clusterrolebindings", None), ("rolebindings", Some(namespace))] {
+        if at == Some("") {
+            continue;
+        }
+        let place = format!("rbac.authorization.k8s.io/{plural}");
+        for (binding_key, binding) in store.list(&place, at) {
+            let subjects = binding["subjects"].as_array().into_iter().flatten();
+            let Some(subject) = subjects.into_iter().find(|subject| user.is(subject, namespace)) else { continue };
+            let role = &binding["roleRef"];
+            let cluster = role["kind"] == "ClusterRole";
+            let roles = if cluster { "clusterroles" } else { "roles" };
+            let found = store
+                .kinds()
+                .find("rbac.authorization.k8s.io", "v1", roles)
+                .and_then(|kind| store.get(&key(&kind, (!cluster).then_some(namespace), text(&role["name"]))).cloned());
+            let named = |name: &str, namespace: &str| match namespace {
+                "" => name.to_string(),
+                namespace => format!("{name}/{namespace}"),
+            };
+            let words = format!(
+                "RBAC: allowed by {} {:?} of {} {:?} to {} {:?}",
+                text(&binding["kind"]),
+                named(&binding_key.2, &binding_key.1),
+                text(&role["kind"]),
+                text(&role["name"]),
+                text(&subject["kind"]),
+                named(text(&subject["name"]), text(&subject["namespace"])),
+            );
+            let rules = found.and_then(|role| role["rules"].as_array().cloned()).unwrap_or_default();
+            grants.push(Grant { rules, words });
+        }
+    }
+    grants
+}
+
+/// Why a wish is granted; None when it is not.
+fn reason(store: &Store, user: &User, wish: &Wish) -> Option<String> {
+    if *user == User::Trusted {
+        return Some(String::new());
+    }
+    let has = |rule: &Value, field: &str, value: &str| {
+        rule[field].as_array().is_some_and(|list| list.iter().any(|item| item == "*" || item == value))
+    };
+    let fits = |rule: &Value| {
+        has(rule, "verbs", &wish.verb)
+            && has(rule, "apiGroups", &wish.group)
+            && has(rule, "resources", &wish.resource)
+            && (rule["resourceNames"].as_array().is_none_or(Vec::is_empty) || has(rule, "resourceNames", &wish.name))
+    };
+    grants(store, user, &wish.namespace).into_iter().find(|g| g.rules.iter().any(fits)).map(|grant| grant.words)
+}
+
+/// What everyone may who is known, as the default roles of a cluster have it.
+fn for_everyone() -> (Vec<Value>, Value) {
+    let create =
+        |group: &str, resources: &[&str]| json!({"verbs": ["create"], "apiGroups": [group], "resources": resources});
+    let get = |paths: &[&str]| json!({"verbs": ["get"], "nonResourceURLs": paths});
+    let resources = vec![
+        create("authorization.k8s.io", &[ACCESS_REVIEW, RULES_REVIEW]),
+        create("authentication.k8s.io", &["selfsubjectreviews"]),
+    ];
+    let issuer = "/.well-known/openid-configuration";
+    let paths = json!([
+        get(&["/healthz", "/livez", "/readyz", "/version", "/version/"]),
+        get(&[issuer, &format!("{issuer}/"), "/openid/v1/jwks", "/openid/v1/jwks/"]),
+        get(&["/.well-known", "/.well-known/*"]),
+        get(&[
+            "/api",
+            "/api/*",
+            "/apis",
+            "/apis/*",
+            "/healthz",
+            "/livez",
+            "/openapi",
+            "/openapi/*",
+            "/readyz",
+            "/version",
+            "/version/",
+        ]),
+    ]);
+    (resources, paths)
+}
+
+/// Answers a review of what the caller may do.
+pub(super) fn review(store: &Store, user: &User, kind: &Kind, writer: &Writer, mut review: Value) -> Value {
+    if kind.plural == ACCESS_REVIEW {
+        review["metadata"] = json!({});
+        managed::note(kind, writer, None, &mut review);
+        let asked = &review["spec"]["resourceAttributes"];
+        let part = asked["subresource"].as_str().map(|part| format!("/{part}")).unwrap_or_default();
+        let wish = Wish {
+            verb: text(&asked["verb"]).into(),
+            group: text(&asked["group"]).into(),
+            resource: format!("{}{part}", text(&asked["resource"])),
+            namespace: text(&asked["namespace"]).into(),
+            name: text(&asked["name"]).into(),
+        };
+        let reason = reason(store, user, &wish);
+        review["status"] = json!({"allowed": reason.is_some()});
+        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+            review["status"]["reason"] = json!(reason);
+        }
+        return review;
+    }
+    let (mut rules, paths) = for_everyone();
+    if *user == User::Trusted {
+        rules.push(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
+    }
+    let own = grants(store, user, text(&review["spec"]["namespace"]));
+    rules.extend(own.into_iter().flat_map(|grant| grant.rules));
+    json!({
+        "kind": kind.kind, "apiVersion": kind.api_version(), "metadata": {}, "spec": {},
+        "status": {"resourceRules": rules, "nonResourceRules": paths, "incomplete": false},
+    })
+}
+
+/// A token for a service account.
+pub(super) fn token(store: &mut Store, writer: &Writer, account: &Value, asked: &Value) -> Value {
+    let (namespace, name) = (text(&account["metadata"]["namespace"]), text(&account["metadata"]["name"]));
+    let seconds = asked["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
+    let ends = store.now() + std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let metadata = &account["metadata"];
+    let mut request = json!({
+        "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": asked["spec"],
+        "metadata": {"name": name, "namespace": namespace, "uid": metadata["uid"],
+                     "creationTimestamp": metadata["creationTimestamp"]},
+    });
+    managed::note(&built_in::token_request(), writer, None, &mut request);
+    let audiences = match &asked["spec"]["audiences"] {
+        Value::Null => json!(["https://kubernetes.default.svc.cluster.local"]),
+        audiences => audiences.clone(),
+    };
+    request["spec"] = json!({"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": null});
+    request["status"] = json!({
+        "token": store.new_token(namespace, name),
+        "expirationTimestamp": ends.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    });
+    request
+}

@@ -1,0 +1,158 @@
+//! Patches: JSON, merge and strategic merge.
+
+use serde_json::{Map, Value, json};
+
+use super::body;
+use super::kinds::Kind;
+use super::refusal::Refusal;
+use crate::exchange::Request;
+
+pub(super) const APPLY: &str = "application/apply-patch+yaml";
+const MERGE: &str = "application/merge-patch+json";
+const JSON: &str = "application/json-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+/// A patch that was read.
+pub(super) enum Patch {
+    Json(json_patch::Patch),
+    Merge(Value),
+    Strategic(Value),
+}
+
+pub(super) fn read(kind: &Kind, request: &Request) -> Result<Patch, Refusal> {
+    let unreadable = |why: String| Refusal::bad_request(format!("error decoding patch: {why}"));
+    let value = || body::json(&request.body).map(|body| body.value).map_err(unreadable);
+    match body::content_type(request) {
+        JSON => {
+            let patch = serde_json::from_value(value()?).map_err(|e| unreadable(e.to_string()))?;
+            Ok(Patch::Json(patch))
+        }
+        MERGE => Ok(Patch::Merge(value()?)),
+        STRATEGIC if !kind.is_custom() => Ok(Patch::Strategic(value()?)),
+        _ if kind.is_custom() => Err(Refusal::unsupported_media_type(&[JSON, MERGE, APPLY].join(", "))),
+        _ => Err(Refusal::unsupported_media_type(&[JSON, MERGE, STRATEGIC, APPLY].join(", "))),
+    }
+}
+
+impl Patch {
+    /// The object with the patch applied.
+    pub(super) fn on(&self, kind: &Kind, object: &Value) -> Result<Value, Refusal> {
+        let mut patched = object.clone();
+        match self {
+            Self::Json(patch) => {
+                for operation in &patch.0 {
+                    step(&mut patched, operation)?;
+                }
+            }
+            Self::Merge(patch) => json_patch::merge(&mut patched, patch),
+            Self::Strategic(patch) => patched = strategic(&kind.merging, &patched, patch),
+        }
+        Ok(patched)
+    }
+}
+
+/// One operation. A test for null holds where there is nothing.
+fn step(object: &mut Value, operation: &json_patch::PatchOperation) -> Result<(), Refusal> {
+    if let json_patch::PatchOperation::Test(test) = operation
+        && test.value.is_null()
+        && object.pointer(test.path.as_str()).is_none()
+    {
+        return Ok(());
+    }
+    json_patch::patch(object, std::slice::from_ref(operation)).map_err(|_| Refusal::bad_patch())
+}
+
+/// Strategic merge: as a merge patch, but lists that have a key merge item by item, and directives say what goes.
+fn strategic(schema: &Value, live: &Value, patch: &Value) -> Value {
+    let (Some(fields), true) = (patch.as_object(), patch["$patch"] != "replace") else {
+        let mut patch = patch.clone();
+        clean(&mut patch);
+        return patch;
+    };
+    let mut merged = live.as_object().cloned().unwrap_or_default();
+    if let Some(keep) = patch["$retainKeys"].as_array() {
+        merged.retain(|name, _| keep.contains(&json!(name)));
+    }
+    for (name, value) in fields {
+        if let Some(list) = name.strip_prefix("$deleteFromPrimitiveList/") {
+            if let Some(items) = merged.get_mut(list).and_then(Value::as_array_mut) {
+                items.retain(|item| !value.as_array().is_some_and(|gone| gone.contains(item)));
+            }
+            continue;
+        }
+        if name.starts_with('$') {
+            continue;
+        }
+        if value.is_null() {
+            merged.remove(name);
+            continue;
+        }
+        let schema = &schema["properties"][name];
+        let old = merged.get(name).cloned().unwrap_or_default();
+        let order = fields.get(&format!("$setElementOrder/{name}"));
+        let new = match (value.as_array(), key_of(schema)) {
+            (Some(items), Some(key)) => items_by_key(schema, key, &old, items, order),
+            _ => strategic(schema, &old, value),
+        };
+        merged.insert(name.clone(), new);
+    }
+    Value::Object(merged)
+}
+
+fn key_of(schema: &Value) -> Option<&str> {
+    schema["x-kubernetes-list-map-keys"][0].as_str()
+}
+
+fn items_by_key(schema: &Value, key: &str, old: &Value, items: &[Value], order: Option<&Value>) -> Value {
+    let mut merged = old.as_array().cloned().unwrap_or_default();
+    for item in items {
+        let at = merged.iter().position(|m| m[key] == item[key]);
+        match (at, item["$patch"] == "delete") {
+            (Some(at), true) => drop(merged.remove(at)),
+            (None, true) => {}
+            (at, false) => {
+                let live = at.and_then(|at| merged.get(at)).cloned().unwrap_or(Value::Object(Map::new()));
+                let new = strategic(&schema["items"], &live, item);
+                match at.and_then(|at| merged.get_mut(at)) {
+                    Some(place) => *place = new,
+                    None => merged.push(new),
+                }
+            }
+        }
+    }
+    if let Some(order) = order.and_then(Value::as_array) {
+        let rank = |item: &Value| order.iter().position(|o| o[key] == item[key]).unwrap_or(usize::MAX);
+        merged.sort_by_key(rank);
+    }
+    Value::Array(merged)
+}
+
+/// Takes directives out of what is put in whole.
+fn clean(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, value| !name.starts_with('$') && !value.is_null());
+            fields.values_mut().for_each(clean);
+        }
+        Value::Array(items) => items.iter_mut().for_each(clean),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strategic_merge_keeps_what_it_does_not_name() {
+        let by_name = json!({"x-kubernetes-list-map-keys": ["name"], "items": {}});
+        let schema = json!({"properties": {"containers": by_name}});
+        let live = json!({"containers": [{"name": "a", "image": "1"}, {"name": "b"}], "other": 1});
+        let patch = json!({
+            "containers": [{"name": "a", "image": "2"}, {"name": "b", "$patch": "delete"}, {"name": "c"}],
+            "$setElementOrder/containers": [{"name": "c"}, {"name": "a"}],
+        });
+        let merged = json!({"containers": [{"name": "c"}, {"name": "a", "image": "2"}], "other": 1});
+        assert_eq!(strategic(&schema, &live, &patch), merged);
+    }
+}
