@@ -42,7 +42,7 @@ impl Place {
         let url = format!("http://{}", servers.kube_address.unwrap());
         let google = servers.google_address;
         tokio::spawn(servers.run(sandbox.clone()));
-        let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+        let client = Client::try_from(orchestra_sandbox::serve::kube_config(url.parse().unwrap())).unwrap();
         Self { sandbox, client, google, folder, logs: 0 }
     }
 

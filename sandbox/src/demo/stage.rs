@@ -69,7 +69,7 @@ impl Stage {
         let log = std::fs::File::create(&path).map_err(|source| SandboxError::File { path, source })?;
         let controller = Controller::start_logging_to(&kubeconfig, google, Stdio::from(log))?;
         let url = url.parse().map_err(|e| failed(format!("the cluster's address: {e}")))?;
-        let client = Client::try_from(kube::Config::new(url)).map_err(cluster("make a client"))?;
+        let client = Client::try_from(crate::serve::kube_config(url)).map_err(cluster("make a client"))?;
         Ok(Self { sandbox, client, controller: Mutex::new(controller), servers })
     }
 
