@@ -77,11 +77,24 @@ pub enum AppError {
     ShutdownTooLong,
 }
 
-async fn clock(settings: &Settings) -> Result<Clock, AppError> {
-    let Some(url) = &settings.sandbox_clock else { return Ok(Clock::real()) };
+async fn sandbox_clock(url: &str) -> Result<Clock, AppError> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
     let reading: ClockReading = client.get(url).send().await?.error_for_status()?.json().await?;
     Ok(Clock::starting_at(reading))
+}
+
+/// The time of the sandbox if there is one, or else of the cluster, as soon as that tells it.
+async fn clock(settings: &Settings, client: &Client) -> Result<Clock, AppError> {
+    if let Some(url) = &settings.sandbox_clock {
+        return sandbox_clock(url).await;
+    }
+    loop {
+        match Clock::of_cluster(client).await {
+            Ok(clock) => return Ok(clock),
+            Err(error) => tracing::warn!(%error, "waiting for the cluster's time"),
+        }
+        tokio::time::sleep(CRD_WAIT).await;
+    }
 }
 
 async fn kube_client() -> Result<(Client, String), AppError> {
@@ -119,7 +132,6 @@ async fn wait_for_crds(client: &Client) {
 /// # Errors
 /// Why it could not start, or why it ended other than by a signal.
 pub async fn run(settings: Settings) -> Result<(), AppError> {
-    let clock = clock(&settings).await?;
     let (client, namespace) = kube_client().await?;
     let cloud = Cloud::connect(settings.google_endpoint.as_deref()).await?;
     let (metrics, readiness) = (Metrics::new()?, Readiness::default());
@@ -140,13 +152,15 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
         wait_for_crds(&client).await;
         readiness.reached();
         tracing::info!("waiting for the lease");
+        let clock = clock(&settings, &client).await?;
         elector.acquire().await;
+        Ok::<_, AppError>(clock)
     };
-    tokio::select! {
-        () = start => {}
+    let clock = tokio::select! {
+        clock = start => clock?,
         () = stopped(&mut stop) => return Ok(()),
         ended = tasks.join_next() => return first_end(ended),
-    }
+    };
     tracing::info!("leading");
     metrics.leader.set(1);
 

@@ -1,10 +1,15 @@
-//! The world's time. The wall clock is read once, at the start; from then on only the monotonic clock counts, so that
-//! a jump of the wall clock shortens no hold.
+//! The world's time. It is the cluster's, asked once at the start; from then on only the monotonic clock counts. The
+//! clock of this machine is not trusted: one that jumps or runs fast shortens no hold, and two processes on two
+//! machines agree.
 
+use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::Instant;
+
+use crate::error::PassError;
+use crate::shell::kube_call;
 
 /// A clock that started at some time and runs at some speed.
 #[derive(Clone, Copy, Debug)]
@@ -29,9 +34,24 @@ impl Clock {
         Self { origin: reading.now, anchor: Instant::now(), speed: reading.speed.max(1) }
     }
 
-    /// Real time.
-    pub fn real() -> Self {
+    /// The time of this machine: for a cluster of its own.
+    pub fn of_this_machine() -> Self {
         Self::starting_at(ClockReading { now: Timestamp::now(), speed: 1 })
+    }
+
+    /// The time of a cluster, which its API server tells with each answer, in whole seconds.
+    ///
+    /// # Errors
+    /// When the cluster can't be asked, or tells no time.
+    pub async fn of_cluster(client: &kube::Client) -> Result<Self, PassError> {
+        let request = http::Request::get("/version").body(kube::client::Body::empty());
+        let request = request.map_err(|e| PassError::kube("ask the cluster for its time", kube::Error::HttpError(e)))?;
+        let answer = kube_call("ask the cluster for its time", client.send(request)).await?;
+        let told = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok()).map(rfc2822::parse);
+        match told {
+            Some(Ok(now)) => Ok(Self::starting_at(ClockReading { now: now.timestamp(), speed: 1 })),
+            _ => Err(PassError::NoTime),
+        }
     }
 
     /// The world's time.

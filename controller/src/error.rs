@@ -20,6 +20,9 @@ pub enum PassError {
     /// Another process leads, or may soon.
     #[error("not the leader")]
     NotLeader,
+    /// Its answers have no Date header.
+    #[error("the cluster tells no time: its answers have no Date header; does a proxy take it out?")]
+    NoTime,
     /// Google refused, or did not answer.
     #[error("{}", .0.message)]
     Cloud(Fault),
@@ -41,7 +44,7 @@ impl PassError {
                 kube::Error::Api(status) if status.is_invalid() => FaultClass::Permanent,
                 _ => FaultClass::Retryable,
             },
-            Self::Late(_) | Self::NotLeader => FaultClass::Retryable,
+            Self::Late(_) | Self::NotLeader | Self::NoTime => FaultClass::Retryable,
             Self::Stale => FaultClass::Conflict,
             Self::Cloud(fault) => fault.class,
         }

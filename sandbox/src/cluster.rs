@@ -165,6 +165,22 @@ impl Cluster {
         watch.since(&self.store(), version)
     }
 
+    /// An object as it is stored.
+    pub fn object(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        let store = self.store();
+        store.of_plural(plural).find(|o| o["metadata"]["namespace"] == namespace && o["metadata"]["name"] == name).cloned()
+    }
+
+    /// What changed after a version, as plural, namespace and name; and the version now. None: too long ago to know.
+    pub fn changed_since(&self, version: u64) -> (u64, Option<Vec<(String, String, String)>>) {
+        let store = self.store();
+        let plural = |place: &str| place.rsplit('/').next().unwrap_or_default().to_string();
+        let changes = store.since(version).map(|changes| {
+            changes.map(|change| (plural(&change.key.0), change.key.1.clone(), change.key.2.clone())).collect()
+        });
+        (store.version(), changes)
+    }
+
     /// All objects of a kind, for tests and for `/sandbox/state`.
     pub fn objects(&self, plural: &str) -> Vec<Value> {
         self.store().of_plural(plural).cloned().collect()

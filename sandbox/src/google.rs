@@ -18,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::exchange::{Reply, Request};
 use problem::Problem;
 
+pub use operations::Mishap;
 pub(crate) use problem::ordered;
 pub use secrets::SECRET_MARKER;
 
@@ -42,6 +43,8 @@ struct State {
 struct Context<'a> {
     now: Timestamp,
     request: &'a Request,
+    /// What becomes of the operation that the call starts.
+    mishap: Option<Mishap>,
 }
 
 impl Context<'_> {
@@ -80,7 +83,16 @@ impl Google {
 
     /// Answers a request.
     pub fn handle(&self, request: &Request) -> Reply {
-        let context = Context { now: self.clock.now(), request };
+        self.answer(request, None)
+    }
+
+    /// Answers a request whose operation then goes wrong.
+    pub fn handle_badly(&self, request: &Request, mishap: Mishap) -> Reply {
+        self.answer(request, Some(mishap))
+    }
+
+    fn answer(&self, request: &Request, mishap: Option<Mishap>) -> Reply {
+        let context = Context { now: self.clock.now(), request, mishap };
         let mut state = self.state();
         state.advance(context.now);
         match state.route(context) {

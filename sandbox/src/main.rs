@@ -54,7 +54,7 @@ struct Serve {
 
 async fn serve(settings: Serve) -> Result<(), SandboxError> {
     let clock = Clock::starting_at(ClockReading { now: Timestamp::now(), speed: settings.speed });
-    let sandbox = Sandbox::new(Clock::real(), clock, u64::from(std::process::id()));
+    let sandbox = Sandbox::new(Clock::of_this_machine(), clock, u64::from(std::process::id()));
     for secret in &settings.secret {
         let (project, name) = secret.split_once('/').ok_or_else(|| SandboxError::BadSecret(secret.clone()))?;
         sandbox.google.seed_secret(project, name);

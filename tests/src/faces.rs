@@ -1,28 +1,28 @@
-//! The in-process faces of the sandbox, with a tap on every call: it records, checks the promises after each write,
-//! and crashes the controller where a test asks for it.
+//! The in-process faces of the sandbox, with a tap on every call: it records, checks the promises at each write, and
+//! lets go wrong what a test asks for.
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use kube::client::Body;
 use orchestra_cloud::{Answer, Transport};
 use orchestra_sandbox::Sandbox;
 use orchestra_sandbox::exchange::{Content, Reply, Request as SandboxRequest};
 use orchestra_sandbox::journal::Api;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+use crate::faults::{Call, Fault, Plan};
+use crate::plants::Plant;
 use crate::promises::Promises;
 
-/// When the controller dies: at which of its writes, and whether that still takes effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crash {
-    Before(usize),
-    After(usize),
-}
+/// How many writes of the next controller an overtaken one waits for.
+const OVERTAKEN_BY: usize = 2;
 
 /// What stands between the controller and the sandbox.
 #[derive(Debug)]
@@ -34,10 +34,21 @@ pub struct Tap {
     pub died: Notify,
 }
 
+/// Status and body of an answer, as it can be given again.
+type Given = (u16, Value);
+
 #[derive(Debug, Default)]
 struct State {
-    crash: Option<Crash>,
-    writes: Vec<String>,
+    plan: Option<Plan>,
+    /// The fault that struck.
+    struck: Option<Fault>,
+    plant: Option<Plant>,
+    outage: bool,
+    calls: Vec<Call>,
+    /// Different answers to each read, oldest first.
+    given: BTreeMap<String, Vec<Given>>,
+    /// A write of a controller that lost the lead, and how many writes it still waits for.
+    overtaken: Option<(usize, Api, SandboxRequest)>,
 }
 
 impl Tap {
@@ -45,48 +56,202 @@ impl Tap {
         Arc::new(Self { sandbox, promises: Mutex::default(), state: Mutex::default(), died: Notify::new() })
     }
 
-    pub fn crash_at(&self, crash: Crash) {
-        self.state.lock().unwrap().crash = Some(crash);
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Lets one call go wrong.
+    pub fn strike(&self, plan: Plan) {
+        self.state().plan = Some(plan);
+    }
+
+    /// The fault that struck, if it has by now.
+    pub fn struck(&self) -> Option<Fault> {
+        self.state().struck
+    }
+
+    /// Makes the controller's calls those of one with a bug.
+    pub fn plant(&self, plant: Plant) {
+        self.state().plant = Some(plant);
+    }
+
+    /// Monitoring has no data from now on.
+    pub fn lose_metrics(&self) {
+        self.state().outage = true;
+        self.promises.lock().unwrap().outage = true;
+    }
+
+    /// Every call of the controller but those about events and leases.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
     }
 
     /// Every write of the controller: time, method, path and status.
     pub fn writes(&self) -> Vec<String> {
-        self.state.lock().unwrap().writes.clone()
+        self.state().calls.iter().filter(|call| call.is_write()).map(ToString::to_string).collect()
     }
 
-    /// Lets a call through. None: the controller died in the middle of it.
-    async fn pass(&self, api: Api, request: SandboxRequest) -> Reply {
-        let reading = request.method == Method::GET;
-        // Events tell people; nothing depends on them.
-        let counts = !reading && !request.path.contains("/events");
-        let crash = if counts { self.state.lock().unwrap().crash } else { None };
-        let number = self.state.lock().unwrap().writes.len();
-        if crash == Some(Crash::Before(number)) {
-            return self.die().await;
+    fn handle(&self, api: Api, request: &SandboxRequest, fault: Option<Fault>) -> Reply {
+        match (api, fault) {
+            (Api::Kubernetes, _) => {
+                let reply = self.sandbox.cluster.handle(request);
+                self.sandbox.cluster.settle();
+                reply
+            }
+            (Api::Google, Some(Fault::Operation(mishap))) => self.sandbox.google.handle_badly(request, mishap),
+            (Api::Google, _) => self.sandbox.google.handle(request),
         }
-        if counts {
-            self.promises.lock().unwrap().before_write(&self.sandbox, api, &request);
+    }
+
+    /// Does a call, and holds it against the promises.
+    fn perform(&self, api: Api, request: &SandboxRequest, fault: Option<Fault>) -> Reply {
+        if request.method == Method::GET {
+            return self.handle(api, request, fault);
         }
-        let reply = match api {
-            Api::Kubernetes => self.sandbox.cluster.handle(&request),
-            Api::Google => self.sandbox.google.handle(&request),
+        self.promises.lock().unwrap().before_write(&self.sandbox, api, request);
+        let reply = self.handle(api, request, fault);
+        self.promises.lock().unwrap().after_write(&self.sandbox, api, request, reply.status);
+        reply
+    }
+
+    /// Lets a call through.
+    async fn pass(&self, api: Api, mut request: SandboxRequest) -> Reply {
+        // Events tell people, leases are about who writes: nothing else depends on them.
+        if request.path.contains("/events") || request.path.contains("/leases/") {
+            return self.handle(api, &request, None);
+        }
+        let (number, fault, plant) = self.arrive(api, &request);
+        if let Some(reply) = plant.and_then(|plant| plant.before(&self.sandbox, api, &mut request)) {
+            return self.record(number, api, &request, reply);
+        }
+        let reply = match fault {
+            Some(Fault::CrashBefore | Fault::ClockJump(_)) => return self.die().await,
+            Some(Fault::Hang) => return std::future::pending().await,
+            Some(Fault::Handover) => {
+                self.state().overtaken = Some((OVERTAKEN_BY, api, request));
+                return self.die().await;
+            }
+            Some(Fault::Conflict) => refusal(api, 409, &request),
+            Some(Fault::TooMany) => refusal(api, 429, &request),
+            Some(Fault::Unavailable) => refusal(api, 503, &request),
+            fault => self.perform(api, &request, fault),
         };
-        if counts {
-            let now = self.sandbox.journal.clock().now();
-            let line = format!("{now:.0} {} {} {}", request.method, request.path, reply.status);
-            self.state.lock().unwrap().writes.push(line);
-            self.promises.lock().unwrap().after_write(&self.sandbox, api, &request);
+        let mut reply = self.record(number, api, &request, reply);
+        if let Some(more) = plant.and_then(|plant| plant.after(&self.sandbox, api, &request, &mut reply)) {
+            self.perform(api, &more, None);
         }
-        if crash == Some(Crash::After(number)) {
-            return self.die().await;
+        match fault {
+            Some(Fault::CrashAfter) => self.die().await,
+            Some(Fault::LostResponse) => lost(),
+            Some(Fault::Stale(versions)) => self.older(&request, versions).unwrap_or(reply),
+            _ => reply,
+        }
+    }
+
+    /// Notes that a call came, and what is to happen to it.
+    fn arrive(&self, api: Api, request: &SandboxRequest) -> (usize, Option<Fault>, Option<Plant>) {
+        let writes = request.method != Method::GET;
+        if let Some((api, late)) = self.overtaken(writes) {
+            self.perform(api, &late, None);
+        }
+        let mut state = self.state();
+        let number = state.calls.len();
+        let older = state.given.get(&key(request)).map_or(0, Vec::len);
+        state.calls.push(Call {
+            second: self.sandbox.journal.clock().now().as_second(),
+            api,
+            method: request.method.to_string(),
+            target: request.path.clone(),
+            status: 0,
+            starts_operation: false,
+            older,
+        });
+        let fault = state.plan.filter(|plan| plan.call == number).map(|plan| plan.fault);
+        if fault.is_some() {
+            state.struck = fault;
+        }
+        self.promises.lock().unwrap().misled |= matches!(fault, Some(Fault::Stale(_)));
+        (number, fault, state.plant)
+    }
+
+    /// The write that was overtaken, when it is its time.
+    fn overtaken(&self, writes: bool) -> Option<(Api, SandboxRequest)> {
+        let mut state = self.state();
+        let (left, ..) = state.overtaken.as_mut()?;
+        *left -= usize::from(writes);
+        if *left > 0 {
+            return None;
+        }
+        state.overtaken.take().map(|(_, api, request)| (api, request))
+    }
+
+    fn record(&self, number: usize, api: Api, request: &SandboxRequest, mut reply: Reply) -> Reply {
+        let mut state = self.state();
+        if state.outage && request.path.ends_with("/timeSeries") {
+            reply = Reply::ok(json!({}));
+        }
+        let body = reply.document().cloned().unwrap_or(Value::Null);
+        if let Some(call) = state.calls.get_mut(number) {
+            call.status = reply.status;
+            let operation = body["name"].as_str().is_some_and(|name| name.contains("/operations/"));
+            call.starts_operation = api == Api::Google && operation && call.is_write();
+        }
+        if request.method == Method::GET {
+            let given = state.given.entry(key(request)).or_default();
+            if given.last().is_none_or(|last| *last != (reply.status, body.clone())) {
+                given.push((reply.status, body));
+            }
         }
         reply
     }
 
+    /// An answer of some versions ago.
+    fn older(&self, request: &SandboxRequest, versions: usize) -> Option<Reply> {
+        let state = self.state();
+        let given = state.given.get(&key(request))?;
+        let at = given.len().checked_sub(1 + versions)?;
+        given.get(at).map(|(status, body)| Reply::json(*status, body.clone()))
+    }
+
     async fn die(&self) -> Reply {
-        self.state.lock().unwrap().crash = None;
         self.died.notify_one();
         std::future::pending().await
+    }
+}
+
+/// What makes two reads the same; those of metrics differ in their times only.
+fn key(request: &SandboxRequest) -> String {
+    let query = if request.path.ends_with("/timeSeries") { vec![] } else { request.query.clone() };
+    format!("{} {query:?}", request.path)
+}
+
+/// An answer that is lost on the way.
+fn lost() -> Reply {
+    Reply::text(0, "")
+}
+
+fn refusal(api: Api, status: u16, request: &SandboxRequest) -> Reply {
+    let (google, kubernetes) = match status {
+        409 => ("ABORTED", "Conflict"),
+        429 => ("RESOURCE_EXHAUSTED", "TooManyRequests"),
+        _ => ("UNAVAILABLE", "ServiceUnavailable"),
+    };
+    let message = format!("simulated: {} {}", request.method, request.path);
+    match api {
+        Api::Google => {
+            let retry = json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "20s"});
+            let details = if status == 429 { json!([retry]) } else { json!([]) };
+            let error = json!({"code": status, "status": google, "message": message, "details": details});
+            Reply::json(status, json!({"error": error}))
+        }
+        Api::Kubernetes => {
+            let mut body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                                  "message": message, "reason": kubernetes, "code": status});
+            if status == 429 {
+                body["details"] = json!({"retryAfterSeconds": 20});
+            }
+            Reply::json(status, body).with("retry-after", "20")
+        }
     }
 }
 
@@ -113,8 +278,9 @@ impl Transport for GoogleFace {
     }
 }
 
-/// A client of the cluster. The user's calls go past the tap.
-pub fn kube_client(tap: Arc<Tap>, is_user: bool) -> kube::Client {
+/// A client of the cluster, by name. The user's calls go past the tap.
+pub fn kube_client(tap: Arc<Tap>, caller: &'static str) -> kube::Client {
+    let is_user = caller == "user";
     let service = tower::service_fn(move |request: Request<Body>| {
         let tap = tap.clone();
         async move {
@@ -126,19 +292,24 @@ pub fn kube_client(tap: Arc<Tap>, is_user: bool) -> kube::Client {
             let request = SandboxRequest {
                 accept: header("accept"),
                 content_type: header("content-type"),
-                caller: if is_user { "user".into() } else { "controller".into() },
+                caller: caller.into(),
                 ..SandboxRequest::new(parts.method, &target, bytes)
             };
             let reply = match is_user {
-                true => tap.sandbox.cluster.handle(&request),
+                true => tap.handle(Api::Kubernetes, &request, None),
                 false => tap.pass(Api::Kubernetes, request).await,
             };
+            if reply.status == 0 {
+                return Err(std::io::Error::other("the connection was lost").into());
+            }
             let text = match reply.content {
                 Content::Json(body) => body.to_string(),
                 Content::Text(text) => text,
                 Content::Stream(_) | Content::Bytes { .. } => panic!("the simulation asks for JSON only"),
             };
-            Response::builder().status(reply.status).body(Full::new(Bytes::from(text)))
+            let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&tap.sandbox.journal.clock().now());
+            let response = Response::builder().status(reply.status).header("date", date.unwrap());
+            Ok::<_, tower::BoxError>(response.body(Full::new(Bytes::from(text)))?)
         }
     });
     kube::Client::new(service, "default")

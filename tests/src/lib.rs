@@ -2,6 +2,9 @@
 //! process, under a virtual clock. The same seed gives the same trace.
 
 pub mod faces;
+pub mod faults;
+pub mod plants;
 pub mod promises;
 pub mod recording;
+pub mod scenario;
 pub mod world;

@@ -1,21 +1,41 @@
 //! The safety promises of the design, checked at every write. The numbers are the design's.
 
+use jiff::Timestamp;
 use orchestra_sandbox::Sandbox;
 use orchestra_sandbox::exchange::Request;
 use orchestra_sandbox::google::SECRET_MARKER;
 use orchestra_sandbox::journal::Api;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const FAILED: &str = "orchestra.cherry-ai.me/failed";
 const OWNER: &str = "orchestra.cherry-ai.me/owner";
+const STABLE: &str = "orchestra.cherry-ai.me/stable";
+const PROMOTE: &str = "orchestra.cherry-ai.me/promote";
+const ABORT: &str = "orchestra.cherry-ai.me/abort";
+
+/// A service and a revision of it.
+type Subject = (String, String);
+
+/// What a revision has gone through in one service.
+#[derive(Debug, Default)]
+struct Course {
+    /// Its shares, each with when it was written.
+    shares: Vec<(i64, Timestamp)>,
+    /// The generation in which it lost its share.
+    withdrawn_in: Option<i64>,
+}
 
 /// What was true before a write.
 #[derive(Debug, Default)]
 pub struct Promises {
     before: BTreeMap<String, Value>,
-    /// Weights that each revision has had, by service.
-    weights: BTreeMap<(String, String), Vec<i64>>,
+    courses: BTreeMap<Subject, Course>,
+    created: BTreeSet<String>,
+    /// Monitoring has no data.
+    pub outage: bool,
+    /// The controller was told something old: what it then claims was true once.
+    pub misled: bool,
     pub checked: usize,
     pub broken: Vec<String>,
 }
@@ -24,8 +44,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn services(sandbox: &Sandbox) -> BTreeMap<String, Value> {
-    let view = sandbox.google.view();
+fn services(view: &Value) -> BTreeMap<String, Value> {
     let all = view["services"].as_array().cloned().unwrap_or_default();
     all.into_iter().map(|s| (text(&s["name"]).to_string(), s)).collect()
 }
@@ -46,6 +65,12 @@ fn failed(service: &Value) -> Vec<&str> {
     text(&service["annotations"][FAILED]).split(',').filter(|r| !r.is_empty()).collect()
 }
 
+/// Steps of a Rollout: weight and hold in seconds.
+fn steps(rollout: &Value) -> Vec<(i64, i64)> {
+    let steps = rollout["spec"]["strategy"]["canary"]["steps"].as_array().cloned().unwrap_or_default();
+    steps.iter().map(|s| (s["weight"].as_i64().unwrap_or(0), s["holdSeconds"].as_i64().unwrap_or(0))).collect()
+}
+
 impl Promises {
     fn check(&mut self, number: u32, holds: bool, what: impl FnOnce() -> String) {
         self.checked += 1;
@@ -55,50 +80,85 @@ impl Promises {
     }
 
     pub fn before_write(&mut self, sandbox: &Sandbox, api: Api, request: &Request) {
+        let secret = request.body.windows(SECRET_MARKER.len()).any(|part| part == SECRET_MARKER.as_bytes());
+        self.check(13, !secret, || format!("a secret's value in {} {}", request.method, request.path));
         if api != Api::Google {
             return;
         }
-        self.before = services(sandbox);
+        self.before = services(&sandbox.google.view());
         let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
-        let about_service = request.path.contains("/services/");
         let etag = text(&body["etag"]).len() + request.param("etag").unwrap_or_default().len();
         let etag = etag + text(&body["policy"]["etag"]).len();
-        if about_service {
+        let (about_service, about_revision) = (request.path.contains("/services/"), request.path.contains("/revisions/"));
+        if about_service && !about_revision {
             self.check(7, etag > 0, || format!("no etag: {} {}", request.method, request.path));
         }
-        let owned = self.before.iter().filter(|(name, _)| request.path.contains(name.as_str()));
-        let strangers: Vec<String> =
-            owned.filter(|(_, s)| text(&s["annotations"][OWNER]).is_empty()).map(|(n, _)| n.clone()).collect();
-        self.check(11, strangers.is_empty(), || format!("written without our mark: {strangers:?}"));
-    }
-
-    pub fn after_write(&mut self, sandbox: &Sandbox, api: Api, request: &Request) {
-        let rollouts = sandbox.cluster.objects("rollouts");
-        let after = services(sandbox);
-        if api == Api::Google {
-            for (name, service) in &after {
-                let before = self.before.get(name).cloned().unwrap_or(Value::Null);
-                self.check_service(name, &before, service, &rollouts);
+        let own: Vec<(String, Value)> = self
+            .before
+            .iter()
+            .filter(|(name, _)| request.path.contains(name.as_str()))
+            .map(|(n, s)| (n.clone(), s.clone()))
+            .collect();
+        for (name, service) in own {
+            let ours = !text(&service["annotations"][OWNER]).is_empty();
+            self.check(11, ours, || format!("{name} is written without our mark"));
+            if let Some((_, revision)) = request.path.split_once("/revisions/") {
+                let stable = text(&service["annotations"][STABLE]) == revision;
+                let serves = shares(&service["traffic"]).contains_key(revision);
+                self.check(6, !stable && !serves, || format!("{name}: {revision} is deleted while it is needed"));
             }
-            let instances = sandbox.google.view()["redis"].as_array().map_or(0, Vec::len);
-            let environments = sandbox.cluster.objects("orchestraenvironments").len();
-            self.check(10, instances <= environments.max(1), || format!("{instances} Redis for {environments}"));
-        } else {
-            for rollout in &rollouts {
-                self.check_claims(rollout, &after);
-            }
-            let state = sandbox.cluster.state().to_string();
-            self.check(13, !state.contains(SECRET_MARKER), || format!("a secret's value after {}", request.path));
         }
     }
 
-    fn check_service(&mut self, name: &str, before: &Value, service: &Value, rollouts: &[Value]) {
+    pub fn after_write(&mut self, sandbox: &Sandbox, api: Api, request: &Request, status: u16) {
+        let view = sandbox.google.view();
+        let after = services(&view);
+        let rollouts = sandbox.cluster.objects("rollouts");
+        if api == Api::Kubernetes {
+            let about = rollouts.iter().filter(|r| request.path.contains(&format!("/{}", text(&r["metadata"]["name"]))));
+            for rollout in about {
+                self.check_claims(rollout, &after);
+            }
+            return;
+        }
+        self.check_creates(request, status);
+        let now = sandbox.journal.clock().now();
+        for (name, service) in &after {
+            let before = self.before.get(name).cloned().unwrap_or(Value::Null);
+            self.check_service(name, &before, service, &rollouts, now);
+        }
+        let instances = view["redis"].as_array().map_or(0, Vec::len);
+        let environments = sandbox.cluster.objects("orchestraenvironments").len();
+        self.check(10, instances <= environments.max(1), || format!("{instances} Redis for {environments}"));
+    }
+
+    /// One intent makes one create: what was made is made again only after it was deleted.
+    fn check_creates(&mut self, request: &Request, status: u16) {
+        let id = request.param("serviceId").or(request.param("instanceId"));
+        let path = match id {
+            Some(id) => format!("{}/{id}", request.path),
+            None => request.path.clone(),
+        };
+        match (request.method.as_str(), id, status) {
+            ("POST", Some(_), 200) => {
+                let new = self.created.insert(path.clone());
+                self.check(18, new, || format!("{path} is created again"));
+            }
+            ("DELETE", _, 200) => drop(self.created.remove(&path)),
+            _ => {}
+        }
+    }
+
+    fn check_service(&mut self, name: &str, before: &Value, service: &Value, rollouts: &[Value], time: Timestamp) {
         let latest = service["traffic"]
             .as_array()
             .into_iter()
             .flatten()
             .any(|t| text(&t["revision"]).is_empty() && t["percent"].as_i64().unwrap_or(0) > 0);
         let (now, then) = (shares(&service["traffic"]), shares(&before["traffic"]));
+        if service["annotations"][OWNER].is_null() {
+            return;
+        }
         self.check(1, !latest && now.values().sum::<i64>() == 100, || format!("{name}: {now:?}"));
         self.check(2, now.len() <= 2, || format!("{name} serves {now:?}"));
         if now == then || before.is_null() {
@@ -106,6 +166,8 @@ impl Promises {
         }
         let rollout = rollouts.iter().find(|r| name.ends_with(&format!("/{}", text(&r["spec"]["serviceName"]))));
         let rollout = rollout.cloned().unwrap_or(Value::Null);
+        let generation = rollout["metadata"]["generation"].as_i64().unwrap_or(0);
+        let stable = text(&service["annotations"][STABLE]).to_string();
         for (revision, share) in &now {
             let was = then.get(revision).copied().unwrap_or(0);
             if *share <= was {
@@ -114,30 +176,49 @@ impl Promises {
             let latched = text(&rollout["status"]["failed"]["revision"]) == revision;
             let bad = failed(service).contains(&revision.as_str()) || latched;
             self.check(3, !bad, || format!("{name}: failed {revision} from {was} to {share}"));
-            let stable = text(&service["annotations"]["orchestra.cherry-ai.me/stable"]) == revision;
-            if !stable {
+            let subject = (name.to_string(), revision.clone());
+            let withdrawn = self.courses.get(&subject).is_some_and(|c| c.withdrawn_in == Some(generation));
+            let back = *revision != stable;
+            self.check(3, !(withdrawn && back), || format!("{name}: {revision} was withdrawn, and gets {share}"));
+            if back {
                 let reconciling = before["reconciling"] == true;
                 self.check(8, !reconciling, || format!("{name}: {revision} to {share} while reconciling"));
-                self.check_step(name, revision, *share, &rollout);
+                self.check_step(&subject, *share, &rollout, time);
             }
+            self.courses.entry(subject).or_default().shares.push((*share, time));
         }
-        let aborted = !rollout["metadata"]["annotations"]["orchestra.cherry-ai.me/abort"].is_null();
+        for revision in then.keys().filter(|revision| !now.contains_key(*revision) && **revision != stable) {
+            let course = self.courses.entry((name.to_string(), revision.clone())).or_default();
+            course.withdrawn_in = Some(generation);
+            course.shares.clear();
+        }
+        let aborted = !rollout["metadata"]["annotations"][ABORT].is_null();
         let paused = rollout["spec"]["paused"] == true && rollout["metadata"]["deletionTimestamp"].is_null();
         self.check(5, !paused || aborted, || format!("{name}: {then:?} to {now:?} while paused"));
     }
 
-    /// A weight is the next one of the steps, or all.
-    fn check_step(&mut self, name: &str, revision: &str, share: i64, rollout: &Value) {
-        let steps = rollout["spec"]["strategy"]["canary"]["steps"].as_array().cloned().unwrap_or_default();
-        let mut ladder: Vec<i64> = steps.iter().filter_map(|s| s["weight"].as_i64()).collect();
-        ladder.push(100);
-        let history = self.weights.entry((name.to_string(), revision.to_string())).or_default();
-        let expected = history.last().and_then(|last| ladder.iter().find(|w| *w > last)).or(ladder.first()).copied();
+    /// A weight is the next one of the steps, or all; the one before was held; and there was data.
+    fn check_step(&mut self, subject: &Subject, share: i64, rollout: &Value, time: Timestamp) {
+        let steps = steps(rollout);
+        let ladder: Vec<i64> = steps.iter().map(|(weight, _)| *weight).chain([100]).collect();
+        let course = self.courses.get(subject).map(|c| c.shares.clone()).unwrap_or_default();
+        let last = course.last().copied();
+        let expected = last.and_then(|(last, _)| ladder.iter().find(|w| **w > last)).or(ladder.first()).copied();
         let returning = rollout["status"]["candidate"]["steps"].as_array().is_none_or(Vec::is_empty);
-        let again = history.contains(&share);
-        history.push(share);
+        let again = course.iter().any(|(was, _)| *was == share);
         let allowed = expected == Some(share) || returning || again;
-        self.check(4, allowed, || format!("{name}: {revision} jumped to {share}, expected {expected:?}"));
+        self.check(4, allowed, || format!("{subject:?} jumped to {share}, expected {expected:?}"));
+        let Some((weight, since)) = last.filter(|(last, _)| *last < share) else { return };
+        let promoted = !rollout["metadata"]["annotations"][PROMOTE].is_null();
+        if promoted || returning {
+            return;
+        }
+        if let Some((_, hold)) = steps.iter().find(|(step, _)| *step == weight) {
+            let held = time.duration_since(since).as_secs();
+            self.check(20, held >= *hold, || format!("{subject:?}: {weight} % was held {held} s of {hold}"));
+        }
+        let outage = self.outage;
+        self.check(17, !outage, || format!("{subject:?}: from {weight} to {share} without data"));
     }
 
     /// What the status says of weights is what the cloud has.
@@ -151,7 +232,8 @@ impl Promises {
             let service = services.iter().find(|(name, _)| name.ends_with(&ending)).map(|(_, s)| s);
             let (Some(claimed), Some(service)) = (region["weight"].as_i64(), service) else { continue };
             let serving = shares(&service["trafficStatuses"]).get(subject).copied().unwrap_or(0);
-            self.check(15, claimed == serving, || format!("{ending}: claims {claimed} of {subject}, has {serving}"));
+            let misled = self.misled;
+            self.check(15, claimed == serving || misled, || format!("{ending}: claims {claimed} of {subject}, has {serving}"));
         }
     }
 }

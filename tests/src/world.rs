@@ -1,8 +1,8 @@
 //! A world to try scenarios in.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, CustomResourceExt, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use orchestra_cloud::Cloud;
 use orchestra_controller::clock::{Clock, ClockReading};
 use orchestra_controller::lease::Leadership;
@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use crate::faces::{Crash, GoogleFace, Tap, kube_client};
+use crate::faces::{GoogleFace, Tap, kube_client};
+use crate::faults::{Fault, Plan};
 
 pub const NAMESPACE: &str = "default";
 const START: &str = "2026-03-01T09:00:00Z";
@@ -28,21 +29,32 @@ enum Kind {
     Rollout,
 }
 
+impl Kind {
+    const ALL: [(Self, &'static str); 2] =
+        [(Self::Environment, "orchestraenvironments"), (Self::Rollout, "rollouts")];
+}
+
 type Key = (Kind, String);
+
+/// How long anything may take.
+const LONGEST_WAIT: Duration = Duration::from_secs(4 * 3600);
 
 pub struct World {
     pub tap: Arc<Tap>,
     pub user: Client,
     pub crashes: usize,
+    /// Whether the controller has the bug of trusting the clock of its machine.
+    pub trusts_its_clock: bool,
     shell: Shell,
     clock: Clock,
     due: BTreeMap<Key, Instant>,
-    seen: BTreeMap<Key, String>,
+    /// The version of the cluster up to which changes were noticed.
+    noticed: u64,
 }
 
-fn shell(tap: &Arc<Tap>, clock: Clock) -> Shell {
+fn shell(tap: &Arc<Tap>, clock: Clock, leadership: Leadership, name: &'static str) -> Shell {
     let cloud = Cloud::in_process(Arc::new(GoogleFace(tap.clone())));
-    Shell::new(kube_client(tap.clone(), false), cloud, clock, Leadership::alone(), Metrics::new().unwrap())
+    Shell::new(kube_client(tap.clone(), name), cloud, clock, leadership, Metrics::new().unwrap())
 }
 
 impl World {
@@ -50,14 +62,20 @@ impl World {
     pub async fn new(seed: u64) -> Self {
         let clock = Clock::starting_at(ClockReading { now: START.parse().unwrap(), speed: 1 });
         let sandbox = Sandbox::new(clock, clock, seed);
+        sandbox.install_crds().unwrap();
         let tap = Tap::new(sandbox);
-        let user = kube_client(tap.clone(), true);
-        let crds = Api::all(user.clone());
-        for crd in [OrchestraEnvironment::crd(), Rollout::crd()] {
-            crds.create(&PostParams::default(), &crd).await.unwrap();
+        let user = kube_client(tap.clone(), "user");
+        let shell = shell(&tap, clock, Leadership::alone(), "controller");
+        Self {
+            tap,
+            user,
+            crashes: 0,
+            trusts_its_clock: false,
+            shell,
+            clock,
+            due: BTreeMap::new(),
+            noticed: 0,
         }
-        let shell = shell(&tap, clock);
-        Self { tap, user, crashes: 0, shell, clock, due: BTreeMap::new(), seen: BTreeMap::new() }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -141,29 +159,33 @@ impl World {
         image.unwrap_or_default().to_string()
     }
 
+    fn names(&self, kind: Kind) -> Vec<Key> {
+        let plural = Kind::ALL.iter().find(|(k, _)| *k == kind).map_or("", |(_, plural)| plural);
+        let objects = self.tap.sandbox.cluster.objects(plural);
+        objects.iter().map(|o| (kind, o["metadata"]["name"].as_str().unwrap_or_default().to_string())).collect()
+    }
+
     /// Objects that changed since they were last looked at, or are new, are due: as a watch would have it.
-    async fn notice(&mut self) {
-        let mut now = BTreeMap::new();
-        for environment in self.environments().list(&Default::default()).await.unwrap() {
-            now.insert((Kind::Environment, environment.name_any()), environment.resource_version().unwrap());
-        }
-        for rollout in self.rollouts().list(&Default::default()).await.unwrap() {
-            now.insert((Kind::Rollout, rollout.name_any()), rollout.resource_version().unwrap());
-        }
-        let environment_changed = now.iter().any(|(k, v)| k.0 == Kind::Environment && self.seen.get(k) != Some(v));
-        for (key, version) in &now {
-            let changed = self.seen.get(key) != Some(version);
-            if changed || (environment_changed && key.0 == Kind::Rollout) {
-                self.due.insert(key.clone(), Instant::now());
+    fn notice(&mut self) {
+        let (now, changes) = self.tap.sandbox.cluster.changed_since(self.noticed);
+        let changed: Vec<Key> = match changes.filter(|_| self.noticed > 0) {
+            Some(changes) => {
+                let kind = |plural: &str| Kind::ALL.iter().find(|(_, p)| *p == plural).map(|(kind, _)| *kind);
+                changes.into_iter().filter_map(|(plural, _, name)| Some((kind(&plural)?, name))).collect()
             }
+            None => Kind::ALL.iter().flat_map(|(kind, _)| self.names(*kind)).collect(),
+        };
+        self.noticed = now;
+        let of_environment = changed.iter().any(|(kind, _)| *kind == Kind::Environment);
+        let affected = if of_environment { self.names(Kind::Rollout) } else { vec![] };
+        for key in changed.into_iter().chain(affected) {
+            self.due.insert(key, Instant::now());
         }
-        self.due.retain(|key, _| now.contains_key(key));
-        self.seen = now;
     }
 
     /// One pass over the object that is due first. False: there is nothing to look after.
     async fn step(&mut self) -> bool {
-        self.notice().await;
+        self.notice();
         let Some((key, at)) =
             self.due.iter().min_by_key(|(key, at)| (**at, (*key).clone())).map(|(k, a)| (k.clone(), *a))
         else {
@@ -184,20 +206,28 @@ impl World {
         match next {
             Some(Some(next)) => drop(self.due.insert(key, Instant::now() + next.max(Duration::from_millis(10)))),
             Some(None) => drop(self.due.remove(&key)),
-            None => self.restart(),
+            None => self.restart().await,
         }
         true
     }
 
     /// A new process: nothing in memory is left, everything is looked at again.
-    pub fn restart(&mut self) {
+    pub async fn restart(&mut self) {
         self.crashes += 1;
-        self.shell = shell(&self.tap, self.clock);
-        self.seen.clear();
+        let clock = match self.tap.struck() {
+            Some(Fault::ClockJump(hours)) if self.trusts_its_clock => {
+                let now = self.clock.now() + SignedDuration::from_hours(i64::from(hours));
+                Clock::starting_at(ClockReading { now, speed: 1 })
+            }
+            _ => Clock::of_cluster(&self.user).await.unwrap(),
+        };
+        self.shell = shell(&self.tap, clock, Leadership::alone(), "controller");
+        self.noticed = 0;
     }
 
-    pub fn crash_at(&self, crash: Crash) {
-        self.tap.crash_at(crash);
+    /// Lets one call of the controller go wrong.
+    pub fn strike(&self, plan: Plan) {
+        self.tap.strike(plan);
     }
 
     pub async fn run_for(&mut self, span: Duration) {
@@ -215,35 +245,40 @@ impl World {
     }
 
     /// Runs until something is so; fails with the state when that takes more than four hours.
-    pub async fn run_until<F, Fut>(&mut self, what: &str, mut so: F)
-    where
-        F: FnMut(Arc<Tap>, Client) -> Fut,
-        Fut: Future<Output = bool>,
-    {
-        let end = Instant::now() + Duration::from_secs(4 * 3600);
-        while !so(self.tap.clone(), self.user.clone()).await {
+    pub async fn run_until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + LONGEST_WAIT;
+        while !so(self) {
             assert!(Instant::now() < end, "{what} did not happen: {:#}", self.tap.sandbox.cluster.state()["rollouts"]);
-            self.step().await;
+            if !self.step().await {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
         }
     }
 
+    /// A Rollout as it is stored.
+    pub fn rollout(&self, name: &str) -> Value {
+        self.tap.sandbox.cluster.object("rollouts", NAMESPACE, name).unwrap_or_default()
+    }
+
+    /// Whether a Rollout is in a phase, and that phase is about its present spec.
+    pub fn is_in(&self, name: &str, phases: &[RolloutPhase]) -> bool {
+        let rollout = self.rollout(name);
+        let phase = serde_json::from_value(rollout["status"]["phase"].clone()).ok();
+        phase.is_some_and(|phase| phases.contains(&phase))
+            && rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"]
+    }
+
     pub async fn run_until_phase(&mut self, name: &str, phase: RolloutPhase) {
-        let name = name.to_string();
-        self.run_until(&format!("{phase:?}"), |_, user| {
-            let api: Api<Rollout> = Api::namespaced(user, NAMESPACE);
-            let name = name.clone();
-            async move {
-                let rollout = api.get(&name).await.unwrap();
-                let status = rollout.status.unwrap_or_default();
-                status.phase == Some(phase) && status.observed_generation == rollout.metadata.generation
-            }
-        })
-        .await;
+        self.run_until_one_of(name, &[phase]).await;
+    }
+
+    pub async fn run_until_one_of(&mut self, name: &str, phases: &[RolloutPhase]) {
+        self.run_until(&format!("{phases:?}"), |world| world.is_in(name, phases)).await;
     }
 
     /// Runs until the weights in effect are these.
     pub async fn run_until_weights(&mut self, service: &str, image: &str, weights: &[i64]) {
-        let end = Instant::now() + Duration::from_secs(4 * 3600);
+        let end = Instant::now() + LONGEST_WAIT;
         while self.weights(service, image) != weights {
             assert!(Instant::now() < end, "{image} never had {weights:?}: {:?}", self.weights(service, image));
             self.step().await;

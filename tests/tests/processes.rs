@@ -34,7 +34,7 @@ impl Place {
         // Another test may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Clock::starting_at(ClockReading { now: Timestamp::now(), speed: 120 });
-        let sandbox = Sandbox::new(Clock::real(), clock, 9);
+        let sandbox = Sandbox::new(Clock::of_this_machine(), clock, 9);
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let servers = Servers::listen(Some(any), any).await.unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -26,7 +26,7 @@ async fn cloud() -> (Cloud, Sandbox) {
     // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock = Clock::starting_at(ClockReading { now: Timestamp::now(), speed: SPEED });
-    let sandbox = Sandbox::new(Clock::real(), clock, 5);
+    let sandbox = Sandbox::new(Clock::of_this_machine(), clock, 5);
     sandbox.google.seed_secret("cherry-ai-project", "key");
     let servers = Servers::listen(None, "127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", servers.google_address);

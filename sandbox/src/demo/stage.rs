@@ -50,7 +50,7 @@ fn cluster(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> SandboxError
 impl Stage {
     pub(super) async fn set_up(settings: &DemoSettings) -> Result<Self, SandboxError> {
         let clock = Clock::starting_at(ClockReading { now: Timestamp::now(), speed: settings.speed });
-        let sandbox = Sandbox::new(Clock::real(), clock, 7);
+        let sandbox = Sandbox::new(Clock::of_this_machine(), clock, 7);
         for secret in ["openai-api-key", "anthropic-api-key"] {
             sandbox.google.seed_secret(PROJECT, secret);
         }

@@ -6,6 +6,22 @@ use std::collections::BTreeMap;
 
 use super::problem::Problem;
 
+/// How an operation goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// It ends with an error, and what it was about is as before.
+    Fails,
+    /// It never ends.
+    Never,
+    /// Its name is forgotten at once; what it does goes on.
+    Forgotten,
+}
+
+/// What a failed operation says.
+pub(super) fn internal_error() -> Value {
+    json!({"code": 13, "message": "an internal error has occurred"})
+}
+
 /// Operations by name.
 #[derive(Debug, Default)]
 pub(super) struct Operations(BTreeMap<String, Value>);
@@ -29,6 +45,11 @@ impl Operations {
                 Err(error) => operation["error"] = error,
             }
         }
+    }
+
+    /// Nobody knows it any longer; what it does goes on.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.0.remove(name);
     }
 
     pub(super) fn get(&self, name: &str) -> Result<Value, Problem> {

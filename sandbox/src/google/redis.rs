@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-use super::operations::Operations;
+use super::operations::{Mishap, Operations, internal_error};
 use super::problem::Problem;
 use super::{Context, stamp};
 
@@ -41,6 +41,23 @@ struct UnderWay {
     operation: String,
     ends: Timestamp,
     becomes: Option<Value>,
+    fails: bool,
+}
+
+impl UnderWay {
+    /// The operation with what goes wrong with it; `before` is what the instance was, if it was.
+    fn with(mut self, mishap: Option<Mishap>, before: Option<Value>, operations: &mut Operations) -> Self {
+        match mishap {
+            Some(Mishap::Fails) => {
+                self.fails = true;
+                self.becomes = before;
+            }
+            Some(Mishap::Never) => self.ends = Timestamp::MAX,
+            Some(Mishap::Forgotten) => operations.forget(&self.operation),
+            None => {}
+        }
+        self
+    }
 }
 
 /// `memory_size_gb` and `memorySizeGb` are the same field.
@@ -74,16 +91,18 @@ impl Redis {
         let mut gone = vec![];
         for (name, instance) in &mut self.instances {
             let Some(under_way) = instance.under_way.take_if(|u| u.ends <= now) else { continue };
-            match under_way.becomes {
+            let result = match under_way.becomes {
                 Some(document) => {
                     instance.document = document;
-                    self.operations.end(&under_way.operation, Ok(instance.document.clone()));
+                    instance.document.clone()
                 }
                 None => {
-                    self.operations.end(&under_way.operation, Ok(json!({})));
                     gone.push(name.clone());
+                    json!({})
                 }
-            }
+            };
+            let result = if under_way.fails { Err(internal_error()) } else { Ok(result) };
+            self.operations.end(&under_way.operation, result);
         }
         for name in gone {
             self.instances.remove(&name);
@@ -152,7 +171,10 @@ impl Redis {
             ("replicaCount", json!(i32::from(highly_available))),
         ];
         for (field, value) in defaults {
-            document[field] = value;
+            let set_by_server = matches!(field, "tier" | "state" | "createTime" | "name");
+            if set_by_server || document[field].is_null() {
+                document[field] = value;
+            }
         }
         if document["redisVersion"].as_str().unwrap_or_default().is_empty() {
             document["redisVersion"] = json!("REDIS_7_2");
@@ -162,7 +184,8 @@ impl Redis {
         becomes["host"] = json!(format!("10.91.{address}.3"));
         becomes["port"] = json!(6379);
         let operation = self.operations.start(parent, metadata(&name, "create", context), &mut self.random);
-        let under_way = UnderWay { operation: name_of(&operation), ends, becomes: Some(becomes) };
+        let under_way = UnderWay { operation: name_of(&operation), ends, becomes: Some(becomes), fails: false };
+        let under_way = under_way.with(context.mishap, None, &mut self.operations);
         self.instances.insert(name, Instance { document, under_way: Some(under_way) });
         Ok(operation)
     }
@@ -209,9 +232,10 @@ impl Redis {
         }
         let ends = context.now + SignedDuration::from_secs(self.random.random_range(seconds));
         let operation = self.operations.start(parent, metadata(name, verb, context), &mut self.random);
-        let becomes = becomes(&instance.document);
+        let (becomes, before) = (becomes(&instance.document), instance.document.clone());
         instance.document["state"] = json!(state);
-        instance.under_way = Some(UnderWay { operation: name_of(&operation), ends, becomes });
+        let under_way = UnderWay { operation: name_of(&operation), ends, becomes, fails: false };
+        instance.under_way = Some(under_way.with(context.mishap, Some(before), &mut self.operations));
         Ok(operation)
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::metrics::{Metrics, Source};
-use super::operations::Operations;
+use super::operations::{Mishap, Operations};
 use super::policy::Policy;
 use super::problem::Problem;
 use super::secrets::Secrets;
@@ -165,16 +165,22 @@ impl Run {
         let users_until = Timestamp::from_second(second).unwrap_or(context.now);
         let entry = Entry { place: place.clone(), service, policy: Policy::default(), waiting: vec![], users_until };
         self.services.insert(name.clone(), entry);
-        self.begin(&name)
+        self.begin(context, &name)
     }
 
     /// Starts an operation about the service as it is now.
-    fn begin(&mut self, name: &str) -> Result<Value, Problem> {
+    fn begin(&mut self, context: Context<'_>, name: &str) -> Result<Value, Problem> {
         let entry = self.services.get_mut(name).ok_or_else(|| Problem::not_found(name))?;
         let mut metadata = document::of_service(&entry.place, &entry.service);
         metadata["@type"] = json!("type.googleapis.com/google.cloud.run.v2.Service");
         let operation = self.operations.start(&entry.place.parent(), metadata, &mut self.random);
         let id = operation["name"].as_str().unwrap_or_default().to_string();
+        match context.mishap {
+            Some(Mishap::Fails) => entry.service.fail_next(),
+            Some(Mishap::Never) => entry.service.stall(),
+            Some(Mishap::Forgotten) => self.operations.forget(&id),
+            None => {}
+        }
         entry.waiting.push((id, entry.service.generation));
         Ok(operation)
     }
@@ -194,14 +200,14 @@ impl Run {
         let usable = |secret: &str, version: &str| secrets.usable(&project, secret, version);
         check_etag(&entry.service, wanted["etag"].as_str().unwrap_or_default())?;
         entry.service.update(&wanted, &mask, context.now, &mut self.random, &usable)?;
-        self.begin(name)
+        self.begin(context, name)
     }
 
     fn delete(&mut self, context: Context<'_>, name: &str) -> Result<Value, Problem> {
         let entry = self.entry(name)?;
         check_etag(&entry.service, context.request.param("etag").unwrap_or_default())?;
         entry.service.delete(context.now);
-        self.begin(name)
+        self.begin(context, name)
     }
 
     fn delete_revision(&mut self, context: Context<'_>, name: &str, revision: &str) -> Result<Value, Problem> {

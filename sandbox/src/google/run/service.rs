@@ -43,6 +43,8 @@ pub(super) struct Service {
     pub(super) state: State,
     made: u32,
     deleting: bool,
+    /// The reconciliation under way is going to fail for no reason of its own.
+    spoiled: bool,
 }
 
 /// How far a service is.
@@ -118,6 +120,7 @@ impl Service {
             state: State::Ready(now),
             made: 0,
             deleting: false,
+            spoiled: false,
         };
         if wanted["template"].is_null() {
             return Err(Problem::invalid("template is required"));
@@ -156,7 +159,18 @@ impl Service {
             self.revisions.insert(revision.name.clone(), revision);
         }
         self.state = State::Reconciling(settles);
+        self.spoiled = false;
         Ok(())
+    }
+
+    /// The reconciliation under way fails, and leaves what serves as it is.
+    pub(super) fn fail_next(&mut self) {
+        self.spoiled = true;
+    }
+
+    /// The reconciliation under way never ends, until another write begins one.
+    pub(super) fn stall(&mut self) {
+        self.state = State::Reconciling(Timestamp::MAX);
     }
 
     fn with(&self, wanted: &Value, mask: &[String]) -> Result<Value, Problem> {
@@ -291,11 +305,13 @@ impl Service {
     }
 
     fn settle(&mut self, at: Timestamp) -> Settled {
-        if self.deleting {
+        let internal = Failure { code: 13, reason: "INTERNAL", message: "an internal error has occurred".into() };
+        if self.deleting && !self.spoiled {
             return Settled::Deleted;
         }
+        self.deleting = false;
         let targets = self.targets();
-        let routed = self.route(&targets);
+        let routed = self.spoiled.then_some(internal).or_else(|| self.route(&targets));
         if routed.is_none() {
             self.serving = targets;
         }

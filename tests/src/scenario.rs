@@ -1,0 +1,213 @@
+//! The scenarios that the fault plans are tried on, and what counts at their end.
+
+use orchestra_crds::RolloutPhase;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+use crate::faults::{Fault, Plan};
+use crate::world::{NAMESPACE, World, plain_environment};
+
+const ENDED: [RolloutPhase; 3] = [RolloutPhase::Promoted, RolloutPhase::RolledBack, RolloutPhase::Failed];
+const ONE: [&str; 1] = ["us-central1"];
+const TWO: [&str; 2] = ["us-central1", "us-west4"];
+/// How long an environment may take until it is ready or says why not.
+const ENVIRONMENT_TAKES: Duration = Duration::from_secs(2 * 3600);
+
+/// Something that people do with Orchestra.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    FirstDeployment,
+    CanaryThatPromotes,
+    CanaryThatRollsBack,
+    ContainerThatNeverStarts,
+    Supersede,
+    AbortAndRetry,
+    TwoRegions,
+    EnvironmentThatIsDeleted,
+    EnvironmentThatIsRetained,
+}
+
+/// What counts at the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// Shares in effect by service and revision.
+    pub traffic: BTreeMap<String, BTreeMap<String, i64>>,
+    pub phase: Value,
+    /// How the releases ended: revision and outcome.
+    pub outcomes: Vec<(String, String)>,
+    /// Redis instances: name, size and state.
+    pub redis: Vec<(String, i64, String)>,
+    /// Objects that are left in the cluster.
+    pub objects: Vec<String>,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_string()
+}
+
+impl End {
+    fn of(world: &World) -> Self {
+        let view = world.tap.sandbox.google.view();
+        let list = |field: &str| view[field].as_array().cloned().unwrap_or_default();
+        let traffic = |service: &Value| -> BTreeMap<String, i64> {
+            let targets = service["trafficStatuses"].as_array().cloned().unwrap_or_default();
+            targets.iter().map(|t| (text(&t["revision"]), t["percent"].as_i64().unwrap_or(0))).collect()
+        };
+        let status = world.rollout("api")["status"].clone();
+        let history = status["history"].as_array().cloned().unwrap_or_default();
+        let cluster = &world.tap.sandbox.cluster;
+        let objects = ["orchestraenvironments", "rollouts"].into_iter().flat_map(|plural| cluster.objects(plural));
+        Self {
+            traffic: list("services").iter().map(|s| (text(&s["name"]), traffic(s))).collect(),
+            phase: status["phase"].clone(),
+            outcomes: history.iter().map(|r| (text(&r["revision"]), text(&r["outcome"]))).collect(),
+            redis: list("redis")
+                .iter()
+                .map(|r| (text(&r["name"]), r["memorySizeGb"].as_i64().unwrap_or(0), text(&r["state"])))
+                .collect(),
+            objects: objects.map(|o| text(&o["metadata"]["name"])).collect(),
+        }
+    }
+}
+
+fn canary(image: &str) -> Value {
+    json!({
+        "environmentRef": {"name": "shop"}, "serviceName": "shop-api", "template": {"image": image},
+        "strategy": {"canary": {"steps": [{"weight": 10, "holdSeconds": 120}]}},
+    })
+}
+
+impl Scenario {
+    pub const ALL: [Self; 9] = [
+        Self::FirstDeployment,
+        Self::CanaryThatPromotes,
+        Self::CanaryThatRollsBack,
+        Self::ContainerThatNeverStarts,
+        Self::Supersede,
+        Self::AbortAndRetry,
+        Self::TwoRegions,
+        Self::EnvironmentThatIsDeleted,
+        Self::EnvironmentThatIsRetained,
+    ];
+
+    /// Plays it in a new world, with or without a fault; gives the end and the world.
+    pub async fn play(self, plan: Option<Plan>) -> (End, World) {
+        let world = World::new(3).await;
+        if let Some(plan) = plan {
+            world.strike(plan);
+        }
+        self.play_in(world).await
+    }
+
+    /// Plays it in a world that has been prepared.
+    pub async fn play_in(self, mut world: World) -> (End, World) {
+        match self {
+            Self::EnvironmentThatIsDeleted => environment(&mut world, "Delete").await,
+            Self::EnvironmentThatIsRetained => environment(&mut world, "Retain").await,
+            _ => self.release(&mut world).await,
+        }
+        world.run_for(Duration::from_secs(300)).await;
+        (End::of(&world), world)
+    }
+
+    async fn release(self, world: &mut World) {
+        let regions: &[&str] = if self == Self::TwoRegions { &TWO } else { &ONE };
+        world.create_environment("shop", plain_environment(regions)).await;
+        world.create_rollout("api", canary("app:1")).await;
+        world.run_until_one_of("api", &ENDED).await;
+        match self {
+            Self::CanaryThatPromotes | Self::TwoRegions => world.release("api", "app:2", &[]).await,
+            Self::CanaryThatRollsBack => world.release("api", "app:2", &[("SANDBOX_ERROR_PERCENT", "30")]).await,
+            Self::ContainerThatNeverStarts => world.release("api", "app:2", &[("SANDBOX_STARTUP", "never")]).await,
+            Self::Supersede => {
+                world.release("api", "app:2", &[]).await;
+                until_served_or_ended(world, "app:2").await;
+                world.release("api", "app:3", &[]).await;
+            }
+            Self::AbortAndRetry => abort_and_retry(world).await,
+            _ => {}
+        }
+        world.run_until_one_of("api", &ENDED).await;
+    }
+}
+
+async fn until_served_or_ended(world: &mut World, image: &str) {
+    let generation = world.rollout("api")["metadata"]["generation"].clone();
+    world
+        .run_until(&format!("{image} serves"), |world| {
+            let known = world.rollout("api")["status"]["observedGeneration"] == generation;
+            world.weights("shop-api", image) == [10] || (known && world.is_in("api", &ENDED))
+        })
+        .await;
+}
+
+async fn abort_and_retry(world: &mut World) {
+    world.release("api", "app:2", &[]).await;
+    until_served_or_ended(world, "app:2").await;
+    let status = world.rollout("api")["status"].clone();
+    let subject = [&status["candidate"], &status["failed"], &status["stable"]];
+    let revision = subject.iter().map(|s| text(&s["revision"])).find(|r| !r.is_empty()).unwrap_or_default();
+    let annotate = |key: &str| json!({"metadata": {"annotations": {format!("orchestra.cherry-ai.me/{key}"): revision}}});
+    world.patch_rollout("api", annotate("abort")).await;
+    world.run_until_one_of("api", &ENDED).await;
+    world.patch_rollout("api", annotate("retry")).await;
+    world.run_for(Duration::from_secs(30)).await;
+}
+
+async fn environment(world: &mut World, policy: &str) {
+    world.tap.sandbox.google.seed_secret("cherry-ai-project", "key");
+    let mut spec = plain_environment(&ONE);
+    spec["redis"] = json!({"tier": "Basic", "memorySizeGb": 1});
+    spec["secrets"] = json!([{"name": "key"}]);
+    spec["deletionPolicy"] = json!(policy);
+    world.create_environment("shop", spec).await;
+    until_ready_or_stalled(world).await;
+    let mut rollout = canary("app:1");
+    rollout["template"]["secrets"] = json!([{"name": "key", "env": "KEY"}]);
+    world.create_rollout("api", rollout).await;
+    let end = Instant::now() + ENVIRONMENT_TAKES;
+    world.run_until("the release", |world| world.is_in("api", &ENDED) || Instant::now() > end).await;
+    world.patch_environment("shop", json!({"spec": {"redis": {"memorySizeGb": 3}}})).await;
+    until_ready_or_stalled(world).await;
+    world.delete().await;
+    let end = Instant::now() + ENVIRONMENT_TAKES;
+    world
+        .run_until("the deletion", |world| {
+            let cluster = &world.tap.sandbox.cluster;
+            cluster.object("orchestraenvironments", NAMESPACE, "shop").is_none() || Instant::now() > end
+        })
+        .await;
+}
+
+async fn until_ready_or_stalled(world: &mut World) {
+    let end = Instant::now() + ENVIRONMENT_TAKES;
+    world
+        .run_until("a ready environment", |world| {
+            let environment = world.tap.sandbox.cluster.object("orchestraenvironments", NAMESPACE, "shop");
+            let environment = environment.unwrap_or_default();
+            let known = environment["status"]["observedGeneration"] == environment["metadata"]["generation"];
+            let conditions = environment["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let is = |type_: &str| conditions.iter().any(|c| c["type"] == type_ && c["status"] == "True");
+            (known && (is("Ready") || is("Stalled"))) || Instant::now() > end
+        })
+        .await;
+}
+
+/// What is wrong with a rerun: none when it reached the same end and broke no promise.
+pub fn complaint(plan: Plan, expected: &End, end: &End, world: &World) -> Option<String> {
+    let broken = world.tap.promises.lock().unwrap().broken.clone();
+    if !broken.is_empty() {
+        return Some(format!("{broken:#?}"));
+    }
+    if world.tap.struck().is_none() {
+        return Some("the fault did not strike".into());
+    }
+    if plan.fault.kills() && world.crashes != 1 {
+        return Some(format!("{} crashes", world.crashes));
+    }
+    // An operation that fails or never ends may cost the release, but it must end.
+    let forgiven = matches!(plan.fault, Fault::Operation(_));
+    (end != expected && !forgiven).then(|| format!("expected {expected:#?}\ngot {end:#?}"))
+}
