@@ -11,11 +11,12 @@ pub mod journal;
 pub mod process;
 pub mod serve;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use orchestra_controller::clock::Clock;
 use orchestra_crds::{OrchestraEnvironment, Rollout};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Both APIs, their call log and their faults.
 #[derive(Clone, Debug)]
@@ -43,18 +44,25 @@ impl Sandbox {
     ///
     /// # Errors
     /// When they can't be written as JSON, which would be a mistake in them.
-    pub fn install_crds(&self) -> Result<(), serde_json::Error> {
-        const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-        for mut crd in [OrchestraEnvironment::crd(), Rollout::crd()] {
-            let mut applied = serde_json::to_value(&crd)?;
-            applied["metadata"]["annotations"] = serde_json::json!({});
-            crd.metadata.annotations = Some([(LAST_APPLIED.to_string(), format!("{applied}\n"))].into());
+    pub fn install_crds(&self) -> Result<(), SandboxError> {
+        for body in CRDS.as_ref().map_err(|why| SandboxError::Crds(why.clone()))? {
             let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-            let body = serde_json::to_vec(&crd)?;
-            self.cluster.handle(&exchange::Request::new(http::Method::POST, path, body.into()));
+            self.cluster.handle(&exchange::Request::new(http::Method::POST, path, body.clone()));
         }
         Ok(())
     }
+}
+
+/// The CRDs as `kubectl apply` sends them; why not, when they can't be written.
+static CRDS: LazyLock<Result<Vec<bytes::Bytes>, String>> =
+    LazyLock::new(|| [OrchestraEnvironment::crd(), Rollout::crd()].into_iter().map(applied).collect());
+
+fn applied(mut crd: CustomResourceDefinition) -> Result<bytes::Bytes, String> {
+    const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let mut applied = serde_json::to_value(&crd).map_err(|e| e.to_string())?;
+    applied["metadata"]["annotations"] = serde_json::json!({});
+    crd.metadata.annotations = Some([(LAST_APPLIED.to_string(), format!("{applied}\n"))].into());
+    serde_json::to_vec(&crd).map(Into::into).map_err(|e| e.to_string())
 }
 
 /// Why the sandbox or its demo ended.
@@ -90,7 +98,7 @@ pub enum SandboxError {
     },
     /// The CRDs can't be written.
     #[error("the CRDs can't be installed: {0}")]
-    Crds(#[from] serde_json::Error),
+    Crds(String),
     /// An example can't be read.
     #[error("{file}: {source}")]
     Example {

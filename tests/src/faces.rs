@@ -140,12 +140,16 @@ impl Tap {
         if let Some(more) = plant.and_then(|plant| plant.after(&self.sandbox, api, &request, &mut reply)) {
             self.perform(api, &more, None);
         }
-        match fault {
-            Some(Fault::CrashAfter) => self.die().await,
-            Some(Fault::LostResponse) => lost(),
+        let told = match fault {
+            Some(Fault::CrashAfter) => return self.die().await,
+            Some(Fault::LostResponse) => return lost(),
             Some(Fault::Stale(versions)) => self.older(&request, versions).unwrap_or(reply),
             _ => reply,
+        };
+        if let Some(service) = told.document().filter(|body| !body["trafficStatuses"].is_null()) {
+            self.promises.lock().unwrap().tell(service);
         }
+        told
     }
 
     /// Notes that a call came, and what is to happen to it.
@@ -170,7 +174,7 @@ impl Tap {
         if fault.is_some() {
             state.struck = fault;
         }
-        self.promises.lock().unwrap().misled |= matches!(fault, Some(Fault::Stale(_)));
+
         (number, fault, state.plant)
     }
 

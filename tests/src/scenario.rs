@@ -108,7 +108,8 @@ impl Scenario {
             Self::EnvironmentThatIsRetained => environment(&mut world, "Retain").await,
             _ => self.release(&mut world).await,
         }
-        world.run_for(Duration::from_secs(300)).await;
+        // What was wrong for a moment is looked at again within minutes.
+        world.run_for(Duration::from_secs(900)).await;
         (End::of(&world), world)
     }
 

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::kinds::{Kind, metadata_schema};
+use super::kinds::{Kind, METADATA};
 use super::refusal::{Cause, Refusal};
 
 pub(super) const CRD: &str = "customresourcedefinitions";
@@ -133,7 +133,7 @@ fn merging(plural: &str) -> Value {
         }
         _ => json!({}),
     };
-    top["metadata"] = metadata_schema();
+    top["metadata"] = METADATA.clone();
     open(top)
 }
 

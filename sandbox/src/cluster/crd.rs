@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cel;
-use super::kinds::{Column, Kind, Scale, Schema, metadata_schema};
+use super::kinds::{Column, Kind, Scale, Schema, METADATA};
 use super::managed::{self, Writer};
 use super::refusal::Cause;
 
@@ -58,14 +58,19 @@ pub(super) fn kind_of(crd: &Value) -> Result<Kind, Vec<Cause>> {
         merging: merging(&json),
         empty: Value::Null,
         since: 0,
-        schema: Some(Schema { json, rules }),
+        schema: Some(Schema { status_rules: has_status_rules(&json), json, rules }),
     })
+}
+
+fn has_status_rules(schema: &Value) -> bool {
+    let rules = "x-kubernetes-validations";
+    !schema[rules].is_null() || schema["properties"]["status"].to_string().contains(rules)
 }
 
 /// The schema with what every object has.
 fn merging(schema: &Value) -> Value {
     let mut schema = schema.clone();
-    schema["properties"]["metadata"] = metadata_schema();
+    schema["properties"]["metadata"] = METADATA.clone();
     schema["properties"]["apiVersion"] = json!({"type": "string"});
     schema["properties"]["kind"] = json!({"type": "string"});
     schema

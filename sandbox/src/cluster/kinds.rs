@@ -1,7 +1,7 @@
 //! The kinds that the cluster knows: the built-in ones, and those of its CRDs.
 
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::built_in;
 
@@ -55,6 +55,8 @@ pub(super) struct Column {
 pub(super) struct Schema {
     pub(super) json: Value,
     pub(super) rules: kube_cel::CompiledSchema,
+    /// Whether there are rules about the status, or about the whole object.
+    pub(super) status_rules: bool,
 }
 
 impl Kind {
@@ -84,7 +86,9 @@ impl Kind {
 }
 
 /// The schema of metadata.
-pub(super) fn metadata_schema() -> Value {
+pub(super) static METADATA: LazyLock<Value> = LazyLock::new(metadata_schema);
+
+fn metadata_schema() -> Value {
     let text = json!({"type": "string"});
     let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
     json!({"type": "object", "properties": {
