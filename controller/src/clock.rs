@@ -45,7 +45,8 @@ impl Clock {
     /// When the cluster can't be asked, or tells no time.
     pub async fn of_cluster(client: &kube::Client) -> Result<Self, PassError> {
         let request = http::Request::get("/version").body(kube::client::Body::empty());
-        let request = request.map_err(|e| PassError::kube("ask the cluster for its time", kube::Error::HttpError(e)))?;
+        let request =
+            request.map_err(|e| PassError::kube("ask the cluster for its time", kube::Error::HttpError(e)))?;
         let answer = kube_call("ask the cluster for its time", client.send(request)).await?;
         let told = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok()).map(rfc2822::parse);
         match told {

@@ -48,6 +48,11 @@ impl Overall {
     }
 }
 
+/// Whether conditions give this reason.
+pub fn are_about(conditions: &[Condition], reason: &str) -> bool {
+    conditions.iter().any(|condition| condition.reason == reason)
+}
+
 /// Puts new conditions in the place of old ones; a transition time changes only with the status.
 pub fn update(
     old: &[Condition],

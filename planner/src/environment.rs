@@ -11,6 +11,7 @@ use crate::cloud::{Fault, FaultClass, OperationView, Reading, RedisView};
 use crate::conditions::{self, Note, Overall, note};
 use crate::names::{ProjectId, Region};
 use crate::plan::{Effect, Event, Finalizer, NOW, POLL, Plan, QUIET};
+use crate::rollout::{CONFIRMING, LOOK_AGAIN};
 
 pub use redis::{absorb, instance_id};
 pub use secrets::{SecretQuery, secrets_to_resolve};
@@ -205,6 +206,10 @@ fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
         (Err(_), _) if never => return done(seen, Finalizer::Remove),
         (Ok(None), _) if creating => (None, "waiting for the end of an operation on Redis".to_string()),
         (Err(fault), _) => (None, format!("Redis could not be read: {}", fault.message)),
+        (Ok(None), _) if status.redis.is_some() && !conditions::are_about(&status.conditions, CONFIRMING) => {
+            let message = "Redis is gone: looking once more before letting go";
+            return waiting(seen, status, Overall::Reconciling(note(CONFIRMING, message)), None, LOOK_AGAIN);
+        }
         (Ok(None), _) => return done(seen, Finalizer::Remove),
         (Ok(Some(view)), policy) => match redis::let_go(seen, view, policy, &mut status) {
             redis::LetGo::Nothing => return done(seen, Finalizer::Remove),

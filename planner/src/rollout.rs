@@ -141,6 +141,8 @@ impl Decision {
     }
 }
 
+pub(crate) use deletion::{CONFIRMING, LOOK_AGAIN};
+
 /// Decides what to do about a Rollout.
 pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
     let meta = &seen.rollout.metadata;

@@ -168,7 +168,10 @@ impl Cluster {
     /// An object as it is stored.
     pub fn object(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         let store = self.store();
-        store.of_plural(plural).find(|o| o["metadata"]["namespace"] == namespace && o["metadata"]["name"] == name).cloned()
+        store
+            .of_plural(plural)
+            .find(|o| o["metadata"]["namespace"] == namespace && o["metadata"]["name"] == name)
+            .cloned()
     }
 
     /// What changed after a version, as plural, namespace and name; and the version now. None: too long ago to know.

@@ -160,7 +160,10 @@ impl Tap {
         }
         let mut state = self.state();
         let number = state.calls.len();
-        let older = state.given.get(&key(request)).map_or(0, Vec::len);
+        let older = match state.plan {
+            None => state.given.get(&key(request)).map_or(0, Vec::len),
+            Some(_) => 0,
+        };
         state.calls.push(Call {
             second: self.sandbox.journal.clock().now().as_second(),
             api,
@@ -194,16 +197,19 @@ impl Tap {
         if state.outage && request.path.ends_with("/timeSeries") {
             reply = Reply::ok(json!({}));
         }
-        let body = reply.document().cloned().unwrap_or(Value::Null);
+        let nothing = Value::Null;
+        let body = reply.document().unwrap_or(&nothing);
         if let Some(call) = state.calls.get_mut(number) {
             call.status = reply.status;
             let operation = body["name"].as_str().is_some_and(|name| name.contains("/operations/"));
             call.starts_operation = api == Api::Google && operation && call.is_write();
         }
-        if request.method == Method::GET {
+        // Older answers are needed to find the plans, and to give one.
+        let kept = state.plan.is_none_or(|plan| matches!(plan.fault, Fault::Stale(_)));
+        if request.method == Method::GET && kept {
             let given = state.given.entry(key(request)).or_default();
-            if given.last().is_none_or(|last| *last != (reply.status, body.clone())) {
-                given.push((reply.status, body));
+            if given.last().is_none_or(|(status, last)| *status != reply.status || last != body) {
+                given.push((reply.status, body.clone()));
             }
         }
         reply
@@ -261,7 +267,11 @@ fn refusal(api: Api, status: u16, request: &SandboxRequest) -> Reply {
 
 /// Google, for the cloud adapter.
 #[derive(Debug)]
-pub struct GoogleFace(pub Arc<Tap>);
+pub struct GoogleFace {
+    pub tap: Arc<Tap>,
+    /// Which controller calls.
+    pub caller: &'static str,
+}
 
 impl Transport for GoogleFace {
     fn call<'a>(
@@ -271,9 +281,9 @@ impl Transport for GoogleFace {
         body: Option<Value>,
     ) -> Pin<Box<dyn Future<Output = Option<Answer>> + Send + 'a>> {
         let body = body.map(|b| Bytes::from(b.to_string())).unwrap_or_default();
-        let request = SandboxRequest::new(method, &path, body);
+        let request = SandboxRequest { caller: self.caller.into(), ..SandboxRequest::new(method, &path, body) };
         Box::pin(async move {
-            let reply = self.0.pass(Api::Google, request).await;
+            let reply = self.tap.pass(Api::Google, request).await;
             match reply.content {
                 Content::Json(body) => Some(Answer { status: reply.status, body }),
                 _ => None,

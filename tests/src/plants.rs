@@ -50,6 +50,10 @@ fn drop_field(value: &mut Value, field: &str) {
     }
 }
 
+fn renamed(value: &Value, old: &str, new: &str) -> Value {
+    serde_json::from_str(&value.to_string().replace(old, new)).unwrap()
+}
+
 fn object_of(sandbox: &Sandbox, request: &Request) -> Option<Value> {
     let parts: Vec<&str> = request.path.trim_end_matches("/status").split('/').collect();
     match parts.as_slice() {
@@ -81,8 +85,11 @@ impl Plant {
             Self::ForgetOperation if writes && request.path.contains("/orchestraenvironments/") => {
                 edit(request, |body| drop_field(&mut body["status"]["redis"], "operation"));
             }
-            Self::ReuseFailedName if writes && is_service(api, request) => {
-                edit(request, |body| *body = serde_json::from_str(&body.to_string().replace("-2\"", "\"")).unwrap());
+            Self::ReuseFailedName if api == Api::Google => {
+                edit(request, |body| *body = renamed(body, "-2\"", "\""));
+                if request.path.contains("/revisions/") {
+                    request.path = request.path.trim_end_matches("-2").to_string();
+                }
             }
             _ => {}
         }
@@ -106,6 +113,19 @@ impl Plant {
             }
             Self::MissingDataPasses if request.path.ends_with("/timeSeries") => {
                 *reply = sandbox.google.handle(request);
+            }
+            Self::ReuseFailedName if is_service(api, request) || request.path.contains("/revisions/") => {
+                // It knows the revision by the name that it meant to give.
+                let mark = format!("{PREFIX}/failed");
+                let failed = body["annotations"][&mark].as_str().unwrap_or_default().to_string();
+                let name = request.path.rsplit('/').next().unwrap_or_default();
+                let old = if failed.is_empty() { name } else { &failed };
+                if !old.is_empty() {
+                    *body = renamed(body, &format!("{old}\""), &format!("{old}-2\""));
+                }
+                if !failed.is_empty() {
+                    body["annotations"][&mark] = json!(failed);
+                }
             }
             Self::DeleteStable if is_service(api, request) && request.method == Method::PATCH => {
                 let stable = body["metadata"]["annotations"][format!("{PREFIX}/stable")].as_str()?.to_string();

@@ -94,14 +94,22 @@ impl Promises {
     pub fn before_write(&mut self, sandbox: &Sandbox, api: Api, request: &Request) {
         let secret = request.body.windows(SECRET_MARKER.len()).any(|part| part == SECRET_MARKER.as_bytes());
         self.check(13, !secret, || format!("a secret's value in {} {}", request.method, request.path));
+        let lease = sandbox.cluster.object("leases", "default", "orchestra-controller");
+        if let Some(holder) = lease.as_ref().and_then(|lease| lease["spec"]["holderIdentity"].as_str()) {
+            let caller = &request.caller;
+            self.check(9, holder == caller, || format!("{caller} writes {}, and {holder} leads", request.path));
+        }
         if api != Api::Google {
             return;
         }
-        self.before = services(&sandbox.google.view());
+        let view = sandbox.google.view();
+        self.before = services(&view);
+        self.created.retain(|path| !gone(path, &view));
         let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
         let etag = text(&body["etag"]).len() + request.param("etag").unwrap_or_default().len();
         let etag = etag + text(&body["policy"]["etag"]).len();
-        let (about_service, about_revision) = (request.path.contains("/services/"), request.path.contains("/revisions/"));
+        let (about_service, about_revision) =
+            (request.path.contains("/services/"), request.path.contains("/revisions/"));
         if about_service && !about_revision {
             self.check(7, etag > 0, || format!("no etag: {} {}", request.method, request.path));
         }
@@ -130,14 +138,14 @@ impl Promises {
             return;
         }
         if api == Api::Kubernetes {
-            let about = rollouts.iter().filter(|r| request.path.contains(&format!("/{}", text(&r["metadata"]["name"]))));
+            let about =
+                rollouts.iter().filter(|r| request.path.contains(&format!("/{}", text(&r["metadata"]["name"]))));
             for rollout in about {
                 self.check_claims(rollout, &after);
             }
             return;
         }
         self.check_creates(request, status);
-        self.created.retain(|path| !gone(path, &view));
         let now = sandbox.journal.clock().now();
         for (name, service) in &after {
             let before = self.before.get(name).cloned().unwrap_or(Value::Null);
@@ -150,7 +158,6 @@ impl Promises {
 
     /// One intent makes one create: what was made is made again only after it was deleted.
     fn check_creates(&mut self, request: &Request, status: u16) {
-
         let id = request.param("serviceId").or(request.param("instanceId"));
         let path = match id {
             Some(id) => format!("{}/{id}", request.path),

@@ -30,8 +30,7 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str); 2] =
-        [(Self::Environment, "orchestraenvironments"), (Self::Rollout, "rollouts")];
+    const ALL: [(Self, &'static str); 2] = [(Self::Environment, "orchestraenvironments"), (Self::Rollout, "rollouts")];
 }
 
 type Key = (Kind, String);
@@ -45,7 +44,9 @@ pub struct World {
     pub crashes: usize,
     /// Whether the controller has the bug of trusting the clock of its machine.
     pub trusts_its_clock: bool,
-    shell: Shell,
+    /// The controllers; they take turns.
+    shells: Vec<Shell>,
+    turn: usize,
     clock: Clock,
     due: BTreeMap<Key, Instant>,
     /// The version of the cluster up to which changes were noticed.
@@ -53,7 +54,7 @@ pub struct World {
 }
 
 fn shell(tap: &Arc<Tap>, clock: Clock, leadership: Leadership, name: &'static str) -> Shell {
-    let cloud = Cloud::in_process(Arc::new(GoogleFace(tap.clone())));
+    let cloud = Cloud::in_process(Arc::new(GoogleFace { tap: tap.clone(), caller: name }));
     Shell::new(kube_client(tap.clone(), name), cloud, clock, leadership, Metrics::new().unwrap())
 }
 
@@ -71,7 +72,8 @@ impl World {
             user,
             crashes: 0,
             trusts_its_clock: false,
-            shell,
+            shells: vec![shell],
+            turn: 0,
             clock,
             due: BTreeMap::new(),
             noticed: 0,
@@ -192,10 +194,12 @@ impl World {
             return false;
         };
         tokio::time::sleep_until(at).await;
+        self.turn = (self.turn + 1) % self.shells.len();
+        let shell = &self.shells[self.turn];
         let pass = async {
             match key.0 {
-                Kind::Environment => self.shell.reconcile::<OrchestraEnvironment>(NAMESPACE, &key.1).await,
-                Kind::Rollout => self.shell.reconcile::<Rollout>(NAMESPACE, &key.1).await,
+                Kind::Environment => shell.reconcile::<OrchestraEnvironment>(NAMESPACE, &key.1).await,
+                Kind::Rollout => shell.reconcile::<Rollout>(NAMESPACE, &key.1).await,
             }
         };
         let next = tokio::select! {
@@ -213,16 +217,30 @@ impl World {
 
     /// A new process: nothing in memory is left, everything is looked at again.
     pub async fn restart(&mut self) {
+        let hours = match self.tap.struck() {
+            Some(Fault::ClockJump(hours)) => hours,
+            _ => 0,
+        };
+        self.restart_where_the_clock_is_off_by(hours).await;
+    }
+
+    /// A new process on a machine whose clock is so many hours off.
+    pub async fn restart_where_the_clock_is_off_by(&mut self, hours: i32) {
         self.crashes += 1;
-        let clock = match self.tap.struck() {
-            Some(Fault::ClockJump(hours)) if self.trusts_its_clock => {
+        let clock = match self.trusts_its_clock {
+            true => {
                 let now = self.clock.now() + SignedDuration::from_hours(i64::from(hours));
                 Clock::starting_at(ClockReading { now, speed: 1 })
             }
-            _ => Clock::of_cluster(&self.user).await.unwrap(),
+            false => Clock::of_cluster(&self.user).await.unwrap(),
         };
-        self.shell = shell(&self.tap, clock, Leadership::alone(), "controller");
+        self.shells = vec![shell(&self.tap, clock, Leadership::alone(), "controller")];
         self.noticed = 0;
+    }
+
+    /// Two controllers in the place of the one, with what tells each whether it may write.
+    pub fn controllers(&mut self, named: [(&'static str, Leadership); 2]) {
+        self.shells = named.map(|(name, lead)| shell(&self.tap, self.clock, lead, name)).into();
     }
 
     /// Lets one call of the controller go wrong.

@@ -70,6 +70,10 @@ fn act(
 ) -> Decision {
     let region = &release.seen.regions[index];
     let place = region.name();
+    // Whether the candidate is still wanted is not known: it goes nowhere until it is.
+    if let (Progress::On { .. } | Progress::Ready | Progress::Drifted(_), Err(gate)) = (&state, &release.desired) {
+        return idle::closed(gate);
+    }
     match (&state, release.seen.paused(Some(candidate.as_str()))) {
         (Progress::Unreadable(fault), _) => {
             return Decision::unreadable(RolloutPhase::Progressing, &format!("the service in {place}"), fault);
@@ -219,6 +223,10 @@ pub(super) fn remember(
     message: String,
     started_at: Time,
 ) {
+    // An old read may show a release under way again that is over: its end is told once.
+    if status.history.first().is_some_and(|last| last.revision == revision && last.outcome == outcome) {
+        return;
+    }
     let finished_at = Time(release.seen.now);
     status.history.insert(0, ReleaseRecord { revision, image, outcome, message, started_at, finished_at });
     status.history.truncate(HISTORY);

@@ -1,13 +1,20 @@
 //! The end of a Rollout: its services are released or deleted, by the environment's policy.
 
+use jiff::SignedDuration;
 use orchestra_crds::{DeletionPolicy, RolloutPhase};
 
 use super::Decision;
 use super::identity::{Ownership, Release};
+use crate::conditions;
 use crate::marks::Marks;
 use crate::names::RevisionName;
 use crate::plan::{Effect, ServiceChange};
 use crate::traffic::{all_to, same_shares};
+
+/// One old read may not find what is there: only a second one lets the finalizer go.
+pub(crate) const CONFIRMING: &str = "ConfirmingAbsence";
+/// Until that second look.
+pub(crate) const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// What is left to do; none: nothing of ours is left.
 pub(super) fn decide(release: &Release<'_>) -> Option<Decision> {
@@ -27,7 +34,14 @@ pub(super) fn decide(release: &Release<'_>) -> Option<Decision> {
     let mine: Vec<_> =
         release.ours().filter(|(_, _, view)| release.ownership(&view.marks) == Ownership::Ours).collect();
     if mine.is_empty() {
-        return None;
+        let missing = release.seen.regions.iter().any(|region| matches!(region.service, Ok(None)));
+        let known = release.seen.rollout.status.as_ref().map(|status| status.conditions.as_slice());
+        return (missing && release.remembers && !conditions::are_about(known.unwrap_or_default(), CONFIRMING)).then(
+            || {
+                let message = "the services are gone: looking once more before letting go";
+                Decision::working(RolloutPhase::Deleting, CONFIRMING, message).next(LOOK_AGAIN)
+            },
+        );
     }
     let effects = mine
         .iter()

@@ -1,6 +1,6 @@
 //! Back to stable: one write in each region, all regions at once. It needs no metrics and no steps.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Outcome, RolloutPhase, RolloutStatus, requests};
 
 use super::advance::remember;
@@ -12,6 +12,9 @@ use crate::cloud::{ServiceView, TrafficTarget};
 use crate::names::{Percent, RevisionName};
 use crate::plan::{Effect, ServiceChange};
 use crate::traffic::{all_to, same_shares, weight_of};
+
+/// How long a traffic write may take before it is written again; usually it takes seconds.
+const TAKES_EFFECT_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// How far taking a revision out of the traffic is.
 struct Withdrawal {
@@ -127,7 +130,8 @@ fn withdraw(release: &Release<'_>, status: &RolloutStatus, revision: &RevisionNa
         let unmarked = failed && touched(view, revision) && !view.marks.failed.contains(revision);
         let has_traffic = asked && weight_of(revision, &view.traffic) > Percent::NONE;
         let drifted = failed && asked && view.settled;
-        if has_traffic || unmarked || drifted {
+        let overdue = serves && !asked && written_long_ago(view, release.seen.now);
+        if has_traffic || unmarked || drifted || overdue {
             back.effects.push(write(release, region, view, revision, traffic, failed));
         }
         if has_traffic || serves || unmarked {
@@ -135,6 +139,11 @@ fn withdraw(release: &Release<'_>, status: &RolloutStatus, revision: &RevisionNa
         }
     }
     back
+}
+
+/// A write that Cloud Run accepted may still fail, or never take effect: it is then written again.
+fn written_long_ago(view: &ServiceView, now: Timestamp) -> bool {
+    view.written_at.is_none_or(|at| now.duration_since(at) >= TAKES_EFFECT_WITHIN)
 }
 
 /// Whether a revision was ever meant for this service.

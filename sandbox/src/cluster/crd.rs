@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cel;
-use super::kinds::{Column, Kind, Scale, Schema, METADATA};
+use super::kinds::{Column, Kind, METADATA, Scale, Schema};
 use super::managed::{self, Writer};
 use super::refusal::Cause;
 

@@ -2,6 +2,8 @@
 
 use regex::Regex;
 use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use super::kinds::{Kind, METADATA, Scale, Schema};
 use super::refusal::Cause;
@@ -97,7 +99,10 @@ pub(super) fn validate(
         return causes;
     }
     // Rules about a spec that has not changed can't fail anew: the real server lets them be.
-    if part == Some(Part::Status) && before.is_some_and(|before| before["spec"] == object["spec"]) && !schema.status_rules {
+    if part == Some(Part::Status)
+        && before.is_some_and(|before| before["spec"] == object["spec"])
+        && !schema.status_rules
+    {
         return causes;
     }
     if let Err(errors) = kube_cel::Validator::new().validate_compiled(&schema.rules, object, before) {
@@ -214,6 +219,20 @@ fn check_items(schema: &Value, items: &[Value], path: &str, causes: &mut Vec<Cau
     }
 }
 
+thread_local! {
+    /// Patterns of schemas, compiled once.
+    static PATTERNS: RefCell<BTreeMap<String, Option<Regex>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+fn fits(pattern: &str, text: &str) -> bool {
+    PATTERNS.with_borrow_mut(|patterns| {
+        if !patterns.contains_key(pattern) {
+            patterns.insert(pattern.to_string(), Regex::new(pattern).ok());
+        }
+        patterns.get(pattern).is_some_and(|known| known.as_ref().is_some_and(|regex| regex.is_match(text)))
+    })
+}
+
 fn check_text(schema: &Value, text: &str, path: &str, causes: &mut Vec<Cause>) {
     let length = text.chars().count() as u64;
     if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
@@ -225,7 +244,7 @@ fn check_text(schema: &Value, text: &str, path: &str, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid(path, message));
     }
     if let Some(pattern) = schema["pattern"].as_str()
-        && !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
+        && !fits(pattern, text)
     {
         causes.push(Cause::invalid(path, format!("{text:?}: {path} in body should match '{pattern}'")));
     }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::problem::Problem;
 use super::users::{Met, lateness};
@@ -237,6 +238,10 @@ fn document(metric: &str, labels: &BTreeMap<String, String>, points: &BTreeMap<T
     })
 }
 
+/// A comparison of a filter: a field with one value, or with one of several.
+static TERM: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"^\s*([\w.]+)\s*=\s*(?:"([^"]*)"|one_of\(([^)]*)\))\s*$"#).ok());
+
 /// A monitoring filter: comparisons joined by AND.
 struct Filter {
     metric: String,
@@ -246,8 +251,7 @@ struct Filter {
 impl Filter {
     fn parse(text: &str) -> Result<Self, Problem> {
         let bad = |what: &str| Problem::invalid(format!("The filter is not understood: {what}"));
-        let term =
-            Regex::new(r#"^\s*([\w.]+)\s*=\s*(?:"([^"]*)"|one_of\(([^)]*)\))\s*$"#).map_err(|e| bad(&e.to_string()))?;
+        let term = TERM.as_ref().ok_or_else(|| bad(text))?;
         let mut filter = Self { metric: String::new(), terms: vec![] };
         for part in text.split(" AND ") {
             let found = term.captures(part).ok_or_else(|| bad(part))?;

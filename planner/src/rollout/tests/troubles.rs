@@ -4,6 +4,7 @@ use super::super::*;
 use super::all_steps;
 use super::model::{Traits, World};
 use crate::cloud::Target;
+use crate::names::RevisionName;
 
 #[test]
 fn an_unreadable_region_stops_the_way_forward_and_not_the_way_back() {
@@ -298,4 +299,52 @@ fn an_old_abort_does_not_keep_stable_from_a_new_region() {
     world.rollout.status = None;
     world.run(100);
     assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Promoted, vec![100, 100]));
+}
+
+#[test]
+fn a_candidate_goes_nowhere_while_the_environment_is_not_ready() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    let ready = world.environment.clone();
+    world.environment.as_mut().unwrap().status = None;
+    world.release("app:3", Traits::default());
+    world.run(200);
+    assert_eq!(world.weights("app:2"), [10]);
+    world.environment = ready;
+    world.run(200);
+    assert_eq!((world.weights("app:2"), world.weights("app:3")), (vec![0], vec![100]));
+}
+
+#[test]
+fn a_withdrawal_that_cloud_run_accepts_and_does_not_carry_out_is_written_again() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run_until(|w| w.weights("app:2") == [10]);
+    world.run_until(|w| w.phase() == RolloutPhase::RollingBack);
+    let served = crate::traffic::split(
+        &RevisionName::new(world.status().stable.unwrap().revision.as_str()).unwrap(),
+        &RevisionName::new(world.status().failed.unwrap().revision.as_str()).unwrap(),
+        crate::names::Percent::clamped(10),
+        &[],
+    );
+    let service = world.cloud.get_mut("us-central1").unwrap();
+    (service.serving, service.settled) = (served, false);
+    let writes = world.writes.len();
+    world.run(100);
+    assert!(world.writes.len() > writes);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RolledBack, vec![0]));
+}
+
+#[test]
+fn services_that_one_read_does_not_find_do_not_let_the_finalizer_go() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    let there = world.cloud.clone();
+    world.cloud.clear();
+    world.run(1);
+    world.cloud = there;
+    world.run(20);
+    assert_eq!(world.cloud["us-central1"].marks.owner.as_ref().unwrap().uid, None, "the service is let go of");
+    assert!(world.rollout.metadata.finalizers.iter().flatten().all(|f| f != orchestra_crds::FINALIZER));
 }
