@@ -40,6 +40,8 @@ type Given = (u16, Value);
 #[derive(Debug, Default)]
 struct State {
     plan: Option<Plan>,
+    /// Faults that each strike the first call they fit.
+    waiting: Vec<Fault>,
     /// The fault that struck.
     struck: Option<Fault>,
     plant: Option<Plant>,
@@ -63,6 +65,18 @@ impl Tap {
     /// Lets one call go wrong.
     pub fn strike(&self, plan: Plan) {
         self.state().plan = Some(plan);
+    }
+
+    /// Lets the next call that it fits go wrong.
+    pub fn strike_next(&self, fault: Fault) {
+        self.state().waiting.push(fault);
+    }
+
+    /// Nothing goes wrong from now on.
+    pub fn calm(&self) {
+        let mut state = self.state();
+        state.waiting.clear();
+        state.struck = None;
     }
 
     /// The fault that struck, if it has by now.
@@ -173,7 +187,10 @@ impl Tap {
             starts_operation: false,
             older,
         });
-        let fault = state.plan.filter(|plan| plan.call == number).map(|plan| plan.fault);
+        let planned = state.plan.filter(|plan| plan.call == number).map(|plan| plan.fault);
+        let fits = |fault: &Fault| fault.fits(api, writes);
+        let waiting = state.waiting.iter().position(fits).map(|at| state.waiting.remove(at));
+        let fault = planned.or(waiting);
         if fault.is_some() {
             state.struck = fault;
         }

@@ -51,6 +51,16 @@ impl Fault {
     /// What can go wrong with a read.
     pub const OF_READS: [Self; 5] = [Self::Stale(1), Self::Stale(3), Self::Hang, Self::TooMany, Self::Unavailable];
 
+    /// Whether it can strike such a call.
+    pub fn fits(self, api: Api, write: bool) -> bool {
+        match self {
+            Self::Hang | Self::TooMany | Self::Unavailable => true,
+            Self::Stale(_) => !write,
+            Self::Operation(_) => write && api == Api::Google,
+            _ => write,
+        }
+    }
+
     /// Whether the controller dies of it.
     pub fn kills(self) -> bool {
         matches!(self, Self::CrashBefore | Self::CrashAfter | Self::ClockJump(_) | Self::Handover)

@@ -7,4 +7,5 @@ pub mod plants;
 pub mod promises;
 pub mod recording;
 pub mod scenario;
+pub mod simulation;
 pub mod world;

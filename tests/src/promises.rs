@@ -22,8 +22,10 @@ type Subject = (String, String);
 struct Course {
     /// Its shares, each with when it was written.
     shares: Vec<(i64, Timestamp)>,
-    /// The generation in which it lost its share.
-    withdrawn_in: Option<i64>,
+    /// It has had everything.
+    was_stable: bool,
+    /// The generation of which object it lost its share in.
+    withdrawn_in: Option<(String, i64)>,
 }
 
 /// What was true before a write.
@@ -72,9 +74,11 @@ fn failed(service: &Value) -> Vec<&str> {
     text(&service["annotations"][FAILED]).split(',').filter(|r| !r.is_empty()).collect()
 }
 
-/// Steps of a Rollout: weight and hold in seconds.
+/// Steps of a Rollout, as its candidate started with them: weight and hold in seconds.
 fn steps(rollout: &Value) -> Vec<(i64, i64)> {
-    let steps = rollout["spec"]["strategy"]["canary"]["steps"].as_array().cloned().unwrap_or_default();
+    let started_with = rollout["status"]["candidate"]["steps"].as_array().filter(|steps| !steps.is_empty());
+    let wanted = rollout["spec"]["strategy"]["canary"]["steps"].as_array();
+    let steps = started_with.or(wanted).cloned().unwrap_or_default();
     steps.iter().map(|s| (s["weight"].as_i64().unwrap_or(0), s["holdSeconds"].as_i64().unwrap_or(0))).collect()
 }
 
@@ -182,17 +186,31 @@ impl Promises {
         if service["annotations"][OWNER].is_null() {
             return;
         }
+        if service["traffic"] == before["traffic"] {
+            return;
+        }
         self.check(1, !latest && now.values().sum::<i64>() == 100, || format!("{name}: {now:?}"));
         self.check(2, now.len() <= 2, || format!("{name} serves {now:?}"));
-        if now == then || before.is_null() {
+        if before.is_null() {
+            for (revision, share) in now {
+                let course = self.courses.entry((name.to_string(), revision)).or_default();
+                course.shares.push((share, time));
+                course.was_stable |= share == 100;
+            }
+            return;
+        }
+        if now == then {
             return;
         }
         let rollout = rollouts.iter().find(|r| name.ends_with(&format!("/{}", text(&r["spec"]["serviceName"]))));
         let rollout = rollout.cloned().unwrap_or(Value::Null);
         let generation = rollout["metadata"]["generation"].as_i64().unwrap_or(0);
+        let generation = (text(&rollout["metadata"]["uid"]).to_string(), generation);
+        let serving = shares(&before["trafficStatuses"]);
         let stable = text(&service["annotations"][STABLE]).to_string();
         for (revision, share) in &now {
-            let was = then.get(revision).copied().unwrap_or(0);
+            // What has it already, by whatever name, is given nothing.
+            let was = then.get(revision).max(serving.get(revision)).copied().unwrap_or(0);
             if *share <= was {
                 continue;
             }
@@ -200,8 +218,9 @@ impl Promises {
             let bad = failed(service).contains(&revision.as_str()) || latched;
             self.check(3, !bad, || format!("{name}: failed {revision} from {was} to {share}"));
             let subject = (name.to_string(), revision.clone());
-            let withdrawn = self.courses.get(&subject).is_some_and(|c| c.withdrawn_in == Some(generation));
-            let back = *revision != stable;
+            let withdrawn = self.courses.get(&subject).is_some_and(|c| c.withdrawn_in.as_ref() == Some(&generation));
+            let known = self.courses.get(&subject).is_some_and(|c| c.was_stable);
+            let back = *revision != stable && text(&rollout["status"]["stable"]["revision"]) != revision && !known;
             self.check(3, !(withdrawn && back), || format!("{name}: {revision} was withdrawn, and gets {share}"));
             if back {
                 // Where nobody is served yet, nobody can be harmed.
@@ -210,11 +229,13 @@ impl Promises {
                 self.check(8, !reconciling, || format!("{name}: {revision} to {share} while reconciling"));
                 self.check_step(&subject, *share, &rollout, time);
             }
-            self.courses.entry(subject).or_default().shares.push((*share, time));
+            let course = self.courses.entry(subject).or_default();
+            course.shares.push((*share, time));
+            course.was_stable |= *share == 100;
         }
         for revision in then.keys().filter(|revision| !now.contains_key(*revision) && **revision != stable) {
             let course = self.courses.entry((name.to_string(), revision.clone())).or_default();
-            course.withdrawn_in = Some(generation);
+            course.withdrawn_in = Some(generation.clone());
             course.shares.clear();
         }
         let aborted = !rollout["metadata"]["annotations"][ABORT].is_null();

@@ -125,11 +125,15 @@ impl World {
     }
 
     pub async fn delete(&self) {
-        for rollout in self.rollouts().list(&Default::default()).await.unwrap() {
-            self.rollouts().delete(&rollout.name_any(), &DeleteParams::default()).await.unwrap();
-        }
+        self.delete_rollouts().await;
         for environment in self.environments().list(&Default::default()).await.unwrap() {
             self.environments().delete(&environment.name_any(), &DeleteParams::default()).await.unwrap();
+        }
+    }
+
+    pub async fn delete_rollouts(&self) {
+        for rollout in self.rollouts().list(&Default::default()).await.unwrap() {
+            self.rollouts().delete(&rollout.name_any(), &DeleteParams::default()).await.unwrap();
         }
     }
 
@@ -262,15 +266,21 @@ impl World {
         self.due.values().min().copied()
     }
 
-    /// Runs until something is so; fails with the state when that takes more than four hours.
-    pub async fn run_until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
-        let end = Instant::now() + LONGEST_WAIT;
-        while !so(self) {
-            assert!(Instant::now() < end, "{what} did not happen: {:#}", self.tap.sandbox.cluster.state()["rollouts"]);
+    /// Runs until something is so, or for a span; whether it is.
+    pub async fn try_until(&mut self, span: Duration, so: impl Fn(&Self) -> bool) -> bool {
+        let end = Instant::now() + span;
+        while !so(self) && Instant::now() < end {
             if !self.step().await {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
+        so(self)
+    }
+
+    /// Runs until something is so; fails with the state when that takes more than four hours.
+    pub async fn run_until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
+        let happened = self.try_until(LONGEST_WAIT, so).await;
+        assert!(happened, "{what} did not happen: {:#}", self.tap.sandbox.cluster.state()["rollouts"]);
     }
 
     /// A Rollout as it is stored.

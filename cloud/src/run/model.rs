@@ -149,6 +149,15 @@ pub(super) fn service_view(service: Service) -> ServiceView {
         true => vec![TrafficTarget { to: Target::Latest, percent: Percent::ALL, tag: None }],
         false => requested.collect(),
     };
+    // What serves is a revision, also where the newest was asked for.
+    let newest = RevisionName::new(short(&service.latest_ready_revision)).ok();
+    let serving = service.traffic_statuses.iter().map(|t| {
+        let target = read_target(&t.r#type, &t.revision, t.percent, &t.tag);
+        match (&target.to, &newest) {
+            (Target::Latest, Some(newest)) => TrafficTarget { to: Target::Revision(newest.clone()), ..target },
+            _ => target,
+        }
+    });
     let failed = terminal.is_some_and(|c| c.state == condition::State::ConditionFailed);
     ServiceView {
         // After a failure the observed generation stays that of the state that still serves.
@@ -156,11 +165,7 @@ pub(super) fn service_view(service: Service) -> ServiceView {
         marks: Marks::read(&service.annotations.clone().into_iter().collect()),
         template_revision: named.and_then(|name| RevisionName::new(name).ok()),
         traffic,
-        serving: service
-            .traffic_statuses
-            .iter()
-            .map(|t| read_target(&t.r#type, &t.revision, t.percent, &t.tag))
-            .collect(),
+        serving: serving.collect(),
         settings: settings(&service),
         url: (!service.uri.is_empty()).then(|| service.uri.clone()),
         trouble: terminal.filter(|c| c.state == condition::State::ConditionFailed).map(trouble),

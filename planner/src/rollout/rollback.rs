@@ -128,7 +128,7 @@ fn withdraw(release: &Release<'_>, status: &RolloutStatus, revision: &RevisionNa
             back.stuck.push(region.name().to_string());
         }
         let unmarked = failed && touched(view, revision) && !view.marks.failed.contains(revision);
-        let has_traffic = asked && weight_of(revision, &view.traffic) > Percent::NONE;
+        let has_traffic = asked && (serves || weight_of(revision, &view.traffic) > Percent::NONE);
         let drifted = failed && asked && view.settled;
         let overdue = serves && !asked && written_long_ago(view, release.seen.now);
         if has_traffic || unmarked || drifted || overdue {

@@ -1,0 +1,20 @@
+//! A short random simulation; `make simulate SEEDS=2000` plays more.
+
+use orchestra_tests::simulation::run;
+
+#[tokio::test(start_paused = true)]
+async fn seeds_end_well() {
+    let mut steps = 0;
+    for seed in 0..100 {
+        let run = run(seed, usize::MAX).await;
+        assert_eq!(run.complaint, None, "make simulate FIRST={seed} SEEDS=1\n{}", run.story.join("\n"));
+        steps += run.steps;
+    }
+    println!("100 seeds, {steps} steps");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_tells_the_same_story() {
+    let (one, other) = (run(7, usize::MAX).await, run(7, usize::MAX).await);
+    assert_eq!((one.story, one.trace), (other.story, other.trace));
+}
