@@ -3,6 +3,7 @@
 
 pub mod faces;
 pub mod faults;
+pub mod place;
 pub mod plants;
 pub mod promises;
 pub mod recording;
