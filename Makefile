@@ -4,6 +4,9 @@ SHELL := bash
 
 SANDBOX := target/sandbox
 SPEED ?= 60
+SEEDS ?= 200
+FIRST ?= 0
+export SEEDS FIRST
 SECRETS := --secret cherry-ai-project/openai-api-key --secret cherry-ai-project/anthropic-api-key
 
 .PHONY: help
@@ -27,6 +30,10 @@ test: build ## Everything that needs no cluster; fails too when a secret's value
 	mkdir -p target
 	RUST_LOG=debug cargo test --workspace 2>&1 | tee target/test-output.log
 	@if grep -q 'sandbox-secret-value-[a-z]' target/test-output.log; then echo 'a secret is in the test output' >&2; exit 1; fi
+
+.PHONY: simulate
+simulate: ## Random releases, edits, faults and time: make simulate SEEDS=2000 [FIRST=seed]
+	cargo run -q -p orchestra-tests --bin simulate
 
 .PHONY: crds
 crds: ## Write crds/*.yaml from the types

@@ -36,6 +36,9 @@ use refusal::Refusal;
 use route::{Part, Route, Target};
 use store::Store;
 
+/// An object that changed: plural of its kind, namespace and name.
+pub type Changed = (String, String, String);
+
 /// A Kubernetes API.
 #[derive(Debug)]
 pub struct Cluster {
@@ -174,8 +177,8 @@ impl Cluster {
             .cloned()
     }
 
-    /// What changed after a version, as plural, namespace and name; and the version now. None: too long ago to know.
-    pub fn changed_since(&self, version: u64) -> (u64, Option<Vec<(String, String, String)>>) {
+    /// The version now, and what changed after one; none when that is too long ago to know.
+    pub fn changed_since(&self, version: u64) -> (u64, Option<Vec<Changed>>) {
         let store = self.store();
         let plural = |place: &str| place.rsplit('/').next().unwrap_or_default().to_string();
         let changes = store.since(version).map(|changes| {

@@ -167,12 +167,9 @@ impl Promises {
             Some(id) => format!("{}/{id}", request.path),
             None => request.path.clone(),
         };
-        match (request.method.as_str(), id, status) {
-            ("POST", Some(_), 200) => {
-                let new = self.created.insert(path.clone());
-                self.check(18, new, || format!("{path} is created again"));
-            }
-            _ => {}
+        if request.method == "POST" && id.is_some() && status == 200 {
+            let new = self.created.insert(path.clone());
+            self.check(18, new, || format!("{path} is created again"));
         }
     }
 
