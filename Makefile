@@ -31,6 +31,10 @@ test: build ## Everything that needs no cluster; fails too when a secret's value
 	RUST_LOG=debug cargo test --workspace 2>&1 | tee target/test-output.log
 	@if grep -q 'sandbox-secret-value-[a-z]' target/test-output.log; then echo 'a secret is in the test output' >&2; exit 1; fi
 
+.PHONY: e2e
+e2e: build ## The shipped manifests and controller against the cluster of KUBECONFIG; without it, the sandbox's
+	target/debug/e2e
+
 .PHONY: simulate
 simulate: ## Random releases, edits, faults and time: make simulate SEEDS=2000 [FIRST=seed]
 	cargo run -q -p orchestra-tests --bin simulate
