@@ -131,7 +131,8 @@ impl Stage {
     async fn kubeconfig(&self, folder: &Path, own: Option<&Path>) -> Result<PathBuf, Failure> {
         let path = format!("/api/v1/namespaces/{SYSTEM}/serviceaccounts/{ACCOUNT}/token");
         let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}});
-        let request = http::Request::post(path).header("content-type", "application/json").body(body.to_string().into_bytes())?;
+        let request =
+            http::Request::post(path).header("content-type", "application/json").body(body.to_string().into_bytes())?;
         let answer: Value = self.client.request(request).await?;
         let token = answer["status"]["token"].as_str().ok_or("no token")?.to_string();
         let mut config = own.map_or_else(Kubeconfig::read, Kubeconfig::read_from)?;
@@ -168,13 +169,15 @@ impl Stage {
 
     async fn status(&self, kind: &str, name: &str) -> Value {
         let found = self.ours(kind).get_opt(name).await.ok().flatten();
-        let mut data = found.map(|object| json!({"status": object.data["status"], "generation": object.metadata.generation}));
-        let data = data.take().unwrap_or_default();
+        let data =
+            found.map(|object| json!({"status": object.data["status"], "generation": object.metadata.generation}));
+        let data = data.unwrap_or_default();
         if data["status"]["observedGeneration"] == data["generation"] { data["status"].clone() } else { Value::Null }
     }
 
     async fn until_phase(&self, name: &str, phase: &str) -> Result<(), Failure> {
-        self.until(&format!("{name} {phase}"), async |stage| stage.status("Rollout", name).await["phase"] == phase).await
+        self.until(&format!("{name} {phase}"), async |stage| stage.status("Rollout", name).await["phase"] == phase)
+            .await
     }
 
     async fn patch(&self, name: &str, patch: Value) -> Result<(), Failure> {
