@@ -2,19 +2,10 @@
 //! A failure names the scenario and the plan; `FAULT_PLAN=Scenario/12:Hang` replays one and prints its calls.
 
 use futures::FutureExt;
-use orchestra_sandbox::google::Mishap;
-use orchestra_tests::faults::{Fault, Plan};
+use orchestra_tests::faults::Plan;
 use orchestra_tests::scenario::{End, Scenario, complaint};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
-
-/// Known to fail, and open: a read three versions old while the second region is under way costs the release; a second
-/// region whose service can't be made lets the next release start while the first region reconciles.
-const OPEN: [(Scenario, Fault); 3] = [
-    (Scenario::TwoRegions, Fault::Stale(3)),
-    (Scenario::TwoRegions, Fault::Operation(Mishap::Fails)),
-    (Scenario::TwoRegions, Fault::Operation(Mishap::Never)),
-];
 
 /// Longest that a scenario may take, in its own time.
 const LONGEST: Duration = Duration::from_secs(48 * 3600);
@@ -53,11 +44,6 @@ async fn every_fault(scenario: Scenario) {
         .collect();
     if let Ok(wanted) = std::env::var("FAULT_PLAN") {
         plans.retain(|plan| wanted == format!("{scenario:?}/{plan}"));
-    }
-    if std::env::var("FAULT_PLAN").is_err() {
-        let all = plans.len();
-        plans.retain(|plan| !OPEN.contains(&(scenario, plan.fault)));
-        println!("{scenario:?}: {} plans are known to fail at times, and are not run", all - plans.len());
     }
     let mut failures = vec![];
     for plan in &plans {

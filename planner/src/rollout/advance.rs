@@ -7,13 +7,16 @@ use orchestra_crds::{FailureStatus, Outcome, ReleaseRecord, RevisionStatus, Roll
 use super::access::settings;
 use super::identity::Release;
 use super::region::{Progress, marks, progress, put_on_step, step_after};
-use super::{Decision, RegionView, decide, idle, judge, report, rollback};
+use super::{Decision, LOOK_AGAIN, RegionView, decide, idle, judge, report, rollback};
 use crate::analysis::in_words;
+use crate::conditions;
 use crate::marks::Step;
 use crate::names::RevisionName;
 use crate::plan::{Effect, NewService, ServiceChange};
 use crate::traffic;
 
+/// The deadline has passed, as far as one read tells.
+const CONFIRMING_DELAY: &str = "ConfirmingDelay";
 /// How many releases are remembered.
 const HISTORY: usize = 10;
 
@@ -37,13 +40,8 @@ pub(super) fn advance(release: &Release<'_>, status: &mut RolloutStatus) -> Deci
             let message = format!("{}: {}", region.name(), trouble.message);
             return fail(release, status, &trouble.reason, &message);
         }
-        let (Progress::Starting(since) | Progress::Moving(since)) = state else { continue };
-        let deadline = SignedDuration::from_secs(seen.rollout.spec.progress_deadline_seconds.into());
-        if seen.now.duration_since(*since) > deadline {
-            let what = if matches!(state, Progress::Starting(_)) { "become ready" } else { "get its traffic" };
-            let said = region.view().and_then(|v| v.trouble.as_ref()).map(|t| t.message.clone()).unwrap_or_default();
-            let message = format!("{}: it did not {what} within {} s {said}", region.name(), deadline.as_secs());
-            return fail(release, status, "ProgressDeadlineExceeded", message.trim_end());
+        if let Some(decision) = overdue(release, status, region, state) {
+            return decision;
         }
     }
     for (region, state) in seen.regions.iter().zip(&states) {
@@ -58,6 +56,35 @@ pub(super) fn advance(release: &Release<'_>, status: &mut RolloutStatus) -> Deci
         Some((index, state)) => act(release, status, index, state, &candidate).in_region(index),
         None => promoted(release, status),
     }
+}
+
+/// What to do about a region that has taken longer than the deadline. One old read may show a write of long ago as the
+/// last one, so only a second look counts.
+fn overdue(
+    release: &Release<'_>,
+    status: &mut RolloutStatus,
+    region: &RegionView,
+    state: &Progress,
+) -> Option<Decision> {
+    let (since, phase, what) = match state {
+        Progress::Starting(since) => (since, RolloutPhase::Deploying, "become ready"),
+        Progress::Moving(since) => (since, RolloutPhase::Progressing, "get its traffic"),
+        _ => return None,
+    };
+    let seen = release.seen;
+    let deadline = SignedDuration::from_secs(seen.rollout.spec.progress_deadline_seconds.into());
+    if seen.now.duration_since(*since) <= deadline {
+        return None;
+    }
+    let said = region.view().and_then(|v| v.trouble.as_ref()).map(|t| t.message.as_str()).unwrap_or_default();
+    let message = format!("{}: it did not {what} within {} s {said}", region.name(), deadline.as_secs());
+    let message = message.trim_end();
+    let known = seen.rollout.status.as_ref().map(|status| status.conditions.as_slice());
+    if !conditions::are_about(known.unwrap_or_default(), CONFIRMING_DELAY) {
+        let decision = Decision::working(phase, CONFIRMING_DELAY, format!("{message}: looking once more"));
+        return Some(decision.next(LOOK_AGAIN));
+    }
+    Some(fail(release, status, "ProgressDeadlineExceeded", message))
 }
 
 /// The next thing to do in one region.
@@ -152,7 +179,8 @@ fn create(
     Some(Effect::CreateService(region.id.clone(), Box::new(service)))
 }
 
-/// The revision, and traffic pinned where it is: to stable, or without one to the candidate.
+/// The revision, and traffic pinned where it is: to stable, or without one to the candidate. None while a change of
+/// traffic is under way that this would overtake.
 fn deploy(
     release: &Release<'_>,
     status: &RolloutStatus,
@@ -162,9 +190,14 @@ fn deploy(
 ) -> Option<Effect> {
     let stable = release.stable_in(region, status);
     let step = if stable.is_some() { Step::Deployed } else { Step::Full };
+    let traffic = traffic::all_to(stable.as_ref().unwrap_or(candidate), &view.traffic);
+    let under_way = !view.settled && !view.serving.is_empty();
+    if under_way && !traffic::same_shares(&traffic, &view.traffic) {
+        return None;
+    }
     let change = ServiceChange {
         template: Some((candidate.clone(), template(release, candidate)?)),
-        traffic: Some(traffic::all_to(stable.as_ref().unwrap_or(candidate), &view.traffic)),
+        traffic: Some(traffic),
         marks: Some(marks(release, status, Some(&view.marks), candidate, step)),
         settings: Some(settings(release).over(&view.settings)),
     };

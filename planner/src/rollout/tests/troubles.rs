@@ -348,3 +348,36 @@ fn services_that_one_read_does_not_find_do_not_let_the_finalizer_go() {
     assert_eq!(world.cloud["us-central1"].marks.owner.as_ref().unwrap().uid, None, "the service is let go of");
     assert!(world.rollout.metadata.finalizers.iter().flatten().all(|f| f != orchestra_crds::FINALIZER));
 }
+
+#[test]
+fn one_old_read_does_not_cost_the_release() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.rollout.spec.progress_deadline_seconds = 60;
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50, 0]);
+    let old = ServiceView { settled: false, ..world.cloud["us-central1"].clone() };
+    world.run_until(|w| w.weights("app:2") == [100, 10]);
+    world.run(4);
+    let present = world.cloud.insert("us-central1".into(), old).unwrap();
+    world.run(1);
+    assert_eq!(world.status().conditions[2].reason, "ConfirmingDelay");
+    world.cloud.insert("us-central1".into(), present);
+    world.run(400);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
+}
+
+#[test]
+fn a_revision_that_gets_everything_waits_for_the_write_before_it() {
+    let mut world = World::new(&["us-central1", "us-west4"]);
+    world.traits.insert("app:1".into(), Traits { broken_in: Some("us-west4"), ..Traits::default() });
+    world.run(40);
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Failed, vec![100, 100]));
+    world.unsettled = Some("us-central1");
+    world.writes.clear();
+    world.release("app:2", Traits::default());
+    world.run(20);
+    assert_eq!(world.writes.len(), 0, "there is no stable revision, and users are served");
+    world.unsettled = None;
+    world.run(40);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
+}
