@@ -23,6 +23,10 @@ pub struct Request {
     pub content_type: String,
     /// The caller's name for itself.
     pub caller: String,
+    /// The host that the caller called; empty in process.
+    pub host: String,
+    /// Which part of an upload the body is.
+    pub content_range: String,
     /// The caller's credentials, as the Authorization header has them.
     pub authorization: String,
     /// The body.
@@ -45,6 +49,8 @@ impl Request {
             accept: String::new(),
             content_type: String::new(),
             caller: String::new(),
+            host: String::new(),
+            content_range: String::new(),
             authorization: TRUSTED.to_string(),
             body,
         }

@@ -1,12 +1,20 @@
 //! A Google Cloud that speaks the real REST protocols. Time moves it on: each call first lets happen what was due.
 
-mod metrics;
+mod connectors;
+mod enums;
+mod locations;
+mod mask;
+mod monitoring;
 mod operations;
+mod page;
 mod policy;
 mod problem;
+mod quota;
 mod redis;
 mod run;
 mod secrets;
+mod service_accounts;
+mod storage;
 mod users;
 
 use http::Method;
@@ -16,6 +24,7 @@ use serde_json::{Value, json};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::exchange::{Reply, Request};
+use enums::Enums;
 use problem::Problem;
 
 pub use operations::Mishap;
@@ -34,8 +43,14 @@ pub struct Google {
 struct State {
     run: run::Run,
     redis: redis::Redis,
+    connectors: connectors::Connectors,
+    /// Of Redis and connectors, which share their paths.
+    operations: operations::Operations,
     secrets: secrets::Secrets,
-    metrics: metrics::Metrics,
+    service_accounts: service_accounts::ServiceAccounts,
+    storage: storage::Storage,
+    metrics: monitoring::Metrics,
+    quotas: quota::Quotas,
 }
 
 /// What a call is made with.
@@ -43,16 +58,25 @@ struct State {
 struct Context<'a> {
     now: Timestamp,
     request: &'a Request,
+    /// The enums of the API that is called.
+    enums: &'static Enums,
     /// What becomes of the operation that the call starts.
     mishap: Option<Mishap>,
 }
 
 impl Context<'_> {
+    /// The body, with enums by name.
     fn body(&self) -> Result<Value, Problem> {
         if self.request.body.is_empty() {
             return Ok(json!({}));
         }
-        serde_json::from_slice(&self.request.body).map_err(|e| Problem::invalid(format!("Invalid JSON payload: {e}")))
+        let read = serde_json::from_slice(&self.request.body);
+        let mut body: Value = read.map_err(|e| Problem::invalid(format!("Invalid JSON payload received. {e}")))?;
+        if !body.is_object() {
+            return Err(Problem::invalid("Invalid JSON payload received. Root element must be a message."));
+        }
+        self.enums.by_name(&mut body);
+        Ok(body)
     }
 
     /// Now, as Google writes it.
@@ -71,8 +95,13 @@ impl Google {
         let state = State {
             run: run::Run::new(seed),
             redis: redis::Redis::new(seed),
+            connectors: connectors::Connectors::new(seed),
+            operations: operations::Operations::default(),
             secrets: secrets::Secrets::default(),
-            metrics: metrics::Metrics::default(),
+            service_accounts: service_accounts::ServiceAccounts::default(),
+            storage: storage::Storage::default(),
+            metrics: monitoring::Metrics::default(),
+            quotas: quota::Quotas::default(),
         };
         Self { clock, state: Mutex::new(state) }
     }
@@ -92,13 +121,10 @@ impl Google {
     }
 
     fn answer(&self, request: &Request, mishap: Option<Mishap>) -> Reply {
-        let context = Context { now: self.clock.now(), request, mishap };
+        let context = Context { now: self.clock.now(), request, enums: &enums::NONE, mishap };
         let mut state = self.state();
         state.advance(context.now);
-        match state.route(context) {
-            Ok(body) => Reply::ok(body),
-            Err(problem) => Reply::json(problem.status(), problem.body()),
-        }
+        state.route(context).unwrap_or_else(|problem| Reply::json(problem.status(), problem.body()))
     }
 
     /// Puts a secret with one version into a project.
@@ -122,26 +148,86 @@ impl Google {
 impl State {
     fn advance(&mut self, now: Timestamp) {
         self.run.advance(now, &mut self.metrics);
-        self.redis.advance(now);
+        self.redis.advance(now, &mut self.operations, &mut self.storage);
+        self.connectors.advance(now, &mut self.operations);
+        self.secrets.advance(now);
     }
 
-    fn route(&mut self, context: Context<'_>) -> Result<Value, Problem> {
-        let path = context.request.path.clone();
-        let (path, verb) = path.rsplit_once(':').map_or((path.as_str(), ""), |(path, verb)| (path, verb));
+    fn route(&mut self, context: Context<'_>) -> Result<Reply, Problem> {
+        let request = context.request;
+        if request.path.contains("/storage/v1/") {
+            return Ok(self.storage.handle(context));
+        }
+        let (path, verb) = request.path.rsplit_once(':').unwrap_or((&request.path, ""));
         let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
-        let method = &context.request.method;
-        match (parts.as_slice(), method, verb) {
-            (["v2", "projects", project, "locations", region, rest @ ..], _, _) => {
+        if let ["v1", "projects", project, "location", "global", "prometheus", "api", "v1", rest @ ..] =
+            parts.as_slice()
+        {
+            return Ok(self.metrics.prometheus(context, project, rest));
+        }
+        let (enums, body) = match parts.as_slice() {
+            ["v2", "projects", project, "locations", region, rest @ ..] if !rest.is_empty() => {
+                self.quotas.take(&quota::RUN, context.now, project, region, &request.method)?;
                 let place = run::Place { project: (*project).into(), region: (*region).into() };
-                self.run.handle(context, &place, rest, verb, &self.secrets)
+                let context = Context { enums: &enums::RUN, ..context };
+                (context.enums, self.run.handle(context, &place, rest, verb, &self.secrets)?)
             }
-            (["v1", "projects", project, "locations", region, rest @ ..], _, _) => {
-                self.redis.handle(context, &format!("projects/{project}/locations/{region}"), rest, verb)
+            ["v1" | "v2", "projects", project, "locations", rest @ ..] if rest.len() < 2 && verb.is_empty() => {
+                (context.enums, locations::handle(context, project, rest)?)
             }
-            (["v1", "projects", project, "secrets", rest @ ..], _, _) => {
-                self.secrets.handle(context, project, rest, verb)
+            ["v1", "projects", project, "locations", region, collection, rest @ ..] => {
+                self.regional(context, (project, region), (collection, rest), verb)?
             }
-            (["v3", "projects", project, "timeSeries"], &Method::GET, "") => self.metrics.list(context, project),
+            ["v1", "projects", project, "secrets", rest @ ..] => {
+                let quota = if verb == "access" { &quota::SECRET_VALUES } else { &quota::SECRETS };
+                self.quotas.take(quota, context.now, project, "global", &request.method)?;
+                let context = Context { enums: &enums::SECRETS, ..context };
+                (context.enums, self.secrets.handle(context, project, rest, verb)?)
+            }
+            ["v1", "projects", project, "serviceAccounts", rest @ ..] => {
+                (context.enums, self.service_accounts.handle(context, project, rest, verb)?)
+            }
+            ["v3", "projects", project, rest @ ..] => {
+                let context = Context { enums: &enums::MONITORING, ..context };
+                (context.enums, self.metrics.handle(context, project, rest)?)
+            }
+            _ => return Err(Problem::unknown_path(&request.path)),
+        };
+        Ok(Reply::ok(enums.as_asked(request, body)))
+    }
+
+    /// Redis and connectors.
+    fn regional(
+        &mut self,
+        context: Context<'_>,
+        (project, region): (&str, &str),
+        (collection, rest): (&str, &[&str]),
+        verb: &str,
+    ) -> Result<(&'static Enums, Value), Problem> {
+        let parent = format!("projects/{project}/locations/{region}");
+        let operations = &mut self.operations;
+        match collection {
+            "instances" => {
+                let creates = context.request.method == Method::POST && rest.is_empty();
+                let quota = if creates { &quota::REDIS_CREATES } else { &quota::REDIS };
+                self.quotas.take(quota, context.now, project, region, &context.request.method)?;
+                let context = Context { enums: &enums::REDIS, ..context };
+                let others = (operations, &self.storage);
+                Ok((context.enums, self.redis.handle(context, &parent, rest, verb, others)?))
+            }
+            "connectors" if verb.is_empty() => {
+                let context = Context { enums: &enums::CONNECTORS, ..context };
+                Ok((context.enums, self.connectors.handle(context, &parent, rest, operations)?))
+            }
+            // The operation tells by its type which enums it holds.
+            "operations" => {
+                let body = operations.handle(context, &parent, rest, verb)?;
+                let of_redis =
+                    body.pointer("/metadata/@type").and_then(Value::as_str).is_some_and(|t| t.contains("redis"));
+                Ok((if of_redis { &enums::REDIS } else { &enums::CONNECTORS }, body))
+            }
+            "secrets" => Err(Problem::unimplemented("regional secrets")),
+            "clusters" => Err(Problem::unimplemented("Redis clusters")),
             _ => Err(Problem::unknown_path(&context.request.path)),
         }
     }

@@ -142,6 +142,8 @@ async fn read(request: axum::extract::Request) -> Result<Request, Response> {
         accept: named(header::ACCEPT),
         content_type: named(header::CONTENT_TYPE),
         caller: named(header::USER_AGENT),
+        host: named(header::HOST),
+        content_range: named(header::CONTENT_RANGE),
         authorization: authorization(named(header::AUTHORIZATION)),
         ..Request::new(parts.method, target, body)
     })

@@ -1,10 +1,17 @@
 //! Long-running operations.
 
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, rngs::StdRng};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+use super::Context;
+use super::page::page;
 use super::problem::Problem;
+
+/// How long the name of an operation that has ended is known.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// How an operation goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,26 +31,42 @@ pub(super) fn internal_error() -> Value {
 
 /// Operations by name.
 #[derive(Debug, Default)]
-pub(super) struct Operations(BTreeMap<String, Value>);
+pub(super) struct Operations(BTreeMap<String, Operation>);
+
+#[derive(Debug)]
+struct Operation {
+    document: Value,
+    ended: Option<Timestamp>,
+}
+
+/// The name of an operation.
+pub(super) fn name_of(operation: &Value) -> String {
+    operation["name"].as_str().unwrap_or_default().to_string()
+}
 
 impl Operations {
     /// Starts one; gives its document.
     pub(super) fn start(&mut self, parent: &str, metadata: Value, random: &mut StdRng) -> Value {
         let id = uuid::Builder::from_random_bytes(random.random()).into_uuid();
         let name = format!("{parent}/operations/{id}");
-        let operation = json!({"name": name, "metadata": metadata});
-        self.0.insert(name, operation.clone());
-        operation
+        let document = json!({"name": name, "metadata": metadata});
+        self.0.insert(name, Operation { document: document.clone(), ended: None });
+        document
     }
 
     /// Ends one, well or with a status.
-    pub(super) fn end(&mut self, name: &str, result: Result<Value, Value>) {
-        if let Some(operation) = self.0.get_mut(name) {
-            operation["done"] = json!(true);
-            match result {
-                Ok(response) => operation["response"] = response,
-                Err(error) => operation["error"] = error,
-            }
+    pub(super) fn end(&mut self, name: &str, now: Timestamp, result: Result<Value, Value>) {
+        self.0.retain(|_, operation| operation.ended.is_none_or(|at| now.duration_since(at) < KEPT));
+        let Some(Operation { document, ended }) = self.0.get_mut(name) else { return };
+        *ended = Some(now);
+        document["done"] = json!(true);
+        // Cloud Run tells of the resource, the others of the operation.
+        if document["metadata"].get("target").is_some() {
+            document["metadata"]["endTime"] = super::stamp(now);
+        }
+        match result {
+            Ok(response) => document["response"] = response,
+            Err(error) => document["error"] = error,
         }
     }
 
@@ -53,6 +76,36 @@ impl Operations {
     }
 
     pub(super) fn get(&self, name: &str) -> Result<Value, Problem> {
-        self.0.get(name).cloned().ok_or_else(|| Problem::not_found(name))
+        self.0.get(name).map(|o| o.document.clone()).ok_or_else(|| Problem::not_found(name))
+    }
+
+    /// Calls about operations; waiting answers at once, with the operation as it is.
+    pub(super) fn handle(
+        &mut self,
+        context: Context<'_>,
+        parent: &str,
+        rest: &[&str],
+        verb: &str,
+    ) -> Result<Value, Problem> {
+        let name = |id: &str| format!("{parent}/operations/{id}");
+        match (rest, &context.request.method, verb) {
+            ([], &Method::GET, "") => {
+                let prefix = name("");
+                let own = self.0.iter().filter(|(name, _)| name.starts_with(&prefix));
+                let all = own.map(|(name, operation)| (name.clone(), operation.document.clone())).collect();
+                page(context.request, "operations", all, 100)
+            }
+            ([id], &Method::GET, "") | ([id], &Method::POST, "wait") => self.get(&name(id)),
+            ([id], &Method::DELETE, "") => {
+                self.get(&name(id))?;
+                self.forget(&name(id));
+                Ok(json!({}))
+            }
+            ([id], &Method::POST, "cancel") => {
+                self.get(&name(id))?;
+                Err(Problem::unimplemented("cancelling an operation"))
+            }
+            _ => Err(Problem::unknown_path(&context.request.path)),
+        }
     }
 }

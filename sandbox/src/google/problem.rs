@@ -8,15 +8,26 @@ pub(super) struct Problem {
     http: u16,
     status: &'static str,
     message: String,
+    details: Vec<Value>,
 }
 
 impl Problem {
     fn new(http: u16, status: &'static str, message: impl Into<String>) -> Self {
-        Self { http, status, message: message.into() }
+        Self { http, status, message: message.into(), details: vec![] }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(400, "INVALID_ARGUMENT", message)
+    }
+
+    /// A field that can't be as it is.
+    pub(super) fn field(field: &str, description: impl Into<String>) -> Self {
+        let description = description.into();
+        let violation = json!({"field": field, "description": description});
+        let mut problem = Self::invalid(format!("{field}: {description}"));
+        problem.details =
+            vec![json!({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]})];
+        problem
     }
 
     pub(super) fn precondition(message: impl Into<String>) -> Self {
@@ -27,12 +38,33 @@ impl Problem {
         Self::new(404, "NOT_FOUND", format!("Resource '{what}' was not found"))
     }
 
+    /// What is not there, in the words of its API.
+    pub(super) fn missing(message: impl Into<String>) -> Self {
+        Self::new(404, "NOT_FOUND", message)
+    }
+
     pub(super) fn already_exists(message: impl Into<String>) -> Self {
         Self::new(409, "ALREADY_EXISTS", message)
     }
 
     pub(super) fn aborted(message: impl Into<String>) -> Self {
         Self::new(409, "ABORTED", message)
+    }
+
+    /// A quota that is used up: a limit for each minute, of which API and where.
+    pub(super) fn exhausted(service: &str, limit: &str, value: u32, consumer: &str, location: &str) -> Self {
+        let message = format!(
+            "Quota exceeded for quota metric '{limit}' and limit '{limit} per minute' of service '{service}' for \
+             consumer '{consumer}'."
+        );
+        let mut problem = Self::new(429, "RESOURCE_EXHAUSTED", message);
+        problem.details = vec![json!({
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED",
+            "domain": "googleapis.com",
+            "metadata": {"service": service, "quota_limit": limit, "quota_limit_value": value.to_string(),
+                         "consumer": consumer, "quota_location": location, "quota_unit": "1/min/{project}/{region}"},
+        })];
+        problem
     }
 
     pub(super) fn unimplemented(what: &str) -> Self {
@@ -43,12 +75,33 @@ impl Problem {
         Self::new(404, "NOT_FOUND", format!("The sandbox serves nothing at {path}"))
     }
 
+    /// A precondition of Cloud Storage that does not hold.
+    pub(super) fn changed() -> Self {
+        Self::new(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
+    }
+
     pub(super) fn status(&self) -> u16 {
         self.http
     }
 
     pub(super) fn body(&self) -> Value {
-        json!({"error": {"code": self.http, "message": self.message, "status": self.status}})
+        let mut error = json!({"code": self.http, "message": self.message, "status": self.status});
+        if !self.details.is_empty() {
+            error["details"] = json!(self.details);
+        }
+        json!({"error": error})
+    }
+
+    /// As Cloud Storage tells it.
+    pub(super) fn storage_body(&self) -> Value {
+        let reason = match self.http {
+            400 => "invalid",
+            404 => "notFound",
+            409 => "conflict",
+            _ => self.status,
+        };
+        let errors = json!([{"message": self.message, "domain": "global", "reason": reason}]);
+        json!({"error": {"code": self.http, "message": self.message, "errors": errors}})
     }
 }
 

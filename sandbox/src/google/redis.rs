@@ -1,108 +1,110 @@
 //! Memorystore for Redis: one operation at a time, minutes long.
 
+mod instance;
+
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::operations::{Mishap, Operations, internal_error};
+use super::Context;
+use super::mask::Mask;
+use super::operations::{Mishap, Operations, internal_error, name_of};
+use super::page::page;
 use super::problem::Problem;
-use super::{Context, stamp};
-
-/// Fields that an update may change, without those that need another version or call.
-const MUTABLE: [&str; 8] = [
-    "displayName",
-    "labels",
-    "memorySizeGb",
-    "redisConfigs",
-    "replicaCount",
-    "authEnabled",
-    "maintenancePolicy",
-    "persistenceConfig",
-];
+use super::storage::Storage;
+use instance::typed;
 
 #[derive(Debug)]
 pub(super) struct Redis {
     random: StdRng,
     instances: BTreeMap<String, Instance>,
-    operations: Operations,
 }
 
 #[derive(Debug)]
 struct Instance {
     document: Value,
+    /// What it holds: other data, another text.
+    data: String,
+    /// What clients authenticate with, when they must.
+    auth: String,
     under_way: Option<UnderWay>,
 }
 
-/// An operation, and what the instance will be when it ends; none: gone.
+/// An operation, and what comes of it.
 #[derive(Debug)]
 struct UnderWay {
     operation: String,
     ends: Timestamp,
-    becomes: Option<Value>,
-    fails: bool,
+    outcome: Outcome,
 }
 
-impl UnderWay {
-    /// The operation with what goes wrong with it; `before` is what the instance was, if it was.
-    fn with(mut self, mishap: Option<Mishap>, before: Option<Value>, operations: &mut Operations) -> Self {
-        match mishap {
-            Some(Mishap::Fails) => {
-                self.fails = true;
-                self.becomes = before;
-            }
-            Some(Mishap::Never) => self.ends = Timestamp::MAX,
-            Some(Mishap::Forgotten) => operations.forget(&self.operation),
-            None => {}
-        }
-        self
-    }
+/// What an operation ends with.
+#[derive(Debug)]
+enum Outcome {
+    /// The instance is this.
+    Becomes(Box<Value>),
+    /// The instance is gone.
+    Gone,
+    /// Its data is written to an object in Cloud Storage.
+    Exported { bucket: String, object: String },
+    /// Its data is what an object held when this began.
+    Imported(String),
+    /// Nothing; the instance is as it was, and was not there before it was created.
+    Failed(Value),
 }
 
-/// `memory_size_gb` and `memorySizeGb` are the same field.
-pub(super) fn camel(path: &str) -> String {
-    let mut camel = String::new();
-    let mut up = false;
-    for c in path.trim().chars() {
-        match c {
-            '_' => up = true,
-            c if up => {
-                camel.push(c.to_ascii_uppercase());
-                up = false;
-            }
-            c => camel.push(c),
-        }
-    }
-    camel
+/// An operation that is to begin.
+struct Beginning {
+    verb: &'static str,
+    /// State until it ends.
+    state: &'static str,
+    seconds: Range<i64>,
+    outcome: Outcome,
 }
 
 impl Redis {
     pub(super) fn new(seed: u64) -> Self {
-        let random = StdRng::seed_from_u64(seed ^ 0x7ed1);
-        Self { random, instances: BTreeMap::new(), operations: Operations::default() }
+        Self { random: StdRng::seed_from_u64(seed ^ 0x7ed1), instances: BTreeMap::new() }
     }
 
     pub(super) fn view(&self) -> Value {
         self.instances.values().map(|i| i.document.clone()).collect()
     }
 
-    pub(super) fn advance(&mut self, now: Timestamp) {
+    pub(super) fn advance(&mut self, now: Timestamp, operations: &mut Operations, storage: &mut Storage) {
         let mut gone = vec![];
         for (name, instance) in &mut self.instances {
-            let Some(under_way) = instance.under_way.take_if(|u| u.ends <= now) else { continue };
-            let result = match under_way.becomes {
-                Some(document) => {
-                    instance.document = document;
-                    instance.document.clone()
+            let Some(UnderWay { operation, outcome, ends }) = instance.under_way.take_if(|u| u.ends <= now) else {
+                continue;
+            };
+            let settled = instance.document["state"] != "CREATING";
+            instance.document["state"] = json!("READY");
+            let result = match outcome {
+                Outcome::Becomes(document) => {
+                    instance.document = *document;
+                    Ok(())
                 }
-                None => {
+                Outcome::Exported { bucket, object } => storage.export(&bucket, &object, &instance.data, ends),
+                Outcome::Imported(data) => {
+                    instance.data = data;
+                    Ok(())
+                }
+                Outcome::Failed(error) => {
+                    if !settled {
+                        gone.push(name.clone());
+                    }
+                    Err(error)
+                }
+                Outcome::Gone => {
                     gone.push(name.clone());
-                    json!({})
+                    operations.end(&operation, now, Ok(json!({"@type": "type.googleapis.com/google.protobuf.Empty"})));
+                    continue;
                 }
             };
-            let result = if under_way.fails { Err(internal_error()) } else { Ok(result) };
-            self.operations.end(&under_way.operation, result);
+            operations.end(&operation, now, result.map(|()| typed(instance.document.clone())));
         }
         for name in gone {
             self.instances.remove(&name);
@@ -115,138 +117,138 @@ impl Redis {
         parent: &str,
         rest: &[&str],
         verb: &str,
+        (operations, storage): (&mut Operations, &Storage),
     ) -> Result<Value, Problem> {
         let name = |id: &str| format!("{parent}/instances/{id}");
-        match (rest, context.request.method.clone(), verb) {
-            (["instances"], Method::GET, "") => {
-                let prefix = name("");
-                let own =
-                    self.instances.iter().filter(|(n, _)| n.starts_with(&prefix)).map(|(_, i)| i.document.clone());
-                Ok(json!({"instances": own.collect::<Vec<_>>()}))
+        match (rest, &context.request.method, verb) {
+            ([], &Method::GET, "") => self.list(context, parent),
+            ([], &Method::POST, "") => self.create(context, parent, operations),
+            ([id], &Method::GET, "") => Ok(self.instance(&name(id))?.document.clone()),
+            ([id, "authString"], &Method::GET, "") => {
+                let found = self.instance(&name(id))?;
+                Ok(if found.document["authEnabled"] == true { json!({"authString": found.auth}) } else { json!({}) })
             }
-            (["instances"], Method::POST, "") => self.create(context, parent),
-            (["instances", id], Method::GET, "") => {
-                let found = self.instances.get(&name(id)).ok_or_else(|| Problem::not_found(&name(id)))?;
-                Ok(found.document.clone())
+            ([id], ..) => {
+                let found = self.instance(&name(id))?;
+                if found.under_way.is_some() {
+                    let message = format!("Another operation is under way on '{}'", name(id));
+                    return Err(Problem::precondition(message));
+                }
+                let beginning = found.next(context, verb, storage)?;
+                self.begin(context, parent, &name(id), beginning, operations)
             }
-            (["instances", id], Method::PATCH, "") => self.update(context, parent, &name(id)),
-            (["instances", id], Method::DELETE, "") => {
-                self.begin(context, parent, &name(id), "DELETING", 60..120, "delete", |_| None)
-            }
-            (["instances", ..], Method::POST, verb) => Err(Problem::unimplemented(&format!("instances:{verb}"))),
-            (["operations", id], Method::GET, "") => self.operations.get(&format!("{parent}/operations/{id}")),
             _ => Err(Problem::unknown_path(&context.request.path)),
         }
     }
 
-    fn create(&mut self, context: Context<'_>, parent: &str) -> Result<Value, Problem> {
-        let id = context.request.param("instanceId").filter(|id| !id.is_empty());
-        let id = id.ok_or_else(|| Problem::invalid("instance_id is required"))?;
+    fn instance(&self, name: &str) -> Result<&Instance, Problem> {
+        self.instances.get(name).ok_or_else(|| Problem::not_found(name))
+    }
+
+    /// In a region, or with `-` in all.
+    fn list(&self, context: Context<'_>, parent: &str) -> Result<Value, Problem> {
+        let prefix = match parent.strip_suffix("/-") {
+            Some(everywhere) => format!("{everywhere}/"),
+            None => format!("{parent}/instances/"),
+        };
+        let own = self.instances.iter().filter(|(name, _)| name.starts_with(&prefix));
+        page(context.request, "instances", own.map(|(name, i)| (name.clone(), i.document.clone())).collect(), 1000)
+    }
+
+    fn create(&mut self, context: Context<'_>, parent: &str, operations: &mut Operations) -> Result<Value, Problem> {
+        let id = context.request.param("instanceId").or(context.request.param("instance_id")).unwrap_or_default();
+        if id.is_empty() {
+            return Err(Problem::field("instance_id", "it is required"));
+        }
         let name = format!("{parent}/instances/{id}");
         if self.instances.contains_key(&name) {
             return Err(Problem::already_exists(format!("Resource '{name}' already exists")));
         }
-        let mut document = context.body()?;
-        let highly_available =
-            match document["tier"].as_str().map_or_else(|| document["tier"].to_string(), Into::into).as_str() {
-                "BASIC" | "1" => false,
-                "STANDARD_HA" | "3" => true,
-                other => return Err(Problem::invalid(format!("Invalid tier: {other}"))),
-            };
-        let size = document["memorySizeGb"].as_i64().unwrap_or(0);
-        if !(1..=300).contains(&size) {
-            return Err(Problem::invalid(format!("Invalid memory size: {size} GB; it must be between 1 and 300")));
-        }
-        let address = self.random.random_range(2..250);
-        let ends = context.now + SignedDuration::from_secs(self.random.random_range(240..360));
-        let defaults = [
-            ("tier", json!(if highly_available { "STANDARD_HA" } else { "BASIC" })),
-            ("state", json!("CREATING")),
-            ("createTime", stamp(context.now)),
-            ("name", json!(name)),
-            ("connectMode", json!("DIRECT_PEERING")),
-            ("transitEncryptionMode", json!("DISABLED")),
-            ("persistenceConfig", json!({"persistenceMode": "DISABLED"})),
-            ("readReplicasMode", json!("READ_REPLICAS_DISABLED")),
-            ("replicaCount", json!(i32::from(highly_available))),
-        ];
-        for (field, value) in defaults {
-            let set_by_server = matches!(field, "tier" | "state" | "createTime" | "name");
-            if set_by_server || document[field].is_null() {
-                document[field] = value;
-            }
-        }
-        if document["redisVersion"].as_str().unwrap_or_default().is_empty() {
-            document["redisVersion"] = json!("REDIS_7_2");
-        }
-        let mut becomes = document.clone();
-        becomes["state"] = json!("READY");
-        becomes["host"] = json!(format!("10.91.{address}.3"));
-        becomes["port"] = json!(6379);
-        let operation = self.operations.start(parent, metadata(&name, "create", context), &mut self.random);
-        let under_way = UnderWay { operation: name_of(&operation), ends, becomes: Some(becomes), fails: false };
-        let under_way = under_way.with(context.mishap, None, &mut self.operations);
-        self.instances.insert(name, Instance { document, under_way: Some(under_way) });
-        Ok(operation)
+        let document = instance::create(&name, context, &mut self.random)?;
+        let outcome = Outcome::Becomes(Box::new(instance::ready(document.clone())));
+        let uuid = |random: &mut StdRng| uuid::Builder::from_random_bytes(random.random()).into_uuid().to_string();
+        let (data, auth) = (uuid(&mut self.random), uuid(&mut self.random));
+        self.instances.insert(name.clone(), Instance { document, data, auth, under_way: None });
+        let beginning = Beginning { verb: "create", state: "CREATING", seconds: 240..360, outcome };
+        self.begin(context, parent, &name, beginning, operations)
     }
 
-    fn update(&mut self, context: Context<'_>, parent: &str, name: &str) -> Result<Value, Problem> {
-        let body = context.body()?;
-        let mask: Vec<String> = context
-            .request
-            .param("updateMask")
-            .unwrap_or_default()
-            .split(',')
-            .filter(|p| !p.is_empty())
-            .map(camel)
-            .collect();
-        if mask.is_empty() {
-            return Err(Problem::invalid("update_mask is required"));
-        }
-        if let Some(fixed) = mask.iter().find(|field| !MUTABLE.contains(&field.as_str())) {
-            return Err(Problem::invalid(format!("Field '{fixed}' cannot be updated")));
-        }
-        self.begin(context, parent, name, "UPDATING", 120..240, "update", |document| {
-            let mut becomes = document.clone();
-            for field in &mask {
-                becomes[field.as_str()] = body[field.as_str()].clone();
-            }
-            Some(becomes)
-        })
-    }
-
-    #[allow(clippy::too_many_arguments)]
     fn begin(
         &mut self,
         context: Context<'_>,
         parent: &str,
         name: &str,
-        state: &str,
-        seconds: std::ops::Range<i64>,
-        verb: &str,
-        becomes: impl FnOnce(&Value) -> Option<Value>,
+        beginning: Beginning,
+        operations: &mut Operations,
     ) -> Result<Value, Problem> {
         let instance = self.instances.get_mut(name).ok_or_else(|| Problem::not_found(name))?;
-        if instance.under_way.is_some() {
-            return Err(Problem::precondition(format!("Another operation is under way on '{name}'")));
+        let ends = context.now + SignedDuration::from_secs(self.random.random_range(beginning.seconds));
+        let metadata = json!({
+            "@type": "type.googleapis.com/google.cloud.redis.v1.OperationMetadata", "createTime": context.time(),
+            "target": name, "verb": beginning.verb, "cancelRequested": false, "apiVersion": "v1",
+        });
+        let mut operation = operations.start(parent, metadata, &mut self.random);
+        // Unlike the others, this API says so explicitly.
+        operation["done"] = json!(false);
+        instance.document["state"] = json!(beginning.state);
+        let mut under_way = UnderWay { operation: name_of(&operation), ends, outcome: beginning.outcome };
+        match context.mishap {
+            Some(Mishap::Fails) => under_way.outcome = Outcome::Failed(internal_error()),
+            Some(Mishap::Never) => under_way.ends = Timestamp::MAX,
+            Some(Mishap::Forgotten) => operations.forget(&under_way.operation),
+            None => {}
         }
-        let ends = context.now + SignedDuration::from_secs(self.random.random_range(seconds));
-        let operation = self.operations.start(parent, metadata(name, verb, context), &mut self.random);
-        let (becomes, before) = (becomes(&instance.document), instance.document.clone());
-        instance.document["state"] = json!(state);
-        let under_way = UnderWay { operation: name_of(&operation), ends, becomes, fails: false };
-        instance.under_way = Some(under_way.with(context.mishap, Some(before), &mut self.operations));
+        instance.under_way = Some(under_way);
         Ok(operation)
     }
 }
 
-fn name_of(operation: &Value) -> String {
-    operation["name"].as_str().unwrap_or_default().to_string()
+impl Instance {
+    /// The operation that a call asks for.
+    fn next(&self, context: Context<'_>, verb: &str, storage: &Storage) -> Result<Beginning, Problem> {
+        let document = &self.document;
+        let becomes = |document: Value| Outcome::Becomes(Box::new(document));
+        let body = || context.body();
+        Ok(match (&context.request.method, verb) {
+            (&Method::DELETE, "") => {
+                Beginning { verb: "delete", state: "DELETING", seconds: 60..120, outcome: Outcome::Gone }
+            }
+            (&Method::PATCH, "") => {
+                let sent = context.request.param("updateMask").or(context.request.param("update_mask"));
+                let changed = instance::update(document, &body()?, &Mask::parse(sent.unwrap_or_default()))?;
+                Beginning { verb: "update", state: "UPDATING", seconds: 120..240, outcome: becomes(changed) }
+            }
+            (&Method::POST, "upgrade") => {
+                let version = body()?["redisVersion"].as_str().unwrap_or_default().to_string();
+                let changed = instance::upgrade(document, &version)?;
+                Beginning { verb: "upgrade", state: "UPDATING", seconds: 240..480, outcome: becomes(changed) }
+            }
+            (&Method::POST, "failover") => {
+                let changed = instance::failover(document)?;
+                Beginning { verb: "failover", state: "FAILING_OVER", seconds: 60..180, outcome: becomes(changed) }
+            }
+            (&Method::POST, "export") => {
+                let uri = body()?["outputConfig"]["gcsDestination"]["uri"].as_str().unwrap_or_default().to_string();
+                let (bucket, object) = gcs(&uri, "output_config.gcs_destination.uri")?;
+                let outcome = Outcome::Exported { bucket, object };
+                Beginning { verb: "export", state: "READY", seconds: 60..120, outcome }
+            }
+            (&Method::POST, "import") => {
+                let uri = body()?["inputConfig"]["gcsSource"]["uri"].as_str().unwrap_or_default().to_string();
+                let (bucket, object) = gcs(&uri, "input_config.gcs_source.uri")?;
+                let data = storage.text(&bucket, &object).ok_or_else(|| Problem::not_found(&uri))?;
+                let outcome = Outcome::Imported(data);
+                Beginning { verb: "import", state: "IMPORTING", seconds: 60..120, outcome }
+            }
+            (_, verb) => return Err(Problem::unimplemented(&format!("instances:{verb}"))),
+        })
+    }
 }
 
-fn metadata(target: &str, verb: &str, context: Context<'_>) -> Value {
-    json!({
-        "@type": "type.googleapis.com/google.cloud.redis.v1.OperationMetadata",
-        "createTime": stamp(context.now), "target": target, "verb": verb, "cancelRequested": false, "apiVersion": "v1",
-    })
+/// Bucket and object of `gs://bucket/object`.
+fn gcs(uri: &str, field: &str) -> Result<(String, String), Problem> {
+    let parts = uri.strip_prefix("gs://").and_then(|path| path.split_once('/'));
+    let parts = parts.filter(|(bucket, object)| !bucket.is_empty() && !object.is_empty());
+    let named = parts.map(|(bucket, object)| (bucket.to_string(), object.to_string()));
+    named.ok_or_else(|| Problem::field(field, format!("'{uri}' does not name an object: gs://bucket/object")))
 }

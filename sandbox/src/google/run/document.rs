@@ -2,45 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::service::{Failure, Outcome, Revision, Service, State};
+use super::revision::{Outcome, Revision};
+use super::service::{Failure, Service, State};
 use super::{Entry, Place};
 use crate::google::stamp;
 
-/// Enums by number, for callers that send numbers.
-const TRAFFIC_TYPES: [&str; 3] = [
-    "TRAFFIC_TARGET_ALLOCATION_TYPE_UNSPECIFIED",
-    "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST",
-    "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION",
-];
-const INGRESS: [&str; 5] = [
-    "INGRESS_TRAFFIC_UNSPECIFIED",
-    "INGRESS_TRAFFIC_ALL",
-    "INGRESS_TRAFFIC_INTERNAL_ONLY",
-    "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
-    "INGRESS_TRAFFIC_NONE",
-];
-const EGRESS: [&str; 3] = ["VPC_EGRESS_UNSPECIFIED", "ALL_TRAFFIC", "PRIVATE_RANGES_ONLY"];
-
-fn by_name(value: &mut Value, names: &[&str]) {
-    let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
-    if let Some(name) = number.and_then(|n| names.get(n)) {
-        *value = json!(name);
-    }
-}
-
-/// A service as a caller sent it, enums by name.
-pub(super) fn normalised(mut service: Value) -> Value {
-    if service.get("ingress").is_some() {
-        by_name(&mut service["ingress"], &INGRESS);
-    }
-    for target in service["traffic"].as_array_mut().into_iter().flatten() {
-        by_name(&mut target["type"], &TRAFFIC_TYPES);
-    }
-    if service.pointer("/template/vpcAccess/egress").is_some() {
-        by_name(&mut service["template"]["vpcAccess"]["egress"], &EGRESS);
-    }
-    service
-}
+/// The type of a service inside an operation.
+pub(super) const TYPE: &str = "type.googleapis.com/google.cloud.run.v2.Service";
 
 pub(super) fn of_service(place: &Place, service: &Service) -> Value {
     let name = format!("{}/services/{}", place.parent(), service.id);
@@ -94,10 +62,14 @@ fn terminal(service: &Service) -> Value {
 }
 
 fn failed(type_: &str, at: jiff::Timestamp, failure: &Failure) -> Value {
-    json!({
+    // Three enums share the place of the reason; only containers that do not start have one of the second.
+    let field = if failure.reason == "HEALTH_CHECK_CONTAINER_ERROR" { "revisionReason" } else { "reason" };
+    let mut condition = json!({
         "type": type_, "state": "CONDITION_FAILED", "message": failure.message, "lastTransitionTime": stamp(at),
-        "severity": "ERROR", "revisionReason": failure.reason,
-    })
+        "severity": "ERROR",
+    });
+    condition[field] = json!(failure.reason);
+    condition
 }
 
 /// Values that Cloud Run shows where nothing was set.

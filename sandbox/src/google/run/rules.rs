@@ -1,35 +1,18 @@
-//! What a service must look like, and how a mask changes it.
+//! What a service must look like.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::problem::Problem;
-use super::service::Usable;
+use super::revision::Usable;
 
 /// Prefixes that annotations may not have.
 const RESERVED: [&str; 4] =
     ["run.googleapis.com/", "cloud.googleapis.com/", "serving.knative.dev/", "autoscaling.knative.dev/"];
 
-/// Sets or removes a field by its path.
-pub(super) fn put(spec: &mut Value, path: &[&str], value: Option<Value>) {
-    let Some((last, parents)) = path.split_last() else { return };
-    let mut place = spec;
-    for parent in parents {
-        if !place[*parent].is_object() {
-            place[*parent] = json!({});
-        }
-        place = &mut place[*parent];
-    }
-    match (value, place.as_object_mut()) {
-        (Some(value), Some(fields)) if !value.is_null() => drop(fields.insert((*last).to_string(), value)),
-        (_, Some(fields)) => drop(fields.remove(*last)),
-        _ => {}
-    }
-}
-
 pub(super) fn check_annotations(spec: &Value) -> Result<(), Problem> {
     let keys = spec["annotations"].as_object().into_iter().flat_map(|a| a.keys());
     match keys.into_iter().find(|key| RESERVED.iter().any(|prefix| key.starts_with(prefix))) {
-        Some(key) => Err(Problem::invalid(format!("annotations: '{key}' is in a reserved namespace"))),
+        Some(key) => Err(Problem::field("annotations", format!("'{key}' is in a reserved namespace"))),
         None => Ok(()),
     }
 }
@@ -41,18 +24,17 @@ pub(super) fn check_traffic(traffic: &Value) -> Result<(), Problem> {
         let percent = &target["percent"];
         let percent = if percent.is_null() { Some(0) } else { percent.as_i64() };
         let percent = percent.filter(|p| (0..=100).contains(p));
-        sum += percent.ok_or_else(|| Problem::invalid("traffic.percent must be an integer from 0 to 100"))?;
+        sum += percent.ok_or_else(|| Problem::field("traffic.percent", "it must be an integer from 0 to 100"))?;
         let named = target["revision"].as_str().is_some_and(|r| !r.is_empty());
         if named != (target["type"] == "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION") {
-            return Err(Problem::invalid(
-                "traffic: a target of type REVISION names a revision, one of type LATEST does not",
-            ));
+            let description = "a target of type REVISION names a revision, one of type LATEST does not";
+            return Err(Problem::field("traffic", description));
         }
     }
     if sum == 100 {
         Ok(())
     } else {
-        Err(Problem::invalid(format!("traffic percentages must add up to 100, and add up to {sum}")))
+        Err(Problem::field("traffic", format!("the percentages must add up to 100, and add up to {sum}")))
     }
 }
 

@@ -6,12 +6,13 @@ use rand::{RngExt, rngs::StdRng};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+use super::super::mask::Mask;
 use super::super::problem::Problem;
-use super::super::users::{Behaviour, Startup};
-use super::rules::{check_annotations, check_traffic, put, unusable_secret};
+use super::revision::{Outcome, Revision, Usable, letters, new_uid};
+use super::rules::{check_annotations, check_traffic};
 
 /// Fields that a caller may write.
-const MUTABLE: [&str; 11] = [
+const MUTABLE: [&str; 19] = [
     "description",
     "labels",
     "annotations",
@@ -23,9 +24,19 @@ const MUTABLE: [&str; 11] = [
     "traffic",
     "scaling",
     "invokerIamDisabled",
+    "customAudiences",
+    "binaryAuthorization",
+    "defaultUriDisabled",
+    "iapEnabled",
+    "multiRegionSettings",
+    "buildConfig",
+    "threatDetectionEnabled",
+    "sshEnabled",
 ];
+/// Revisions of a service that are kept.
+const KEPT_REVISIONS: usize = 1000;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Service {
     pub(super) id: String,
     pub(super) uid: String,
@@ -66,36 +77,19 @@ pub(super) struct Failure {
     pub(super) message: String,
 }
 
+impl Failure {
+    fn of_revision(mut self, name: &str) -> Self {
+        self.message = format!("Revision '{name}' is not ready and cannot serve traffic. {}", self.message);
+        self
+    }
+}
+
 /// How a service settled.
 pub(super) enum Settled {
     Ready,
     Failed { code: i64, message: String },
     Deleted,
 }
-
-#[derive(Debug)]
-pub(super) struct Revision {
-    pub(super) name: String,
-    pub(super) uid: String,
-    pub(super) template: Value,
-    pub(super) created: Timestamp,
-    pub(super) behaviour: Behaviour,
-    pub(super) outcome: Outcome,
-}
-
-/// What becomes of a revision.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Outcome {
-    /// Known then.
-    Pending(Timestamp, Option<Failure>),
-    /// Since then.
-    Ready(Timestamp),
-    /// Since then.
-    Failed(Timestamp, Failure),
-}
-
-/// Whether a version of a secret can be read.
-pub(super) type Usable<'a> = &'a dyn Fn(&str, &str) -> bool;
 
 impl Service {
     pub(super) fn create(
@@ -123,9 +117,9 @@ impl Service {
             spoiled: false,
         };
         if wanted["template"].is_null() {
-            return Err(Problem::invalid("template is required"));
+            return Err(Problem::field("template", "it is required"));
         }
-        service.update(&wanted, &[], now, random, usable)?;
+        service.update(&wanted, &Mask::parse(""), now, random, usable)?;
         Ok(service)
     }
 
@@ -137,7 +131,7 @@ impl Service {
     pub(super) fn update(
         &mut self,
         wanted: &Value,
-        mask: &[String],
+        mask: &Mask,
         now: Timestamp,
         random: &mut StdRng,
         usable: Usable<'_>,
@@ -157,6 +151,7 @@ impl Service {
             }
             self.latest_created = Some(revision.name.clone());
             self.revisions.insert(revision.name.clone(), revision);
+            self.collect();
         }
         self.state = State::Reconciling(settles);
         self.spoiled = false;
@@ -173,17 +168,14 @@ impl Service {
         self.state = State::Reconciling(Timestamp::MAX);
     }
 
-    fn with(&self, wanted: &Value, mask: &[String]) -> Result<Value, Problem> {
-        let mut spec = self.spec.clone();
-        let all: Vec<String> = MUTABLE.iter().map(ToString::to_string).collect();
-        for path in if mask.is_empty() { &all } else { mask } {
-            let parts: Vec<&str> = path.split('.').collect();
-            if path != "*" && !MUTABLE.contains(&parts[0]) {
-                return Err(Problem::invalid(format!("update_mask: field '{path}' cannot be updated")));
-            }
-            let pointer = format!("/{}", parts.join("/"));
-            put(&mut spec, &parts, wanted.pointer(&pointer).cloned());
+    fn with(&self, wanted: &Value, mask: &Mask) -> Result<Value, Problem> {
+        let everything = mask.is_empty() || mask.paths().eq(["*"]);
+        let mask = if everything { Mask::parse(&MUTABLE.join(",")) } else { mask.clone() };
+        if let Some(fixed) = mask.outside(&MUTABLE) {
+            return Err(Problem::field("update_mask", format!("field '{fixed}' cannot be updated")));
         }
+        let mut spec = self.spec.clone();
+        mask.apply(wanted, &mut spec);
         Ok(spec)
     }
 
@@ -195,71 +187,33 @@ impl Service {
         random: &mut StdRng,
         usable: Usable<'_>,
     ) -> Result<Option<Revision>, Problem> {
-        let image = template["containers"][0]["image"].as_str().unwrap_or_default();
-        if image.is_empty() {
-            return Err(Problem::invalid("template.containers[0].image: the image is required"));
-        }
-        let named = template["revision"].as_str().unwrap_or_default();
-        if !named.is_empty() && (!named.starts_with(&format!("{}-", self.id)) || named.len() > 63) {
-            let message =
-                format!("template.revision: '{named}' must start with '{}-' and have 63 characters at most", self.id);
-            return Err(Problem::invalid(message));
-        }
-        let mut bare = template.clone();
-        if let Some(fields) = bare.as_object_mut() {
-            fields.remove("revision");
-        }
-        if let Some(known) = self.revisions.get(named) {
-            if known.template == bare {
+        let mut new = Revision::of(&self.id, template, now, random, usable)?;
+        if let Some(known) = self.revisions.get(&new.name) {
+            if known.template == new.template {
                 return Ok(None);
             }
-            let message = format!("Revision named '{named}' with different configuration already exists.");
+            let message = format!("Revision named '{}' with different configuration already exists.", new.name);
             return Err(Problem::already_exists(message));
         }
         self.made += 1;
-        let name = match named {
-            "" => format!("{}-{:05}-{}", self.id, self.made, letters(random)),
-            named => named.to_string(),
-        };
-        let behaviour = Behaviour::of(&bare);
-        let (after, failure) = self.start(&bare, behaviour.startup, random, usable);
-        let outcome = Outcome::Pending(now + SignedDuration::from_secs(after), failure);
-        Ok(Some(Revision { name, uid: new_uid(random), template: bare, created: now, behaviour, outcome }))
+        if new.name.is_empty() {
+            new.name = format!("{}-{:05}-{}", self.id, self.made, letters(random));
+        }
+        Ok(Some(new))
     }
 
-    /// After how many seconds it is known whether a container starts, and why not.
-    fn start(
-        &self,
-        template: &Value,
-        startup: Startup,
-        random: &mut StdRng,
-        usable: Usable<'_>,
-    ) -> (i64, Option<Failure>) {
-        if let Some(missing) = unusable_secret(template, usable) {
-            let message = format!("Secret {missing} was not found or has no enabled version.");
-            return (2, Some(Failure { code: 9, reason: "SECRETS_ACCESS_CHECK_FAILED", message }));
-        }
-        let port = template["containers"][0]["ports"][0]["containerPort"].as_i64().unwrap_or(8080);
-        match startup {
-            Startup::Ok => (random.random_range(8..25), None),
-            Startup::Fail => {
-                let message = format!(
-                    "The user-provided container failed to start and listen on the port defined provided by the \
-                     PORT={port} environment variable within the allocated timeout. The container exited with code 1."
-                );
-                (
-                    random.random_range(10..20),
-                    Some(Failure { code: 9, reason: "HEALTH_CHECK_CONTAINER_ERROR", message }),
-                )
+    /// Beyond a thousand revisions the oldest go that nothing leads to.
+    fn collect(&mut self) {
+        let excess = self.revisions.len().saturating_sub(KEPT_REVISIONS);
+        let mut idle: Vec<(Timestamp, String)> = match excess {
+            0 => vec![],
+            _ => {
+                self.revisions.values().filter(|r| !self.in_use(&r.name)).map(|r| (r.created, r.name.clone())).collect()
             }
-            Startup::Never => {
-                let message = format!(
-                    "The user-provided container failed to start and listen on the port defined provided by the \
-                     PORT={port} environment variable within the allocated timeout. This can happen when the container \
-                     port is misconfigured or if the timeout is too short."
-                );
-                (240, Some(Failure { code: 9, reason: "HEALTH_CHECK_CONTAINER_ERROR", message }))
-            }
+        };
+        idle.sort();
+        for (_, name) in idle.into_iter().take(excess) {
+            self.revisions.remove(&name);
         }
     }
 
@@ -315,18 +269,7 @@ impl Service {
         if routed.is_none() {
             self.serving = targets;
         }
-        let newest = self.latest_created.as_ref().and_then(|name| self.revisions.get(name));
-        let broken = newest.and_then(|revision| match &revision.outcome {
-            Outcome::Failed(_, failure) => Some(Failure {
-                message: format!(
-                    "Revision '{}' is not ready and cannot serve traffic. {}",
-                    revision.name, failure.message
-                ),
-                ..failure.clone()
-            }),
-            _ => None,
-        });
-        match routed.or(broken) {
+        match routed.or_else(|| self.failure_of_newest()) {
             Some(failure) => {
                 let settled = Settled::Failed { code: failure.code, message: failure.message.clone() };
                 self.state = State::Failed(at, failure);
@@ -338,6 +281,13 @@ impl Service {
                 Settled::Ready
             }
         }
+    }
+
+    /// Why the newest revision is not ready, when it has failed.
+    fn failure_of_newest(&self) -> Option<Failure> {
+        let revision = self.revisions.get(self.latest_created.as_ref()?)?;
+        let Outcome::Failed(_, failure) = &revision.outcome else { return None };
+        Some(failure.clone().of_revision(&revision.name))
     }
 
     /// The traffic that is asked for; nothing means all to the newest.
@@ -353,18 +303,17 @@ impl Service {
         targets.iter().find_map(|target| {
             let percent = target["percent"].as_i64().unwrap_or(0);
             let Some(name) = self.resolve(target) else {
+                // Of all traffic to the newest nothing can come before one is ready: its own failure tells more.
                 let message = "no revision is ready".to_string();
-                return (percent > 0).then_some(Failure { code: 9, reason: "REVISION_FAILED", message });
+                let told = self.failure_of_newest().unwrap_or(Failure { code: 9, reason: "REVISION_FAILED", message });
+                return (percent > 0).then_some(told);
             };
             let Some(revision) = self.revisions.get(&name) else {
                 let message = format!("Revision '{name}' does not exist or is deleted.");
                 return Some(Failure { code: 13, reason: "UNKNOWN", message });
             };
             match &revision.outcome {
-                Outcome::Failed(_, failure) if percent > 0 => Some(Failure {
-                    message: format!("Revision '{name}' is not ready and cannot serve traffic. {}", failure.message),
-                    ..failure.clone()
-                }),
+                Outcome::Failed(_, failure) if percent > 0 => Some(failure.clone().of_revision(&name)),
                 _ => None,
             }
         })
@@ -399,13 +348,4 @@ impl Service {
             || self.latest_created.as_deref() == Some(revision)
             || self.latest_ready.as_deref() == Some(revision)
     }
-}
-
-fn new_uid(random: &mut StdRng) -> String {
-    uuid::Builder::from_random_bytes(random.random()).into_uuid().to_string()
-}
-
-fn letters(random: &mut StdRng) -> String {
-    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz";
-    (0..3).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
 }

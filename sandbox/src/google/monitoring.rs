@@ -1,0 +1,152 @@
+//! Cloud Monitoring: requests and latencies by revision and minute, sampled and late as the real ones are.
+
+mod aggregate;
+mod descriptors;
+mod filter;
+mod promql;
+mod series;
+
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use super::enums::MONITORING;
+use super::page::page;
+use super::problem::Problem;
+use super::users::{Met, lateness};
+use super::{Context, stamp};
+use aggregate::{Aggregation, Series};
+use filter::Filter;
+use series::{Datum, Labels, Minute};
+
+pub(super) use series::Source;
+
+/// How long minutes are kept.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// How long a minute is.
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+/// Largest page of series.
+const PAGE: usize = 100_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Metrics {
+    /// By the beginning of the minute.
+    minutes: BTreeMap<Timestamp, BTreeMap<Source, Minute>>,
+    totals: BTreeMap<Source, (i64, i64)>,
+}
+
+impl Metrics {
+    pub(super) fn record(&mut self, seed: u64, at: Timestamp, source: Source, met: &Met) {
+        let second = at.as_second().div_euclid(60) * 60;
+        let start = Timestamp::from_second(second).unwrap_or(at);
+        let late = 60 + lateness(seed, &source.service, second);
+        let total = self.totals.entry(source.clone()).or_default();
+        total.0 += met.requests;
+        total.1 += met.errors;
+        if met.requests == 0 {
+            return;
+        }
+        let arrives = start + SignedDuration::from_secs(late);
+        self.minutes.entry(start).or_default().entry(source).or_insert_with(|| Minute::arriving(arrives)).add(met);
+        if let Some(oldest) = self.minutes.first_entry().filter(|oldest| *oldest.key() + KEPT < at) {
+            oldest.remove();
+        }
+    }
+
+    /// What users met since the beginning, by region, service and revision.
+    pub(super) fn totals(&self) -> Value {
+        self.totals
+            .iter()
+            .map(|(s, (requests, errors))| {
+                json!({"project": s.project, "region": s.region, "service": s.service, "revision": s.revision,
+                       "requests": requests, "errors": errors})
+            })
+            .collect()
+    }
+
+    pub(super) fn handle(&self, context: Context<'_>, project: &str, rest: &[&str]) -> Result<Value, Problem> {
+        match (rest, &context.request.method) {
+            (["timeSeries"], &Method::GET) => self.list(context, project),
+            (["metricDescriptors", rest @ ..], &Method::GET) => descriptors::handle(context, project, rest),
+            _ => Err(Problem::unknown_path(&context.request.path)),
+        }
+    }
+
+    /// The points of a metric that have arrived, whose minutes end after `start` and not after `end`.
+    fn points(
+        &self,
+        project: &str,
+        metric: &str,
+        now: Timestamp,
+        (start, end): (Timestamp, Timestamp),
+        fits: impl Fn(&Labels) -> bool,
+    ) -> Series {
+        let mut series = Series::new();
+        let first = start - MINUTE + SignedDuration::from_nanos(1);
+        let minutes = self.minutes.range(first..).take_while(|(at, _)| **at + MINUTE <= end);
+        for (at, sources) in minutes {
+            let of_project = sources.iter().filter(|(s, minute)| s.project == project && minute.arrives <= now);
+            for (labels, datum) in of_project.flat_map(|(source, minute)| minute.points(source, metric)) {
+                if fits(&labels) {
+                    series.entry(labels).or_default().insert(*at + MINUTE, datum);
+                }
+            }
+        }
+        series
+    }
+
+    /// `projects.timeSeries.list`.
+    fn list(&self, context: Context<'_>, project: &str) -> Result<Value, Problem> {
+        let request = context.request;
+        let filter = Filter::parse(request.param("filter").unwrap_or_default())?;
+        if request.param("orderBy").is_some_and(|order| !order.is_empty()) {
+            return Err(Problem::unimplemented("orderBy"));
+        }
+        let time = |key: &str| {
+            let sent = request.param(key).unwrap_or_default();
+            sent.parse::<Timestamp>().map_err(|e| Problem::field(key, format!("it is no timestamp: {e}")))
+        };
+        let end = time("interval.endTime")?;
+        let start = if request.param("interval.startTime").is_some() { time("interval.startTime")? } else { end };
+        if start > end {
+            return Err(Problem::field("interval.startTime", "it is after the end"));
+        }
+        let aggregation = Aggregation::of(request)?;
+        let span = if start == end { (end - MINUTE, end) } else { (start, end) };
+        let found = self.points(project, &filter.metric, context.now, span, |labels| filter.fits(labels));
+        let found = aggregation.apply(found, end)?;
+        let headers_only = MONITORING.param(request, "view") == "HEADERS";
+        let documents = found.iter().map(|(labels, points)| {
+            let mut document = document(&filter.metric, labels, points, &aggregation);
+            if headers_only {
+                document.as_object_mut().map(|fields| fields.remove("points"));
+            }
+            (format!("{labels:?}"), document)
+        });
+        page(request, "timeSeries", documents.collect(), PAGE)
+    }
+}
+
+fn document(metric: &str, labels: &Labels, points: &BTreeMap<Timestamp, Datum>, aggregation: &Aggregation) -> Value {
+    let part = |prefix: &str| -> Map<String, Value> {
+        labels.iter().filter_map(|(k, v)| Some((k.strip_prefix(prefix)?.to_string(), json!(v)))).collect()
+    };
+    let deltas = aggregation.keeps_deltas();
+    // Newest first, as the real API has it.
+    let documents: Vec<Value> = points
+        .iter()
+        .rev()
+        .map(|(end, datum)| {
+            let start = if deltas { *end - aggregation.span() } else { *end };
+            json!({"interval": {"startTime": stamp(start), "endTime": stamp(*end)}, "value": datum.document()})
+        })
+        .collect();
+    json!({
+        "metric": {"type": metric, "labels": part("metric.labels.")},
+        "resource": {"type": "cloud_run_revision", "labels": part("resource.labels.")},
+        "metricKind": if deltas { "DELTA" } else { "GAUGE" },
+        "valueType": points.values().next().map_or("VALUE_TYPE_UNSPECIFIED", Datum::value_type),
+        "points": documents,
+    })
+}

@@ -1,0 +1,179 @@
+//! PromQL over the same metrics: `query` and `query_range`. Deltas are shown as the counters that Google makes of them.
+
+mod evaluate;
+mod vector;
+
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use promql_parser::label::Matchers;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use super::series::{Datum, LATENCIES, REQUESTS};
+use super::{KEPT, Metrics};
+use crate::exchange::{Reply, Request};
+use crate::google::Context;
+use evaluate::Evaluation;
+use vector::{Found, Labels};
+
+/// Most points of one series.
+const MOST_POINTS: i64 = 11_000;
+
+/// What was measured of one series: what each minute added, by its end.
+pub(super) type Deltas = Vec<(Labels, BTreeMap<Timestamp, f64>)>;
+
+impl Metrics {
+    /// `…/location/global/prometheus/api/v1/…`
+    pub(in crate::google) fn prometheus(&self, context: Context<'_>, project: &str, rest: &[&str]) -> Reply {
+        let form = form(context.request);
+        let answered = match rest {
+            ["query"] => self.instant(&form, context.now, project),
+            ["query_range"] => self.range(&form, context.now, project),
+            _ => Err(format!("the sandbox does not serve {}", rest.join("/"))),
+        };
+        match answered {
+            Ok(data) => Reply::ok(json!({"status": "success", "data": data})),
+            Err(error) => Reply::json(400, json!({"status": "error", "errorType": "bad_data", "error": error})),
+        }
+    }
+
+    fn instant(&self, form: &Request, now: Timestamp, project: &str) -> Result<Value, String> {
+        let at = match form.param("time") {
+            Some(text) => time(text)?,
+            None => now,
+        };
+        let expression = promql_parser::parser::parse(form.param("query").unwrap_or_default())?;
+        Ok(match (Evaluation { metrics: self, project, now, at }).of(&expression)? {
+            Found::Scalar(number) => json!({"resultType": "scalar", "result": sample(at, number)}),
+            Found::Vector(all) => {
+                let shown = all.iter().map(|(labels, number)| json!({"metric": labels, "value": sample(at, *number)}));
+                json!({"resultType": "vector", "result": shown.collect::<Vec<_>>()})
+            }
+        })
+    }
+
+    fn range(&self, form: &Request, now: Timestamp, project: &str) -> Result<Value, String> {
+        let param = |key: &str| form.param(key).ok_or_else(|| format!("{key} is required"));
+        let (start, end) = (time(param("start")?)?, time(param("end")?)?);
+        let step = step(param("step")?)?;
+        if end.duration_since(start).as_secs() / step.as_secs().max(1) > MOST_POINTS {
+            return Err(format!("more than {MOST_POINTS} points in a series: take a longer step"));
+        }
+        let expression = promql_parser::parser::parse(param("query")?)?;
+        let mut series: BTreeMap<Labels, Vec<Value>> = BTreeMap::new();
+        let mut at = start;
+        while at <= end {
+            let found = match (Evaluation { metrics: self, project, now, at }).of(&expression)? {
+                Found::Scalar(number) => vec![(Labels::new(), number)],
+                Found::Vector(all) => all,
+            };
+            for (labels, number) in found {
+                series.entry(labels).or_default().push(sample(at, number));
+            }
+            at += step;
+        }
+        let shown = series.iter().map(|(labels, values)| json!({"metric": labels, "values": values}));
+        Ok(json!({"resultType": "matrix", "result": shown.collect::<Vec<_>>()}))
+    }
+
+    /// What a selector means, between two times.
+    fn deltas(
+        &self,
+        project: &str,
+        now: Timestamp,
+        name: Option<&str>,
+        matchers: &Matchers,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<Deltas, String> {
+        let by_label = matchers.find_matchers("__name__").into_iter().next().map(|matcher| matcher.value);
+        let name = name.map(ToString::to_string).or(by_label).ok_or("a selector must name its metric")?;
+        let name = name.replace("run.googleapis.com/", "run_googleapis_com:");
+        let (metric, part) = match name.strip_prefix("run_googleapis_com:").unwrap_or(&name) {
+            "request_count" => (REQUESTS, ""),
+            "request_latencies_bucket" => (LATENCIES, "bucket"),
+            "request_latencies_count" => (LATENCIES, "count"),
+            "request_latencies_sum" => (LATENCIES, "sum"),
+            _ => return Ok(vec![]),
+        };
+        let mut all: BTreeMap<Labels, BTreeMap<Timestamp, f64>> = BTreeMap::new();
+        for (labels, points) in self.points(project, metric, now, (from, to), |_| true) {
+            let short = |key: &str| key.rsplit('.').next().unwrap_or(key).to_string();
+            let mut labels: Labels = labels.into_iter().map(|(key, value)| (short(&key), value)).collect();
+            labels.insert("monitored_resource".into(), "cloud_run_revision".into());
+            let fits = matchers.matchers.iter().filter(|matcher| matcher.name != "__name__");
+            let empty = String::new();
+            if !fits.into_iter().all(|m| m.is_match(labels.get(&m.name).unwrap_or(&empty))) {
+                continue;
+            }
+            labels.insert("__name__".into(), name.clone());
+            for (at, datum) in points {
+                for (bound, number) in parts(&datum, part) {
+                    let mut labels = labels.clone();
+                    labels.extend(bound.map(|bound| ("le".to_string(), bound)));
+                    all.entry(labels).or_default().insert(at, number);
+                }
+            }
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    /// The oldest time that anything is known of.
+    fn since(&self, now: Timestamp) -> Timestamp {
+        now - KEPT - KEPT
+    }
+}
+
+/// The parameters, from the query or from a body: a form as Prometheus takes it, or JSON as Google's clients send it.
+fn form(request: &Request) -> Request {
+    if request.method != Method::POST {
+        return request.clone();
+    }
+    let mut form = match serde_json::from_slice::<BTreeMap<String, String>>(&request.body) {
+        Ok(fields) => Request { query: fields.into_iter().collect(), ..request.clone() },
+        Err(_) => {
+            let body = String::from_utf8_lossy(&request.body);
+            Request::new(Method::GET, &format!("/?{body}"), bytes::Bytes::new())
+        }
+    };
+    form.query.extend(request.query.iter().cloned());
+    form
+}
+
+/// The counters that a value of one minute adds to, with the bound of each bucket.
+fn parts(datum: &Datum, part: &str) -> Vec<(Option<String>, f64)> {
+    match (datum, part) {
+        (Datum::Distribution(latency), "sum") => vec![(None, latency.sum)],
+        (Datum::Distribution(latency), "count") => vec![(None, latency.count)],
+        (Datum::Distribution(latency), _) => {
+            let bound = |bound: f64| if bound.is_finite() { bound.to_string() } else { "+Inf".to_string() };
+            latency.cumulative().map(|(le, number)| (Some(bound(le)), number)).collect()
+        }
+        (other, _) => vec![(None, other.number())],
+    }
+}
+
+fn sample(at: Timestamp, number: f64) -> Value {
+    let text = match number {
+        n if n.is_nan() => "NaN".to_string(),
+        n if n.is_infinite() => if n > 0.0 { "+Inf" } else { "-Inf" }.to_string(),
+        n => n.to_string(),
+    };
+    json!([at.as_millisecond() as f64 / 1000.0, text])
+}
+
+/// Seconds since 1970, or RFC 3339.
+fn time(text: &str) -> Result<Timestamp, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) => Timestamp::from_millisecond((seconds * 1000.0) as i64).map_err(|e| format!("{text}: {e}")),
+        Err(_) => text.parse().map_err(|e| format!("{text} is no time: {e}")),
+    }
+}
+
+/// Seconds, or a duration as PromQL writes it.
+fn step(text: &str) -> Result<SignedDuration, String> {
+    let parsed = match text.parse::<f64>() {
+        Ok(seconds) => SignedDuration::try_from_secs_f64(seconds).ok(),
+        Err(_) => promql_parser::util::parse_duration(text).ok().and_then(|d| SignedDuration::try_from(d).ok()),
+    };
+    parsed.filter(|step| step.is_positive()).ok_or_else(|| format!("step {text} is no positive duration"))
+}

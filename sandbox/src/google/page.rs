@@ -1,0 +1,61 @@
+//! Lists by the page.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use super::problem::Problem;
+use crate::exchange::Request;
+
+/// A page of a list: what is named in `field`, and the token of the next page when there is more. Items come with
+/// the key that they are told apart by; `most` is the largest page, and the page when none is asked for.
+pub(super) fn page(request: &Request, field: &str, items: Vec<(String, Value)>, most: usize) -> Result<Value, Problem> {
+    let param = |camel: &str, snake: &str| request.param(camel).or(request.param(snake)).filter(|v| !v.is_empty());
+    let size = match param("pageSize", "page_size").map(str::parse::<i64>) {
+        None | Some(Ok(0)) => most,
+        Some(Ok(size)) if size > 0 => usize::try_from(size).unwrap_or(most).min(most),
+        Some(_) => return Err(Problem::invalid("page_size must not be negative")),
+    };
+    let first = match param("pageToken", "page_token") {
+        None => 0,
+        Some(token) => after(token, &items).ok_or_else(|| Problem::invalid("Invalid page token."))?,
+    };
+    let more = items.len().saturating_sub(first) > size;
+    let shown: Vec<(String, Value)> = items.into_iter().skip(first).take(size).collect();
+    let mut body = Map::new();
+    if more && let Some((last, _)) = shown.last() {
+        body.insert("nextPageToken".into(), json!(URL_SAFE_NO_PAD.encode(last)));
+    }
+    if !shown.is_empty() {
+        body.insert(field.into(), shown.into_iter().map(|(_, item)| item).collect());
+    }
+    Ok(Value::Object(body))
+}
+
+/// Where the page after a token begins. What was last shown may be gone by now.
+fn after(token: &str, items: &[(String, Value)]) -> Option<usize> {
+    let last = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let found = items.iter().position(|(key, _)| *key == last).map(|index| index + 1);
+    Some(found.unwrap_or_else(|| items.iter().filter(|(key, _)| *key < last).count()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use http::Method;
+
+    fn list(query: &str) -> Result<Value, Problem> {
+        let items = ["a", "b", "c"].map(|key| (key.to_string(), json!({"name": key}))).to_vec();
+        page(&Request::new(Method::GET, &format!("/x?{query}"), Bytes::new()), "things", items, 100)
+    }
+
+    #[test]
+    fn pages_follow_each_other_and_the_last_has_no_token() {
+        let first = list("pageSize=2").unwrap();
+        assert_eq!(first["things"], json!([{"name": "a"}, {"name": "b"}]));
+        let token = first["nextPageToken"].as_str().unwrap();
+        assert_eq!(list(&format!("pageSize=2&pageToken={token}")).unwrap(), json!({"things": [{"name": "c"}]}));
+        assert!(list("pageToken=%21").is_err() && list("pageSize=-1").is_err());
+    }
+}
