@@ -39,6 +39,11 @@ e2e: build ## The shipped manifests and controller against the cluster of KUBECO
 simulate: ## Random releases, edits, faults and time: make simulate SEEDS=2000 [FIRST=seed]
 	cargo run -q -p orchestra-tests --bin simulate
 
+.PHONY: clients
+clients: ## Install Google's Python clients into target/clients, for make test to try on the sandbox
+	python3 -m venv target/clients
+	target/clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+
 .PHONY: crds
 crds: ## Write crds/*.yaml from the types
 	cargo run -q -p orchestra-crds --bin crdgen -- crds

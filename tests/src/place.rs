@@ -22,16 +22,21 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub struct Place {
     pub sandbox: Sandbox,
     pub client: Client,
-    google: SocketAddr,
+    pub google: SocketAddr,
     pub folder: tempfile::TempDir,
     logs: usize,
 }
 
 impl Place {
     pub async fn new() -> Self {
+        Self::at_speed(120).await
+    }
+
+    /// One where so many of the cloud's seconds pass in one real second.
+    pub async fn at_speed(speed: u32) -> Self {
         // Another test may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let clock = Clock::starting_at(ClockReading { now: Timestamp::now(), speed: 120 });
+        let clock = Clock::starting_at(ClockReading { now: Timestamp::now(), speed });
         let sandbox = Sandbox::new(Clock::of_this_machine(), clock, 9);
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let servers = Servers::listen(Some(any), any).await.unwrap();

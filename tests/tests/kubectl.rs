@@ -120,6 +120,8 @@ fn edits(kubectl: &Kubectl<'_>) {
     kubectl.run("patch rollout api --type=merge -p {\"spec\":{\"template\":{\"image\":\"app:3\"}}}", "");
     kubectl.says("edit rollout api", "edited");
     kubectl.says("get rollout api -o jsonpath={.spec.template.image}", "app:4");
+    // The controller writes the status until then, and a replacement must not meet such a write.
+    kubectl.says("wait --for=condition=Ready rollout/api --timeout=60s", "condition met");
     let object = kubectl.run("get rollout api -o yaml", "");
     kubectl.run("replace -f -", &object.replace("app:4", "app:5"));
     kubectl.says("label rollout api team=shop", "labeled");

@@ -1,0 +1,23 @@
+//! Google's own clients against the sandbox. They are in Python: `make clients` installs them into `target/clients`.
+
+use orchestra_tests::place::Place;
+use std::process::Command;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn googles_clients_are_at_home() {
+    let python = format!("{ROOT}/target/clients/bin/python");
+    if !std::path::Path::new(&python).exists() {
+        println!("Google's clients are not installed here (make clients): nothing was tried");
+        return;
+    }
+    let place = Place::at_speed(600).await;
+    let url = format!("http://{}", place.google);
+    let script = format!("{ROOT}/tests/clients/official.py");
+    let run = move || Command::new(python).args(["-W", "ignore", &script, &url]).output();
+    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    println!("{told}");
+    assert!(output.status.success(), "{told}");
+}
