@@ -39,6 +39,10 @@ e2e: build ## The shipped manifests and controller against the cluster of KUBECO
 simulate: ## Random releases, edits, faults and time: make simulate SEEDS=2000 [FIRST=seed]
 	cargo run -q -p orchestra-tests --bin simulate
 
+.PHONY: bench
+bench: build ## 10,000 objects and 1,000 services: what calls take, and what the controller needs
+	target/debug/bench
+
 .PHONY: clients
 clients: ## Install Google's Python clients into target/clients, for make test to try on the sandbox
 	python3 -m venv target/clients
