@@ -12,8 +12,10 @@ mod events;
 mod kinds;
 mod managed;
 mod metadata;
+mod object_meta;
 mod openapi;
 mod patch;
+mod protobuf;
 mod read;
 mod refusal;
 mod route;
@@ -113,7 +115,7 @@ impl Cluster {
         let request = call.request;
         match (request.method.as_str(), &target.name) {
             ("GET", _) if request.flag("watch") => return self.watch(target, request),
-            ("GET", None) => return read::list(&self.store(), target, request).map(Reply::ok),
+            ("GET", None) => return read::list(&self.store(), target, request),
             ("DELETE", None) if target.kind.plural != "namespaces" => {
                 return delete::delete_all(&mut self.store(), target, call).map(Reply::ok);
             }

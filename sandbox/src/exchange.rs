@@ -96,6 +96,8 @@ pub struct Reply {
 pub enum Content {
     /// A JSON document.
     Json(Value),
+    /// A JSON document that is text already.
+    JsonText(String),
     /// Plain text.
     Text(String),
     /// Bytes of some type.
@@ -122,6 +124,11 @@ impl Reply {
     /// 200 with a document.
     pub fn ok(body: Value) -> Self {
         Self::json(200, body)
+    }
+
+    /// 200 with a document that is text already.
+    pub fn json_text(body: String) -> Self {
+        Self::new(200, Content::JsonText(body))
     }
 
     /// Plain text.

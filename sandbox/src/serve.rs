@@ -163,6 +163,7 @@ fn respond(reply: Reply) -> Response {
         Content::Text(body) => ("text/plain; charset=utf-8", Body::from(body)),
         Content::Bytes { content_type, bytes } => (content_type, Body::from(bytes)),
         Content::Json(body) => ("application/json", Body::from(body.to_string())),
+        Content::JsonText(body) => ("application/json", Body::from(body)),
         Content::Stream(events) => ("application/json", Body::from_stream(lines(events))),
     };
     let mut response = Response::new(body);

@@ -335,7 +335,7 @@ pub fn kube_client(tap: Arc<Tap>, caller: &'static str) -> kube::Client {
             }
             let text = match reply.content {
                 Content::Json(body) => body.to_string(),
-                Content::Text(text) => text,
+                Content::JsonText(text) | Content::Text(text) => text,
                 Content::Stream(_) | Content::Bytes { .. } => panic!("the simulation asks for JSON only"),
             };
             let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&tap.sandbox.journal.clock().now());

@@ -87,6 +87,10 @@ impl Placeholders {
         }
         match reply.content {
             Content::Json(body) => self.compare_document(recorded, &body, &mut found),
+            Content::JsonText(text) => {
+                let body = serde_json::from_str(&text).unwrap();
+                self.compare_document(recorded, &body, &mut found);
+            }
             Content::Text(text) => self.compare("text", &json!(recorded.text), &json!(text), &mut found),
             Content::Bytes { .. } => found.push("bytes".into()),
             Content::Stream(mut stream) => {

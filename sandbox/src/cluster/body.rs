@@ -6,8 +6,11 @@ use std::cell::RefCell;
 use std::fmt;
 
 use super::kinds::Kind;
+use super::protobuf;
 use super::refusal::Refusal;
 use crate::exchange::Request;
+
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// A decoded body.
 #[derive(Debug)]
@@ -29,6 +32,10 @@ pub(super) fn object(request: &Request, kind: &Kind) -> Result<Body, Refusal> {
             ))
         }),
         "application/yaml" => yaml(request, kind),
+        PROTOBUF if !kind.is_custom() => {
+            let value = protobuf::object(&request.body).map_err(Refusal::bad_request)?;
+            Ok(Body { value, duplicates: vec![] })
+        }
         _ => Err(Refusal::unsupported_media_type(
             "application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )),
@@ -40,6 +47,16 @@ pub(super) fn yaml(request: &Request, kind: &Kind) -> Result<Body, Refusal> {
     let value = serde_yaml_ng::from_slice(&request.body)
         .map_err(|e| Refusal::bad_request(format!("error decoding YAML of {}: {e}", kind.kind)))?;
     Ok(Body { value, duplicates: vec![] })
+}
+
+/// Reads the options of a deletion, which may be left out.
+pub(super) fn options(request: &Request) -> Result<Value, Refusal> {
+    let read = match content_type(request) {
+        _ if request.body.is_empty() => Ok(Value::Object(Map::new())),
+        PROTOBUF => protobuf::object(&request.body),
+        _ => json(&request.body).map(|body| body.value),
+    };
+    read.map_err(Refusal::bad_request)
 }
 
 /// The media type without its parameters.

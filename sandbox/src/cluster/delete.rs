@@ -29,8 +29,7 @@ fn has_spec_finalizers(kind: &Kind, object: &Value) -> bool {
 }
 
 fn options(call: &Call<'_>) -> Result<Value, Refusal> {
-    let bytes = &call.request.body;
-    let mut options = if bytes.is_empty() { json!({}) } else { body::json(bytes).map_err(Refusal::bad_request)?.value };
+    let mut options = body::options(call.request)?;
     for name in ["propagationPolicy", "dryRun"] {
         if let Some(value) = call.request.param(name) {
             options[name] = json!(value);

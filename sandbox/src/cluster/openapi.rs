@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::kinds::{Kind, Kinds};
+use super::object_meta;
 use crate::exchange::Reply;
 
 fn info() -> Value {
@@ -41,7 +42,7 @@ fn schema(kind: &Kind) -> Value {
     let known = json!({
         "apiVersion": {"type": "string", "description": "Version of the schema of this object."},
         "kind": {"type": "string", "description": "Kind of this object."},
-        "metadata": {"type": "object", "description": "Standard object's metadata."},
+        "metadata": object_meta::schema(),
     });
     for (name, value) in known.as_object().into_iter().flatten() {
         schema["properties"][name] = value.clone();

@@ -13,11 +13,11 @@ use super::kinds::Kind;
 use super::refusal::{Cause, Refusal};
 use super::route::Target;
 use super::select::Selector;
-use super::store::{Change, ChangeKind, Key, Store, key, place};
+use super::store::{Change, ChangeKind, Key, Store, Stored, key, place};
 use super::table::Form;
 use super::write::unset;
 use super::{Cluster, body, table};
-use crate::exchange::Request;
+use crate::exchange::{Reply, Request};
 
 /// How often a quiet watch is told the current version.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(30);
@@ -96,8 +96,13 @@ fn asked_version(store: &Store, request: &Request, malformed: fn(String) -> Refu
     Ok((asked > 0).then_some(asked))
 }
 
-pub(super) fn list(store: &Store, target: &Target, request: &Request) -> Result<Value, Refusal> {
-    let (kind, place) = (&target.kind, place(&target.kind));
+/// One page of a list.
+struct Page<'a> {
+    items: Vec<&'a Stored>,
+    metadata: Value,
+}
+
+fn page<'a>(store: &'a Store, target: &'a Target, place: &'a str, request: &Request) -> Result<Page<'a>, Refusal> {
     let selector = selector(target, request)?;
     asked_version(store, request, |why| Refusal::bad_request(format!("invalid resource version: {why}")))?;
     let after = request.param("continue").filter(|c| !c.is_empty()).map(Continue::read).transpose()?;
@@ -105,13 +110,13 @@ pub(super) fn list(store: &Store, target: &Target, request: &Request) -> Result<
     let cached = request.param("resourceVersion") == Some("0");
     let limit = request.param("limit").and_then(|l| l.parse::<usize>().ok()).filter(|l| *l > 0 && !cached);
     let mut selected = store
-        .list(&place, target.namespace.as_deref())
+        .list(place, target.namespace.as_deref())
         .filter(|(key, object)| after.as_ref().is_none_or(|c| c.is_before(target, key)) && selector.matches(object))
         .peekable();
     let mut items = vec![];
     let mut metadata = json!({"resourceVersion": store.version().to_string()});
     while let Some((key, object)) = selected.next() {
-        items.push(shown_as(kind, object.clone()));
+        items.push(object);
         if limit == Some(items.len()) && selected.peek().is_some() {
             metadata["continue"] = Continue::write(store, target, key).into();
             if selector.is_everything() {
@@ -120,14 +125,34 @@ pub(super) fn list(store: &Store, target: &Target, request: &Request) -> Result<
             break;
         }
     }
-    Ok(match Form::wanted(&request.accept) {
-        Form::Table => table::of(kind, &items, metadata, request, store.now()),
+    Ok(Page { items, metadata })
+}
+
+pub(super) fn list(store: &Store, target: &Target, request: &Request) -> Result<Reply, Refusal> {
+    let (kind, place) = (&target.kind, place(&target.kind));
+    let page = page(store, target, &place, request)?;
+    let form = Form::wanted(&request.accept);
+    if form == Form::Whole && kind.group != "events.k8s.io" {
+        return Ok(Reply::json_text(page.text(kind)));
+    }
+    let items: Vec<Value> = page.items.iter().map(|stored| shown_as(kind, (**stored).clone())).collect();
+    Ok(Reply::ok(match form {
+        Form::Table => table::of(kind, &items, page.metadata, request, store.now()),
         Form::Partial => json!({
-            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": page.metadata,
             "items": items.iter().map(table::partial).collect::<Vec<_>>(),
         }),
-        Form::Whole => list_of(kind, items, metadata),
-    })
+        Form::Whole => list_of(kind, items, page.metadata),
+    }))
+}
+
+impl Page<'_> {
+    /// The list as text, put together from the texts of its items.
+    fn text(&self, kind: &Kind) -> String {
+        let envelope = list_of(kind, vec![], self.metadata.clone()).to_string();
+        let items: Vec<&str> = self.items.iter().map(|stored| stored.in_list(kind)).collect();
+        envelope.replacen("\"items\":[]", &format!("\"items\":[{}]", items.join(",")), 1)
+    }
 }
 
 /// A watch: what it selects and how it is shown.
@@ -167,7 +192,7 @@ pub(super) fn watch(store: &Store, target: &Target, request: &Request) -> Result
     let ends = Instant::now() + seconds.map_or(WATCH_LASTS, Duration::from_secs);
     let asked = asked_version(store, request, Refusal::internal)?;
     let Some(version) = asked.filter(|_| !streams) else {
-        let there = store.list(&watch.place, target.namespace.as_deref()).map(|(_, object)| object);
+        let there = store.list(&watch.place, target.namespace.as_deref()).map(|(_, stored)| stored);
         let mut first: Vec<Value> =
             there.filter(|o| watch.selector.matches(o)).map(|o| watch.event("ADDED", o, store)).collect();
         if streams && watch.bookmarks {
@@ -207,7 +232,7 @@ impl Watch {
             (true, true) => Some(self.event("MODIFIED", &change.object, store)),
             // What is gone, or no longer selected, is told as it last was selected.
             (true, false) => {
-                let mut last = change.before.clone().unwrap_or_else(|| change.object.clone());
+                let mut last = Value::clone(change.before.as_ref().unwrap_or(&change.object));
                 last["metadata"]["resourceVersion"] = json!(change.version.to_string());
                 Some(self.event("DELETED", &last, store))
             }

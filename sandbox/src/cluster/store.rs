@@ -5,7 +5,8 @@ use orchestra_controller::clock::Clock;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use super::kinds::{Kind, Kinds};
 
@@ -14,6 +15,39 @@ const HISTORY: usize = 20_000;
 
 /// Where an object is: `group/plural`, namespace, name.
 pub(super) type Key = (String, String, String);
+
+/// An object as it is stored. It never changes: a change stores another.
+#[derive(Debug)]
+pub(super) struct Stored {
+    object: Value,
+    /// How lists of its kind show it, once one did.
+    in_lists: OnceLock<String>,
+}
+
+impl Deref for Stored {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.object
+    }
+}
+
+impl Stored {
+    fn new(object: Value) -> Arc<Self> {
+        Arc::new(Self { object, in_lists: OnceLock::new() })
+    }
+
+    /// Its text in lists: custom kinds name kind and version in each item, built-in ones don't.
+    pub(super) fn in_list(&self, kind: &Kind) -> &str {
+        self.in_lists.get_or_init(|| match self.object.as_object() {
+            Some(fields) if !kind.is_custom() => {
+                let shown = fields.iter().filter(|(field, _)| !matches!(field.as_str(), "kind" | "apiVersion"));
+                json!(shown.collect::<BTreeMap<_, _>>()).to_string()
+            }
+            _ => self.object.to_string(),
+        })
+    }
+}
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +63,8 @@ pub(super) struct Change {
     pub(super) version: u64,
     pub(super) key: Key,
     pub(super) kind: ChangeKind,
-    pub(super) object: Value,
-    pub(super) before: Option<Value>,
+    pub(super) object: Arc<Stored>,
+    pub(super) before: Option<Arc<Stored>>,
 }
 
 #[derive(Debug)]
@@ -39,7 +73,7 @@ pub(super) struct Store {
     random: StdRng,
     version: u64,
     kinds: Kinds,
-    objects: BTreeMap<Key, Value>,
+    objects: BTreeMap<Key, Arc<Stored>>,
     history: VecDeque<Change>,
     /// Something was deleted, or is owned: the garbage collector may have work.
     unsettled: bool,
@@ -134,7 +168,7 @@ impl Store {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&Value> {
-        self.objects.get(key)
+        self.objects.get(key).map(|stored| &stored.object)
     }
 
     /// The objects of a kind, in one namespace or in all.
@@ -142,15 +176,18 @@ impl Store {
         &'a self,
         place: &'a str,
         namespace: Option<&'a str>,
-    ) -> impl Iterator<Item = (&'a Key, &'a Value)> {
+    ) -> impl Iterator<Item = (&'a Key, &'a Stored)> {
         let from: Key = (place.to_string(), namespace.unwrap_or_default().to_string(), String::new());
-        self.objects.range(from..).take_while(move |(key, _)| key.0 == place && namespace.is_none_or(|n| key.1 == n))
+        self.objects
+            .range(from..)
+            .take_while(move |(key, _)| key.0 == place && namespace.is_none_or(|n| key.1 == n))
+            .map(|(key, stored)| (key, stored.as_ref()))
     }
 
     /// Every object, once, with its kind.
     pub(super) fn everything(&self) -> impl Iterator<Item = (Arc<Kind>, &Key, &Value)> {
         let kinds: BTreeMap<String, Arc<Kind>> = self.kinds.all().rev().map(|k| (place(k), k.clone())).collect();
-        self.objects.iter().filter_map(move |(key, object)| Some((kinds.get(&key.0)?.clone(), key, object)))
+        self.objects.iter().filter_map(move |(key, stored)| Some((kinds.get(&key.0)?.clone(), key, &stored.object)))
     }
 
     pub(super) fn is_terminating(&self, namespace: &str) -> bool {
@@ -165,7 +202,7 @@ impl Store {
 
     pub(super) fn of_plural(&self, plural: &str) -> impl Iterator<Item = &Value> {
         let ending = format!("/{plural}");
-        self.objects.iter().filter(move |(key, _)| key.0.ends_with(&ending)).map(|(_, object)| object)
+        self.objects.iter().filter(move |(key, _)| key.0.ends_with(&ending)).map(|(_, stored)| &stored.object)
     }
 
     /// Stores an object under the next version, and gives it back with that.
@@ -174,9 +211,10 @@ impl Store {
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let metadata = &object["metadata"];
         self.unsettled |= !metadata["deletionTimestamp"].is_null() || !metadata["ownerReferences"].is_null();
-        let before = self.objects.insert(key.clone(), object.clone());
+        let stored = Stored::new(object.clone());
+        let before = self.objects.insert(key.clone(), stored.clone());
         let kind = if before.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
-        self.remember(Change { version: self.version, key, kind, object: object.clone(), before });
+        self.remember(Change { version: self.version, key, kind, object: stored, before });
         object
     }
 
@@ -185,10 +223,10 @@ impl Store {
         let before = self.objects.remove(key)?;
         self.unsettled = true;
         self.version += 1;
-        let mut object = before.clone();
+        let mut object = before.object.clone();
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let (key, before) = (key.clone(), Some(before));
-        self.remember(Change { version: self.version, key, kind: ChangeKind::Deleted, object: object.clone(), before });
+        let (key, before, stored) = (key.clone(), Some(before), Stored::new(object.clone()));
+        self.remember(Change { version: self.version, key, kind: ChangeKind::Deleted, object: stored, before });
         Some(object)
     }
 

@@ -136,6 +136,11 @@ pub(super) static MONITORING: Enums = Enums(&[
 /// Fields whose keys are the user's own.
 const OPAQUE: [&str; 6] = ["labels", "annotations", "redisConfigs", "versionAliases", "limits", "nodeSelector"];
 
+/// Whether the caller would like enums by number.
+pub(super) fn as_numbers(request: &Request) -> bool {
+    request.param("$alt").is_some_and(|alt| alt.contains("enum-encoding=int"))
+}
+
 impl Enums {
     fn values(&self, field: &str) -> Option<Values> {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, values)| *values)
@@ -159,7 +164,7 @@ impl Enums {
 
     /// Names become numbers, if the caller asked for that.
     pub(super) fn as_asked(&self, request: &Request, mut document: Value) -> Value {
-        if request.param("$alt").is_some_and(|alt| alt.contains("enum-encoding=int")) {
+        if as_numbers(request) {
             self.each(&mut document, &|values, value| {
                 let name = value.as_str()?;
                 values.iter().find(|(known, _)| *known == name).map(|(_, number)| Value::from(*number))

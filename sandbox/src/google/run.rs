@@ -2,6 +2,7 @@
 
 mod calls;
 mod document;
+mod entry;
 mod revision;
 mod rules;
 mod service;
@@ -13,9 +14,9 @@ use std::collections::BTreeMap;
 
 use super::monitoring::{Metrics, Source};
 use super::operations::Operations;
-use super::policy::Policy;
 use super::users::{Behaviour, ROUND_SECONDS, round};
-use service::{Service, Settled};
+use entry::Entry;
+use service::Settled;
 
 /// A project and a region.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,18 +39,6 @@ pub(super) struct Run {
     operations: Operations,
 }
 
-/// A service, and what goes with it.
-#[derive(Debug)]
-struct Entry {
-    place: Place,
-    service: Service,
-    policy: Policy,
-    /// Operations that end when the service settles, with the generation they are about.
-    waiting: Vec<(String, i64)>,
-    /// Simulated users have come up to here.
-    users_until: Timestamp,
-}
-
 impl Run {
     pub(super) fn new(seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed ^ 0x5e11);
@@ -62,10 +51,10 @@ impl Run {
         for (name, entry) in &mut self.services {
             loop {
                 let next_round = entry.users_until + jiff::SignedDuration::from_secs(ROUND_SECONDS);
-                let next_event = entry.service.next_event();
+                let next_event = entry.service().next_event();
                 match next_event.filter(|at| *at <= next_round && *at <= now) {
                     Some(at) => {
-                        if let Some(settled) = entry.service.happen(at) {
+                        if let Some(settled) = entry.service_mut().happen(at) {
                             end_operations(&mut self.operations, entry, at, &settled);
                             if matches!(settled, Settled::Deleted) {
                                 gone.push(name.clone());
@@ -88,19 +77,19 @@ impl Run {
 
     /// Each service's traffic and revisions, for `/sandbox/state`.
     pub(super) fn view(&self) -> Value {
-        self.services.values().map(|e| document::of_service(&e.place, &e.service)).collect()
+        self.services.values().map(|e| e.document().clone()).collect()
     }
 }
 
 fn end_operations(operations: &mut Operations, entry: &mut Entry, now: Timestamp, settled: &Settled) {
-    let generation = entry.service.generation;
+    let generation = entry.service().generation;
     let (done, waiting) = std::mem::take(&mut entry.waiting).into_iter().partition(|(_, g)| *g <= generation);
     let done: Vec<(String, i64)> = done;
     entry.waiting = waiting;
     for (name, _) in done {
         let result = match settled {
             Settled::Ready | Settled::Deleted => {
-                let mut response = document::of_service(&entry.place, &entry.service);
+                let mut response = entry.document().clone();
                 response["@type"] = json!(document::TYPE);
                 Ok(response)
             }
@@ -112,11 +101,11 @@ fn end_operations(operations: &mut Operations, entry: &mut Entry, now: Timestamp
 
 /// One round of requests, by the traffic that is in effect.
 fn send_users(seed: u64, name: &str, entry: &Entry, metrics: &mut Metrics) {
-    let serving = entry.service.shares();
+    let serving = entry.service().shares();
     let behaviours: Vec<(String, i64, Behaviour)> = serving
         .into_iter()
         .filter_map(|(revision, percent)| {
-            let behaviour = entry.service.revisions.get(&revision)?.behaviour.clone();
+            let behaviour = entry.service().revisions.get(&revision)?.behaviour.clone();
             Some((revision, percent, behaviour))
         })
         .collect();
@@ -126,7 +115,7 @@ fn send_users(seed: u64, name: &str, entry: &Entry, metrics: &mut Metrics) {
         let source = Source {
             project: entry.place.project.clone(),
             region: entry.place.region.clone(),
-            service: entry.service.id.clone(),
+            service: entry.service().id.clone(),
             revision: revision.clone(),
         };
         metrics.record(seed, at, source, &met);

@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
+use super::entry::Entry;
 use super::service::Service;
-use super::{Entry, Place, Run, document};
+use super::{Place, Run, document};
 use crate::google::Context;
 use crate::google::mask::Mask;
 use crate::google::operations::{Mishap, name_of};
-use crate::google::page::page;
-use crate::google::policy::Policy;
+use crate::google::page::{page, page_text};
 use crate::google::problem::Problem;
 use crate::google::secrets::Secrets;
 use crate::google::users::ROUND_SECONDS;
@@ -39,9 +39,8 @@ impl Run {
         }
         match (rest, &context.request.method, verb) {
             (["services"], &Method::GET, "") => {
-                let own = self.services.iter().filter(|(_, e)| e.place == *place);
-                let all = own.map(|(name, e)| (name.clone(), document::of_service(&e.place, &e.service))).collect();
-                page(context.request, "services", all, PAGE)
+                let copied = self.own(place).map(|(name, entry)| (name.clone(), entry.document().clone()));
+                page(context.request, "services", copied.collect(), PAGE)
             }
             (["services"], &Method::POST, "") => {
                 let id = context.request.param("serviceId").or(context.request.param("service_id")).unwrap_or_default();
@@ -49,7 +48,7 @@ impl Run {
             }
             (["services", id], &Method::GET, "") => {
                 let entry = self.entry(&place.service(id))?;
-                Ok(document::of_service(&entry.place, &entry.service))
+                Ok(entry.document().clone())
             }
             (["services", id], &Method::PATCH, "") => self.update(context, place, id, secrets),
             (["services", id], &Method::DELETE, "") => self.delete(context, &place.service(id)),
@@ -60,7 +59,7 @@ impl Run {
             (["services", id, "revisions", revision], &Method::GET, "") => {
                 let entry = self.entry(&place.service(id))?;
                 let full = format!("{}/revisions/{revision}", place.service(id));
-                let found = entry.service.revisions.get(*revision).ok_or_else(|| Problem::not_found(&full))?;
+                let found = entry.service().revisions.get(*revision).ok_or_else(|| Problem::not_found(&full))?;
                 Ok(document::of_revision(entry, found))
             }
             (["services", id, "revisions", revision], &Method::DELETE, "") => {
@@ -74,6 +73,17 @@ impl Run {
         }
     }
 
+    /// The services of a place, with their names.
+    fn own(&self, place: &Place) -> impl Iterator<Item = (&String, &Entry)> {
+        self.services.iter().filter(move |(_, entry)| entry.place == *place)
+    }
+
+    /// A list of services as text, enums by name.
+    pub(in crate::google) fn list_as_text(&self, context: Context<'_>, place: &Place) -> Result<String, Problem> {
+        let texts = self.own(place).map(|(name, entry)| (name.clone(), entry.text()));
+        page_text(context.request, "services", texts.collect(), PAGE)
+    }
+
     fn entry(&mut self, name: &str) -> Result<&mut Entry, Problem> {
         self.services.get_mut(name).ok_or_else(|| Problem::not_found(name))
     }
@@ -84,9 +94,9 @@ impl Run {
         if id != "-" && !self.services.contains_key(&name) {
             return Err(Problem::not_found(&name));
         }
-        let own = self.services.values().filter(|e| e.place == *place && (id == "-" || e.service.id == id));
+        let own = self.services.values().filter(|e| e.place == *place && (id == "-" || e.service().id == id));
         let mut all: Vec<(Timestamp, String, Value)> = own
-            .flat_map(|e| e.service.revisions.values().map(move |r| (e, r)))
+            .flat_map(|e| e.service().revisions.values().map(move |r| (e, r)))
             .map(|(e, r)| (r.created, r.name.clone(), document::of_revision(e, r)))
             .collect();
         all.sort_by(|(a, one, _), (b, other, _)| b.cmp(a).then_with(|| one.cmp(other)));
@@ -112,25 +122,25 @@ impl Run {
         let service = Service::create(id, wanted, context.now, &mut self.random, &usable)?;
         let second = context.now.as_second().div_euclid(ROUND_SECONDS) * ROUND_SECONDS;
         let users_until = Timestamp::from_second(second).unwrap_or(context.now);
-        let entry = Entry { place: place.clone(), service, policy: Policy::default(), waiting: vec![], users_until };
-        self.services.insert(name.clone(), entry);
+        self.services.insert(name.clone(), Entry::new(place.clone(), service, users_until));
         self.begin(context, &name)
     }
 
     /// Starts an operation about the service as it is now.
     fn begin(&mut self, context: Context<'_>, name: &str) -> Result<Value, Problem> {
         let entry = self.services.get_mut(name).ok_or_else(|| Problem::not_found(name))?;
-        let mut metadata = document::of_service(&entry.place, &entry.service);
+        let mut metadata = entry.document().clone();
         metadata["@type"] = json!(document::TYPE);
         let operation = self.operations.start(&entry.place.parent(), metadata, &mut self.random);
         let id = name_of(&operation);
         match context.mishap {
-            Some(Mishap::Fails) => entry.service.fail_next(),
-            Some(Mishap::Never) => entry.service.stall(),
+            Some(Mishap::Fails) => entry.service_mut().fail_next(),
+            Some(Mishap::Never) => entry.service_mut().stall(),
             Some(Mishap::Forgotten) => self.operations.forget(&id),
             None => {}
         }
-        entry.waiting.push((id, entry.service.generation));
+        let generation = entry.service().generation;
+        entry.waiting.push((id, generation));
         Ok(operation)
     }
 
@@ -145,31 +155,31 @@ impl Run {
         );
         let entry = self.services.get_mut(&name).ok_or_else(|| Problem::not_found(&name))?;
         let usable = |secret: &str, version: &str| secrets.usable(&place.project, secret, version);
-        check_etag(&entry.service, wanted["etag"].as_str().unwrap_or_default())?;
+        check_etag(entry.service(), wanted["etag"].as_str().unwrap_or_default())?;
         if context.request.flag("validateOnly") {
-            let mut service = entry.service.clone();
+            let mut service = entry.service().clone();
             service.update(&wanted, &mask, context.now, &mut StdRng::seed_from_u64(0), &usable)?;
             return Ok(validated(place, &service));
         }
-        entry.service.update(&wanted, &mask, context.now, &mut self.random, &usable)?;
+        entry.service_mut().update(&wanted, &mask, context.now, &mut self.random, &usable)?;
         self.begin(context, &name)
     }
 
     fn delete(&mut self, context: Context<'_>, name: &str) -> Result<Value, Problem> {
         let entry = self.entry(name)?;
-        check_etag(&entry.service, context.request.param("etag").unwrap_or_default())?;
+        check_etag(entry.service(), context.request.param("etag").unwrap_or_default())?;
         if context.request.flag("validateOnly") {
-            return Ok(validated(&entry.place, &entry.service));
+            return Ok(validated(&entry.place, entry.service()));
         }
-        entry.service.delete(context.now);
+        entry.service_mut().delete(context.now);
         self.begin(context, name)
     }
 
     fn delete_revision(&mut self, context: Context<'_>, name: &str, revision: &str) -> Result<Value, Problem> {
         let full = format!("{name}/revisions/{revision}");
         let entry = self.services.get_mut(name).ok_or_else(|| Problem::not_found(name))?;
-        let Some(found) = entry.service.revisions.get(revision) else { return Err(Problem::not_found(&full)) };
-        if entry.service.in_use(revision) {
+        let Some(found) = entry.service().revisions.get(revision) else { return Err(Problem::not_found(&full)) };
+        if entry.service().in_use(revision) {
             return Err(Problem::precondition(format!("Revision '{revision}' is in use and cannot be deleted.")));
         }
         let mut metadata = document::of_revision(entry, found);
@@ -179,7 +189,7 @@ impl Run {
             let name = format!("{}/operations/validate", entry.place.parent());
             return Ok(json!({"name": name, "metadata": metadata, "done": true, "response": metadata}));
         }
-        entry.service.revisions.remove(revision);
+        entry.service_mut().revisions.remove(revision);
         let operation = self.operations.start(&entry.place.parent(), metadata.clone(), &mut self.random);
         let id = name_of(&operation);
         self.operations.end(&id, context.now, Ok(metadata));

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::Place;
+use super::entry::Entry;
 use super::revision::{Outcome, Revision};
 use super::service::{Failure, Service, State};
-use super::{Entry, Place};
 use crate::google::stamp;
 
 /// The type of a service inside an operation.
@@ -28,18 +29,21 @@ pub(super) fn of_service(place: &Place, service: &Service) -> Value {
         "latestReadyRevision": revision(&service.latest_ready), "latestCreatedRevision": revision(&service.latest_created),
         "trafficStatuses": statuses, "uri": uri, "urls": [uri], "reconciling": reconciling, "etag": service.etag(),
     });
-    for (field, value) in fields.as_object().into_iter().flatten() {
-        if !value.is_null() && *value != json!(false) {
-            document[field] = value.clone();
-        }
-    }
+    put(&mut document, fields);
     for (field, default) in [("ingress", "INGRESS_TRAFFIC_ALL"), ("launchStage", "GA")] {
         if document[field].is_null() {
             document[field] = json!(default);
         }
     }
-    document["template"] = with_defaults(document["template"].clone());
+    document["template"] = with_defaults(document["template"].take());
     document
+}
+
+/// Adds fields, leaving out what is not set, as proto3 does.
+fn put(document: &mut Value, fields: Value) {
+    if let (Value::Object(document), Value::Object(fields)) = (document, fields) {
+        document.extend(fields.into_iter().filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false))));
+    }
 }
 
 fn status_of(service: &Service, target: &Value, uri: &str) -> Value {
@@ -100,7 +104,7 @@ fn with_defaults(mut template: Value) -> Value {
 }
 
 pub(super) fn of_revision(entry: &Entry, revision: &Revision) -> Value {
-    let service = format!("{}/services/{}", entry.place.parent(), entry.service.id);
+    let service = format!("{}/services/{}", entry.place.parent(), entry.service().id);
     let mut document = with_defaults(revision.template.clone());
     let condition = match &revision.outcome {
         Outcome::Pending(..) => {
@@ -115,13 +119,8 @@ pub(super) fn of_revision(entry: &Entry, revision: &Revision) -> Value {
     let fields = json!({
         "name": format!("{service}/revisions/{}", revision.name), "uid": revision.uid, "generation": "1",
         "observedGeneration": if pending { "0" } else { "1" }, "createTime": stamp(revision.created),
-        "service": entry.service.id, "conditions": [condition], "etag": format!("\"{}\"", revision.uid),
+        "reconciling": pending, "service": entry.service().id, "conditions": [condition], "etag": format!("\"{}\"", revision.uid),
     });
-    for (field, value) in fields.as_object().into_iter().flatten() {
-        document[field] = value.clone();
-    }
-    if pending {
-        document["reconciling"] = json!(true);
-    }
+    put(&mut document, fields);
     document
 }

@@ -34,11 +34,11 @@ fn documents(text: &str) -> Vec<Value> {
 #[test]
 fn every_manifest_is_strictly_what_it_says() {
     let files = [
-        include_str!("../../deploy/controller.yaml"),
-        include_str!("../../examples/quickstart.yaml"),
-        include_str!("../../examples/development.yaml"),
-        include_str!("../../examples/staging.yaml"),
-        include_str!("../../examples/production.yaml"),
+        include_str!("../../../deploy/controller.yaml"),
+        include_str!("../../../examples/quickstart.yaml"),
+        include_str!("../../../examples/development.yaml"),
+        include_str!("../../../examples/staging.yaml"),
+        include_str!("../../../examples/production.yaml"),
     ];
     let mut count = 0;
     for document in files.iter().flat_map(|text| documents(text)) {

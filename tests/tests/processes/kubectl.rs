@@ -96,6 +96,7 @@ fn everything(kubectl: &Kubectl<'_>) {
     kubectl.says("get events", "rollout/hello");
     kubectl.says("events --for rollout/hello", "Promoted");
     server_side(kubectl);
+    creations(kubectl);
     edits(kubectl);
     deletions(kubectl);
 }
@@ -109,6 +110,22 @@ fn server_side(kubectl: &Kubectl<'_>) {
     kubectl.says("get rollout api -o yaml --show-managed-fields", "manager: two");
     kubectl.run("apply --dry-run=server -f -", &ROLLOUT.replace("name: api", "name: dry"));
     kubectl.fails("get rollout dry", "", "NotFound");
+}
+
+/// What kubectl makes itself it sends in protobuf.
+fn creations(kubectl: &Kubectl<'_>) {
+    kubectl.says("create namespace team", "namespace/team created");
+    kubectl.says("create configmap made -n team --from-literal=key=value", "created");
+    kubectl.says("get configmap made -n team -o jsonpath={.data.key}", "value");
+    kubectl.says("create secret generic made -n team --from-literal=key=value", "created");
+    kubectl.says("get secret made -n team -o jsonpath={.data.key}", "dmFsdWU=");
+    kubectl.says("create serviceaccount made -n team", "created");
+    kubectl.says("create role made -n team --verb=get,list --resource=configmaps", "created");
+    kubectl.says("create rolebinding made -n team --role=made --serviceaccount=team:made", "created");
+    kubectl.says("auth can-i list configmaps -n team", "yes");
+    kubectl.says("create token made -n team", "sandbox-");
+    kubectl.says("explain rollout.metadata.ownerReferences", "blockOwnerDeletion");
+    kubectl.says("delete namespace team --timeout=60s", "deleted");
 }
 
 fn edits(kubectl: &Kubectl<'_>) {

@@ -1,0 +1,6 @@
+//! The sandbox, the adapters and what is shipped against what they are to be like.
+
+mod admission;
+mod manifests;
+mod recordings;
+mod wire;

@@ -1,0 +1,5 @@
+//! Processes that call each other over loopback: real controllers, kubectl, Google's own clients.
+
+mod clients;
+mod controllers;
+mod kubectl;

@@ -1,0 +1,6 @@
+//! What happens in the deterministic simulation: no sleep, no real time.
+
+mod faults;
+mod planted;
+mod scenarios;
+mod simulation;
