@@ -209,6 +209,10 @@ impl Promises {
             // What has it already, by whatever name, is given nothing.
             let was = then.get(revision).max(serving.get(revision)).copied().unwrap_or(0);
             if *share <= was {
+                // Put back to a step from more that it was given by hand, it is on that step.
+                if *share < was && *revision != stable {
+                    self.courses.entry((name.to_string(), revision.clone())).or_default().shares.push((*share, time));
+                }
                 continue;
             }
             let latched = text(&rollout["status"]["failed"]["revision"]) == revision;
