@@ -2,7 +2,7 @@
 //! marks on the services.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{CandidateStatus, FailureStatus, Outcome, RevisionStatus, RolloutStatus, requests};
+use orchestra_crds::{CanaryStep, CandidateStatus, FailureStatus, Outcome, RevisionStatus, RolloutStatus, requests};
 use std::collections::BTreeSet;
 
 use super::{Observation, RegionView};
@@ -193,9 +193,31 @@ fn recover_candidate(
         revision: mark.revision.to_string(),
         image: image_of(seen, &mark.revision).unwrap_or_else(|| seen.rollout.spec.template.image.clone()),
         started_at: Time(mark.at),
-        steps: seen.rollout.spec.strategy.canary.as_ref().map(|c| c.steps.clone()).unwrap_or_default(),
+        steps: recover_steps(seen, &mark.revision),
         promote_token: None,
     })
+}
+
+/// The steps that a candidate started with. The spec may have other ones by now: the step that it is on has the weight
+/// that the traffic has, and only what comes after it is taken from the spec.
+fn recover_steps(seen: &Observation, candidate: &RevisionName) -> Vec<CanaryStep> {
+    let wanted = seen.rollout.spec.strategy.canary.as_ref().map(|c| c.steps.clone()).unwrap_or_default();
+    let on_step = seen.regions.iter().filter_map(RegionView::view).find_map(|view| {
+        let Step::Weight(number) = view.marks.candidate_named(candidate)?.step else { return None };
+        Some((usize::try_from(number).ok()?, traffic::weight_of(candidate, &view.traffic).get()))
+    });
+    let Some((number, weight)) = on_step else { return wanted };
+    let same = number.checked_sub(1).and_then(|index| wanted.get(index)).is_some_and(|step| step.weight == weight);
+    // Without any traffic it has been moved by hand meanwhile.
+    if same || (weight == 0 && number <= wanted.len()) {
+        return wanted;
+    }
+    let (before, after): (Vec<CanaryStep>, Vec<CanaryStep>) = wanted.into_iter().partition(|s| s.weight <= weight);
+    let nearest = before.last().or(after.first()).cloned();
+    let Some(nearest) = nearest else { return after };
+    let present = CanaryStep { weight: if weight > 0 { weight } else { nearest.weight }, ..nearest };
+    let after = after.into_iter().filter(|step| step.weight > present.weight);
+    std::iter::repeat_n(present.clone(), number).chain(after).collect()
 }
 
 fn recover_failure(seen: &Observation, revision: &RevisionName) -> FailureStatus {

@@ -381,3 +381,18 @@ fn a_revision_that_gets_everything_waits_for_the_write_before_it() {
     world.run(40);
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
 }
+
+#[test]
+fn with_the_status_wiped_and_the_steps_edited_the_candidate_stays_on_its_weight() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    let steps = serde_json::json!([{"weight": 80, "holdSeconds": 60}]);
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
+    world.generation();
+    world.rollout.status = None;
+    world.writes.clear();
+    world.run(400);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100]));
+    assert_eq!(world.writes, ["us-central1 app:1 20 app:2 80", "us-central1 app:2 100"]);
+}
