@@ -118,6 +118,12 @@ impl World {
         self.rollouts().patch_status(name, &PatchParams::default(), &patch).await.unwrap();
     }
 
+    /// The same of an environment.
+    pub async fn wipe_environment_status(&self, name: &str) {
+        let patch = Patch::Merge(json!({"status": null}));
+        self.environments().patch_status(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
     /// A new image, with the environment that makes it behave.
     pub async fn release(&self, name: &str, image: &str, env: &[(&str, &str)]) {
         let env: Vec<Value> = env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();

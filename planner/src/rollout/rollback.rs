@@ -116,7 +116,9 @@ pub(super) fn supersede(release: &Release<'_>, status: &mut RolloutStatus) -> Op
 /// the same write.
 fn withdraw(release: &Release<'_>, status: &RolloutStatus, revision: &RevisionName, failed: bool) -> Withdrawal {
     let mut back = Withdrawal { effects: vec![], remaining: vec![], stuck: vec![] };
-    for region in release.seen.regions.iter().filter(|r| r.service.is_err()) {
+    // What has been seen to be over is not under way again because a region does not answer for a moment.
+    let over = failed && status.failed.as_ref().is_some_and(|failure| failure.rolled_back);
+    for region in release.seen.regions.iter().filter(|r| r.service.is_err() && !over) {
         back.remaining.push(region.name().to_string());
     }
     for (_, region, view) in release.ours() {

@@ -2,5 +2,6 @@
 
 mod faults;
 mod planted;
+mod recovery;
 mod scenarios;
 mod simulation;

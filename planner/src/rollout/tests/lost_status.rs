@@ -1,0 +1,61 @@
+//! Statuses that were lost: the marks on the services tell where a release is.
+
+use super::super::*;
+use super::all_steps;
+use super::model::{Traits, World};
+
+#[test]
+fn with_the_status_wiped_in_the_middle_the_release_goes_on_where_it_was() {
+    for weight in [10, 50] {
+        let mut world = World::promoted(&["us-central1", "us-west4"]);
+        world.release("app:2", Traits::default());
+        world.run_until(|w| w.weights("app:2") == [weight, 0]);
+        world.rollout.status = None;
+        world.run(400);
+        assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
+        assert_eq!(world.writes, all_steps(&["us-central1", "us-west4"]), "no step is repeated");
+    }
+}
+
+#[test]
+fn with_the_status_wiped_after_a_rollback_the_failed_revision_stays_out() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run(200);
+    world.writes.clear();
+    world.rollout.status = None;
+    world.run(200);
+    assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::RolledBack, 0));
+}
+
+#[test]
+fn with_the_status_wiped_and_a_region_down_nothing_is_written() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run(400);
+    world.release("app:3", Traits::default());
+    world.run_until(|w| w.weights("app:3") == [10, 0]);
+    world.rollout.status = None;
+    world.down = Some("us-central1");
+    world.writes.clear();
+    world.run(100);
+    assert_eq!(world.writes.len(), 0, "the other region's marks still speak of app:1 as stable");
+    world.down = None;
+    world.run(400);
+    assert_eq!((world.phase(), world.weights("app:3")), (RolloutPhase::Promoted, vec![100, 100]));
+}
+
+#[test]
+fn with_the_status_wiped_and_the_steps_edited_the_candidate_stays_on_its_weight() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    let steps = serde_json::json!([{"weight": 80, "holdSeconds": 60}]);
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
+    world.generation();
+    world.rollout.status = None;
+    world.writes.clear();
+    world.run(400);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100]));
+    assert_eq!(world.writes, ["us-central1 app:1 20 app:2 80", "us-central1 app:2 100"]);
+}
