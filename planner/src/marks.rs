@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-use crate::names::RevisionName;
+use crate::names::{Percent, RevisionName};
 
 const OWNER: &str = "orchestra.cherry-ai.me/owner";
 const OWNER_UID: &str = "orchestra.cherry-ai.me/owner-uid";
@@ -14,6 +14,8 @@ const STEP: &str = "orchestra.cherry-ai.me/step";
 const FAILED: &str = "orchestra.cherry-ai.me/failed";
 const KEYS: [&str; 6] = [OWNER, OWNER_UID, STABLE, CANDIDATE, STEP, FAILED];
 
+/// How many steps the schema of a Rollout allows.
+const MOST_STEPS: u32 = 20;
 /// How many failed revisions are remembered.
 const FAILED_KEPT: usize = 20;
 
@@ -48,6 +50,8 @@ pub struct CandidateMark {
     pub revision: RevisionName,
     /// Its step.
     pub step: Step,
+    /// The weight of that step: the spec may have other steps by the time that this is read.
+    pub weight: Option<Percent>,
     /// When that step was written.
     pub at: Timestamp,
 }
@@ -69,12 +73,14 @@ impl Marks {
         let revision = |key| annotations.get(key).and_then(|v: &String| RevisionName::new(v.as_str()).ok());
         let candidate = revision(CANDIDATE).and_then(|revision| {
             let (step, at) = annotations.get(STEP)?.split_once('@')?;
+            let (step, weight) = step.split_once(':').map_or((step, None), |(step, weight)| (step, Some(weight)));
             let step = match step {
                 "deployed" => Step::Deployed,
                 "full" => Step::Full,
-                number => Step::Weight(number.parse().ok()?),
+                number => Step::Weight(number.parse().ok().filter(|number| (1..=MOST_STEPS).contains(number))?),
             };
-            Some(CandidateMark { revision, step, at: at.parse().ok()? })
+            let weight = weight.and_then(|weight| weight.parse().ok()).map(Percent::clamped);
+            Some(CandidateMark { revision, step, weight, at: at.parse().ok()? })
         });
         Self {
             owner: annotations
@@ -112,8 +118,9 @@ impl Marks {
                 Step::Weight(number) => number.to_string(),
                 Step::Full => "full".to_string(),
             };
+            let weight = candidate.weight.map(|weight| format!(":{}", weight.get())).unwrap_or_default();
             annotations.insert(CANDIDATE.into(), candidate.revision.to_string());
-            annotations.insert(STEP.into(), format!("{step}@{}", candidate.at));
+            annotations.insert(STEP.into(), format!("{step}{weight}@{}", candidate.at));
         }
         if !self.failed.is_empty() {
             let names: Vec<&str> = self.failed.iter().map(RevisionName::as_str).collect();
@@ -157,6 +164,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(
             stable in proptest::option::of(0..9u32), candidate in proptest::option::of((0..9u32, step(), 0..2_000_000_000i64)),
+            weight in proptest::option::of(0..=100i32),
             failed in proptest::collection::vec(0..99u32, 0..30), owned in any::<bool>(), released in any::<bool>(),
         ) {
             let mut marks = Marks {
@@ -170,7 +178,7 @@ mod tests {
                 marks = marks.with_failed(&revision(n));
             }
             marks.candidate = candidate.map(|(n, step, s)| CandidateMark {
-                revision: revision(n), step, at: Timestamp::from_second(s).unwrap(),
+                revision: revision(n), step, weight: weight.map(Percent::clamped), at: Timestamp::from_second(s).unwrap(),
             });
             prop_assert_eq!(Marks::read(&marks.write()), marks);
         }

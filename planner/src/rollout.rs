@@ -2,7 +2,9 @@
 
 mod access;
 mod advance;
+mod deadline;
 mod deletion;
+mod deploy;
 mod identity;
 mod idle;
 mod judge;

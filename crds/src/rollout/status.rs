@@ -156,6 +156,9 @@ pub struct RegionStatus {
     /// Since when that step has been in effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_started_at: Option<Time>,
+    /// Since when it takes longer than `progressDeadlineSeconds`, as far as one look tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_since: Option<Time>,
 }
 
 /// The evidence for and against a candidate. Closed minutes are counted once and never again.

@@ -1,22 +1,16 @@
 //! A candidate on its way: region after region, step after step.
 
-use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{FailureStatus, Outcome, ReleaseRecord, RevisionStatus, RolloutPhase, RolloutStatus, requests};
 
-use super::access::settings;
+use super::deadline::{self, Overdue};
 use super::identity::Release;
-use super::region::{Progress, marks, progress, put_on_step, step_after};
-use super::{Decision, LOOK_AGAIN, RegionView, decide, idle, judge, report, rollback};
+use super::region::{Progress, progress, put_on_step, step_after};
+use super::{Decision, RegionView, decide, deploy, idle, judge, report, rollback};
 use crate::analysis::in_words;
-use crate::conditions;
 use crate::marks::Step;
 use crate::names::RevisionName;
-use crate::plan::{Effect, NewService, ServiceChange};
-use crate::traffic;
 
-/// The deadline has passed, as far as one read tells.
-const CONFIRMING_DELAY: &str = "ConfirmingDelay";
 /// How many releases are remembered.
 const HISTORY: usize = 10;
 
@@ -35,13 +29,15 @@ pub(super) fn advance(release: &Release<'_>, status: &mut RolloutStatus) -> Deci
     }
     let states: Vec<Progress> =
         seen.regions.iter().map(|region| progress(release, status, region, &candidate)).collect();
-    for (region, state) in seen.regions.iter().zip(&states) {
+    for (index, (region, state)) in seen.regions.iter().zip(&states).enumerate() {
         if let Progress::Broken(trouble) = state {
             let message = format!("{}: {}", region.name(), trouble.message);
             return fail(release, status, &trouble.reason, &message);
         }
-        if let Some(decision) = overdue(release, status, region, state) {
-            return decision;
+        match deadline::look(release, status, region, state) {
+            Some(Overdue::LookAgain(decision)) => return decision.in_region(index),
+            Some(Overdue::Missed(message)) => return fail(release, status, "ProgressDeadlineExceeded", &message),
+            None => {}
         }
     }
     for (region, state) in seen.regions.iter().zip(&states) {
@@ -56,35 +52,6 @@ pub(super) fn advance(release: &Release<'_>, status: &mut RolloutStatus) -> Deci
         Some((index, state)) => act(release, status, index, state, &candidate).in_region(index),
         None => promoted(release, status),
     }
-}
-
-/// What to do about a region that has taken longer than the deadline. One old read may show a write of long ago as the
-/// last one, so only a second look counts.
-fn overdue(
-    release: &Release<'_>,
-    status: &mut RolloutStatus,
-    region: &RegionView,
-    state: &Progress,
-) -> Option<Decision> {
-    let (since, phase, what) = match state {
-        Progress::Starting(since) => (since, RolloutPhase::Deploying, "become ready"),
-        Progress::Moving(since) => (since, RolloutPhase::Progressing, "get its traffic"),
-        _ => return None,
-    };
-    let seen = release.seen;
-    let deadline = SignedDuration::from_secs(seen.rollout.spec.progress_deadline_seconds.into());
-    if seen.now.duration_since(*since) <= deadline {
-        return None;
-    }
-    let said = region.view().and_then(|v| v.trouble.as_ref()).map(|t| t.message.as_str()).unwrap_or_default();
-    let message = format!("{}: it did not {what} within {} s {said}", region.name(), deadline.as_secs());
-    let message = message.trim_end();
-    let known = seen.rollout.status.as_ref().map(|status| status.conditions.as_slice());
-    if !conditions::are_about(known.unwrap_or_default(), CONFIRMING_DELAY) {
-        let decision = Decision::working(phase, CONFIRMING_DELAY, format!("{message}: looking once more"));
-        return Some(decision.next(LOOK_AGAIN));
-    }
-    Some(fail(release, status, "ProgressDeadlineExceeded", message))
 }
 
 /// The next thing to do in one region.
@@ -124,9 +91,14 @@ fn act(
         }
         _ => {}
     }
+    if let (Progress::NotDeployed, Some(view)) = (&state, region.view())
+        && let Some(decision) = deploy::waits(release, status, region, view, candidate)
+    {
+        return decision;
+    }
     let effect = match (&state, region.view()) {
-        (Progress::Missing, _) => create(release, status, region, candidate),
-        (Progress::NotDeployed, Some(view)) => deploy(release, status, region, view, candidate),
+        (Progress::Missing, _) => deploy::create(release, status, region, candidate),
+        (Progress::NotDeployed, Some(view)) => deploy::add(release, status, region, view, candidate),
         (Progress::Ready, Some(view)) if view.settled => {
             Some(put_on_step(release, status, region, view, candidate, step_after(status, Step::Deployed)))
         }
@@ -155,53 +127,6 @@ pub(super) fn foreign(region: &RegionView) -> Decision {
         region.id.name
     );
     Decision::stalled(RolloutPhase::Pending, "ServiceNotOurs", message)
-}
-
-/// The template of the candidate, if the spec still says the same.
-fn template(release: &Release<'_>, candidate: &RevisionName) -> Option<crate::template::EffectiveTemplate> {
-    release.desired.as_ref().ok().filter(|d| d.is(candidate.as_str())).map(|d| d.template.clone())
-}
-
-/// A service that does not exist has no users: its first revision gets everything.
-fn create(
-    release: &Release<'_>,
-    status: &RolloutStatus,
-    region: &RegionView,
-    candidate: &RevisionName,
-) -> Option<Effect> {
-    let service = NewService {
-        revision: candidate.clone(),
-        template: template(release, candidate)?,
-        traffic: traffic::all_to(candidate, &[]),
-        marks: marks(release, status, None, candidate, Step::Full),
-        settings: settings(release),
-    };
-    Some(Effect::CreateService(region.id.clone(), Box::new(service)))
-}
-
-/// The revision, and traffic pinned where it is: to stable, or without one to the candidate. None while a change of
-/// traffic is under way that this would overtake.
-fn deploy(
-    release: &Release<'_>,
-    status: &RolloutStatus,
-    region: &RegionView,
-    view: &crate::cloud::ServiceView,
-    candidate: &RevisionName,
-) -> Option<Effect> {
-    let stable = release.stable_in(region, status);
-    let step = if stable.is_some() { Step::Deployed } else { Step::Full };
-    let traffic = traffic::all_to(stable.as_ref().unwrap_or(candidate), &view.traffic);
-    let under_way = !view.settled && !view.serving.is_empty();
-    if under_way && !traffic::same_shares(&traffic, &view.traffic) {
-        return None;
-    }
-    let change = ServiceChange {
-        template: Some((candidate.clone(), template(release, candidate)?)),
-        traffic: Some(traffic),
-        marks: Some(marks(release, status, Some(&view.marks), candidate, step)),
-        settings: Some(settings(release).over(&view.settings)),
-    };
-    Some(Effect::UpdateService(region.id.clone(), view.etag.clone(), Box::new(change)))
 }
 
 /// Latches the failure, then rolls back. The shell writes the status before the traffic.

@@ -198,26 +198,26 @@ fn recover_candidate(
     })
 }
 
-/// The steps that a candidate started with. The spec may have other ones by now: the step that it is on has the weight
-/// that the traffic has, and only what comes after it is taken from the spec.
+/// The steps that a candidate started with. The spec may have other ones by now: the step that it is on keeps its number
+/// and weight, those before and after it come from the spec.
 fn recover_steps(seen: &Observation, candidate: &RevisionName) -> Vec<CanaryStep> {
     let wanted = seen.rollout.spec.strategy.canary.as_ref().map(|c| c.steps.clone()).unwrap_or_default();
     let on_step = seen.regions.iter().filter_map(RegionView::view).find_map(|view| {
-        let Step::Weight(number) = view.marks.candidate_named(candidate)?.step else { return None };
-        Some((usize::try_from(number).ok()?, traffic::weight_of(candidate, &view.traffic).get()))
+        let mark = view.marks.candidate_named(candidate)?;
+        let Step::Weight(number) = mark.step else { return None };
+        Some((usize::try_from(number).ok()?.checked_sub(1)?, mark.weight?.get()))
     });
-    let Some((number, weight)) = on_step else { return wanted };
-    let same = number.checked_sub(1).and_then(|index| wanted.get(index)).is_some_and(|step| step.weight == weight);
-    // Without any traffic it has been moved by hand meanwhile.
-    if same || (weight == 0 && number <= wanted.len()) {
+    let Some((index, weight)) = on_step else { return wanted };
+    if wanted.get(index).is_some_and(|step| step.weight == weight) {
         return wanted;
     }
-    let (before, after): (Vec<CanaryStep>, Vec<CanaryStep>) = wanted.into_iter().partition(|s| s.weight <= weight);
-    let nearest = before.last().or(after.first()).cloned();
-    let Some(nearest) = nearest else { return after };
-    let present = CanaryStep { weight: if weight > 0 { weight } else { nearest.weight }, ..nearest };
-    let after = after.into_iter().filter(|step| step.weight > present.weight);
-    std::iter::repeat_n(present.clone(), number).chain(after).collect()
+    let (before, after): (Vec<CanaryStep>, Vec<CanaryStep>) = wanted.into_iter().partition(|s| s.weight < weight);
+    let hold_seconds = after.first().or(before.last()).map_or(0, |nearest| nearest.hold_seconds);
+    let present = CanaryStep { weight, hold_seconds };
+    let missing = index.saturating_sub(before.len());
+    let earlier = before.into_iter().take(index).chain(std::iter::repeat_n(present.clone(), missing));
+    let later = after.into_iter().filter(|step| step.weight > weight);
+    earlier.chain([present.clone()]).chain(later).collect()
 }
 
 fn recover_failure(seen: &Observation, revision: &RevisionName) -> FailureStatus {

@@ -172,10 +172,12 @@ pub(super) fn marks(
     candidate: &RevisionName,
     step: Step,
 ) -> Marks {
+    let (revision, at) = (candidate.clone(), release.seen.now);
+    let weight = matches!(step, Step::Weight(_)).then(|| weight(status, step));
     Marks {
         owner: Some(release.owner()),
         stable: status.stable.as_ref().and_then(|s| RevisionName::new(s.revision.as_str()).ok()),
-        candidate: Some(CandidateMark { revision: candidate.clone(), step, at: release.seen.now }),
+        candidate: Some(CandidateMark { revision, step, weight, at }),
         failed: before.map(|m| m.failed.clone()).unwrap_or_default(),
         others: before.map(|m| m.others.clone()).unwrap_or_default(),
     }

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::condition::STALLED;
 use orchestra_crds::{Outcome, RegionStatus, RequestRecord, RolloutPhase, RolloutStatus};
 
+use super::deadline::overdue_since;
 use super::identity::Release;
 use super::region::{Progress, progress};
 use super::{Decision, RegionView};
@@ -77,6 +78,7 @@ fn region_status(
             // Which step is going on is remembered, or its beginning would be told again.
             new.step = before.and_then(|b| b.step);
             new.step_started_at = before.and_then(|b| b.step_started_at.clone());
+            new.overdue_since = before.and_then(|b| b.overdue_since.clone());
         }
         return new;
     };
@@ -87,7 +89,9 @@ fn region_status(
         None => "no revision of ours".into(),
     };
     if let (Some(_), Some(revision)) = (&status.candidate, subject) {
-        match progress(release, status, region, revision) {
+        let progress = progress(release, status, region, revision);
+        new.overdue_since = overdue_since(release, status, region, &progress).map(Time);
+        match progress {
             Progress::On { step, since } => {
                 new.step = i32::try_from(step).ok();
                 new.step_started_at = Some(Time(since));

@@ -59,3 +59,34 @@ fn with_the_status_wiped_and_the_steps_edited_the_candidate_stays_on_its_weight(
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100]));
     assert_eq!(world.writes, ["us-central1 app:1 20 app:2 80", "us-central1 app:2 100"]);
 }
+
+#[test]
+fn with_the_status_wiped_and_the_steps_edited_the_next_region_takes_the_new_steps() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50, 0]);
+    let steps = serde_json::json!([{"weight": 5, "holdSeconds": 60}, {"weight": 20}, {"weight": 80}]);
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
+    world.generation();
+    world.rollout.status = None;
+    world.writes.clear();
+    world.run(400);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
+    assert_eq!(world.writes[3], "us-west4 app:1 95 app:2 5");
+}
+
+#[test]
+fn with_the_status_wiped_and_traffic_moved_by_hand_the_candidate_goes_back_to_its_step() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    let candidate = RevisionName::new(world.candidate()).unwrap();
+    let service = world.cloud.get_mut("us-central1").unwrap();
+    service.traffic = crate::traffic::all_to(&candidate, &service.traffic);
+    service.serving = service.traffic.clone();
+    world.rollout.status = None;
+    world.writes.clear();
+    world.run(400);
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+    assert_eq!(world.writes[0], "us-central1 app:1 90 app:2 10");
+}

@@ -36,6 +36,8 @@ pub struct World {
     pub blind: bool,
     /// Somebody's write is not in effect yet, in that region.
     pub unsettled: Option<&'static str>,
+    /// And it never will be: it is as old as the last one that took effect.
+    pub stuck: bool,
     pub policies: BTreeMap<String, PolicyView>,
 }
 
@@ -68,6 +70,7 @@ impl World {
             down: None,
             blind: false,
             unsettled: None,
+            stuck: false,
             policies: BTreeMap::new(),
         }
     }
@@ -167,7 +170,8 @@ impl World {
 
     fn as_seen(&self, region: &str, mut view: ServiceView) -> ServiceView {
         if self.unsettled == Some(region) {
-            (view.settled, view.written_at) = (false, Some(self.now));
+            view.settled = false;
+            view.written_at = if self.stuck { view.written_at } else { Some(self.now) };
         }
         view
     }

@@ -338,7 +338,46 @@ fn a_revision_that_gets_everything_waits_for_the_write_before_it() {
     world.release("app:2", Traits::default());
     world.run(20);
     assert_eq!(world.writes.len(), 0, "there is no stable revision, and users are served");
-    world.unsettled = None;
+    assert_eq!(world.status().conditions[2].reason, "WaitingForTraffic");
+    world.stuck = true;
+    world.run(60);
+    assert_eq!((world.writes.len(), world.status().conditions[2].reason.as_str()), (0, "ServiceStuck"));
+    (world.unsettled, world.stuck) = (None, false);
     world.run(40);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
+}
+
+#[test]
+fn stable_that_takes_too_long_in_a_new_region_is_told_once() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.progress_deadline_seconds = 60;
+    world.environment.as_mut().unwrap().spec.regions.push("us-west4".into());
+    world.unsettled = Some("us-west4");
+    world.stuck = true;
+    world.run(60);
+    let told = world.status();
+    assert_eq!(told.conditions[2].reason, "ProgressDeadlineExceeded");
+    world.run(20);
+    assert_eq!(world.status(), told);
+}
+
+#[test]
+fn two_looks_in_a_hurry_are_one() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.rollout.spec.progress_deadline_seconds = 60;
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50, 0]);
+    let old = ServiceView { settled: false, ..world.cloud["us-central1"].clone() };
+    world.run_until(|w| w.weights("app:2") == [100, 10]);
+    world.run(4);
+    let present = world.cloud.insert("us-central1".into(), old).unwrap();
+    let now = world.now;
+    for _ in 0..3 {
+        world.run(1);
+        world.now = now + SignedDuration::from_secs(1);
+    }
+    assert_eq!(world.status().conditions[2].reason, "ConfirmingDelay");
+    world.cloud.insert("us-central1".into(), present);
+    world.run(400);
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
 }
