@@ -177,9 +177,12 @@ fn events(seen: &Observation, status: &EnvironmentStatus) -> Vec<Event> {
         let before = old.conditions.iter().find(|c| c.type_ == new.type_);
         before.is_none_or(|b| b.status != new.status || (b.reason != new.reason && new.status == "False"))
     });
+    let stalled = status.conditions.iter().find(|c| c.type_ == "Stalled" && c.status == "True");
     changed
         .filter_map(|c| match (c.type_.as_str(), c.status.as_str()) {
             ("Ready" | "RedisReady" | "SecretsReady", "True") => Some(Event::normal(&c.type_, &c.reason, &c.message)),
+            // What stalls the whole is told as that.
+            ("RedisReady", "False") if stalled.is_some_and(|s| s.reason == c.reason) => None,
             ("RedisReady", "False") => Some(Event::normal(&c.reason, "Redis", &c.message)),
             ("Stalled", "True") => Some(Event::warning(&c.reason, "Stalled", &c.message)),
             _ => None,

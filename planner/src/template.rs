@@ -228,7 +228,13 @@ fn secret_version(
         .find(|s| s.name == used.name)
         .map(|s| SecretVersion { secret: s.secret.clone(), version: s.version })
         .ok_or_else(|| {
-            Gate::Waiting(note("SecretNotReady", format!("the environment has no version of `{}` yet", used.name)))
+            Gate::Waiting(note(
+                "SecretNotReady",
+                format!(
+                    "spec.template.secrets: the environment has no version of `{}` yet: see its condition SecretsReady",
+                    used.name
+                ),
+            ))
         })
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
+use std::borrow::Cow;
 use tokio::sync::mpsc;
 
 /// The credentials of whoever runs the sandbox.
@@ -27,6 +28,8 @@ pub struct Request {
     pub host: String,
     /// Which part of an upload the body is.
     pub content_range: String,
+    /// Which part of an object is wanted.
+    pub range: String,
     /// The caller's credentials, as the Authorization header has them.
     pub authorization: String,
     /// The body.
@@ -51,6 +54,7 @@ impl Request {
             caller: String::new(),
             host: String::new(),
             content_range: String::new(),
+            range: String::new(),
             authorization: TRUSTED.to_string(),
             body,
         }
@@ -59,6 +63,11 @@ impl Request {
     /// The value of a query parameter.
     pub fn param(&self, key: &str) -> Option<&str> {
         self.query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
+    /// The value of a query parameter in camel or in snake case; empty when there is none.
+    pub fn either(&self, camel: &str, snake: &str) -> &str {
+        self.param(camel).or_else(|| self.param(snake)).unwrap_or_default()
     }
 
     /// Whether a query parameter is true.
@@ -153,9 +162,10 @@ impl Reply {
     }
 
     /// The document, if it is one.
-    pub fn document(&self) -> Option<&Value> {
+    pub fn document(&self) -> Option<Cow<'_, Value>> {
         match &self.content {
-            Content::Json(body) => Some(body),
+            Content::Json(body) => Some(Cow::Borrowed(body)),
+            Content::JsonText(text) => serde_json::from_str(text).ok().map(Cow::Owned),
             _ => None,
         }
     }

@@ -76,7 +76,10 @@ impl Context<'_> {
             return Err(Problem::invalid("Invalid JSON payload received. Root element must be a message."));
         }
         self.enums.by_name(&mut body);
-        Ok(body)
+        match self.enums.unknown(&body) {
+            Some(field) => Err(Problem::invalid(format!("Invalid JSON payload received. Invalid value at {field}"))),
+            None => Ok(body),
+        }
     }
 
     /// Now, as Google writes it.
@@ -167,6 +170,7 @@ impl State {
         }
         let (enums, body) = match parts.as_slice() {
             ["v2", "projects", project, "locations", region, rest @ ..] if !rest.is_empty() => {
+                locations::check(region)?;
                 self.quotas.take(&quota::RUN, context.now, project, region, &request.method)?;
                 let place = run::Place { project: (*project).into(), region: (*region).into() };
                 let context = Context { enums: &enums::RUN, ..context };
@@ -208,6 +212,7 @@ impl State {
         (collection, rest): (&str, &[&str]),
         verb: &str,
     ) -> Result<(&'static Enums, Value), Problem> {
+        locations::check(region)?;
         let parent = format!("projects/{project}/locations/{region}");
         let operations = &mut self.operations;
         match collection {
@@ -228,6 +233,7 @@ impl State {
                 let body = operations.handle(context, &parent, rest, verb)?;
                 let of_redis =
                     body.pointer("/metadata/@type").and_then(Value::as_str).is_some_and(|t| t.contains("redis"));
+                let of_redis = of_redis || rest.is_empty();
                 Ok((if of_redis { &enums::REDIS } else { &enums::CONNECTORS }, body))
             }
             "secrets" => Err(Problem::unimplemented("regional secrets")),

@@ -144,6 +144,7 @@ async fn read(request: axum::extract::Request) -> Result<Request, Response> {
         caller: named(header::USER_AGENT),
         host: named(header::HOST),
         content_range: named(header::CONTENT_RANGE),
+        range: named(header::RANGE),
         authorization: authorization(named(header::AUTHORIZATION)),
         ..Request::new(parts.method, target, body)
     })

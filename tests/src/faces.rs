@@ -161,7 +161,7 @@ impl Tap {
             _ => reply,
         };
         if let Some(service) = told.document().filter(|body| !body["trafficStatuses"].is_null()) {
-            self.promises.lock().unwrap().tell(service);
+            self.promises.lock().unwrap().tell(&service);
         }
         told
     }
@@ -214,8 +214,7 @@ impl Tap {
         if state.outage && request.path.ends_with("/timeSeries") {
             reply = Reply::ok(json!({}));
         }
-        let nothing = Value::Null;
-        let body = reply.document().unwrap_or(&nothing);
+        let body = reply.document().unwrap_or_default();
         if let Some(call) = state.calls.get_mut(number) {
             call.status = reply.status;
             let operation = body["name"].as_str().is_some_and(|name| name.contains("/operations/"));
@@ -225,8 +224,8 @@ impl Tap {
         let kept = state.plan.is_none_or(|plan| matches!(plan.fault, Fault::Stale(_)));
         if request.method == Method::GET && kept {
             let given = state.given.entry(key(request)).or_default();
-            if given.last().is_none_or(|(status, last)| *status != reply.status || last != body) {
-                given.push((reply.status, body.clone()));
+            if given.last().is_none_or(|(status, last)| *status != reply.status || *last != *body) {
+                given.push((reply.status, body.into_owned()));
             }
         }
         reply
@@ -303,6 +302,9 @@ impl Transport for GoogleFace {
             let reply = self.tap.pass(Api::Google, request).await;
             match reply.content {
                 Content::Json(body) => Some(Answer { status: reply.status, body }),
+                Content::JsonText(text) => {
+                    Some(Answer { status: reply.status, body: serde_json::from_str(&text).ok()? })
+                }
                 _ => None,
             }
         })

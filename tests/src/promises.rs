@@ -271,7 +271,8 @@ impl Promises {
     /// What the status says of weights is what the cloud has.
     fn check_claims(&mut self, rollout: &Value, services: &BTreeMap<String, Value>) {
         let status = &rollout["status"];
-        let subject = [&status["candidate"], &status["failed"], &status["stable"]];
+        let failing = if status["failed"]["rolledBack"] == true { &Value::Null } else { &status["failed"] };
+        let subject = [&status["candidate"], failing, &status["stable"]];
         let subject = subject.iter().map(|s| text(&s["revision"])).find(|r| !r.is_empty()).unwrap_or_default();
         for region in status["regions"].as_array().into_iter().flatten() {
             let ending =

@@ -40,6 +40,8 @@ pub struct End {
     pub redis: Vec<(String, i64, String)>,
     /// Objects that are left in the cluster.
     pub objects: Vec<String>,
+    /// One of them says what is in the way.
+    pub blocked: bool,
 }
 
 fn text(value: &Value) -> String {
@@ -57,7 +59,12 @@ impl End {
         let status = world.rollout("api")["status"].clone();
         let history = status["history"].as_array().cloned().unwrap_or_default();
         let cluster = &world.tap.sandbox.cluster;
-        let objects = ["orchestraenvironments", "rollouts"].into_iter().flat_map(|plural| cluster.objects(plural));
+        let plurals = ["orchestraenvironments", "rollouts"];
+        let objects: Vec<Value> = plurals.into_iter().flat_map(|plural| cluster.objects(plural)).collect();
+        let stalled = |object: &Value| {
+            let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            conditions.iter().any(|c| c["type"] == "Stalled" && c["status"] == "True" && c["message"] != "")
+        };
         Self {
             traffic: list("services").iter().map(|s| (text(&s["name"]), traffic(s))).collect(),
             phase: status["phase"].clone(),
@@ -66,7 +73,19 @@ impl End {
                 .iter()
                 .map(|r| (text(&r["name"]), r["memorySizeGb"].as_i64().unwrap_or(0), text(&r["state"])))
                 .collect(),
-            objects: objects.map(|o| text(&o["metadata"]["name"])).collect(),
+            blocked: objects.iter().any(stalled),
+            objects: objects.iter().map(|o| text(&o["metadata"]["name"])).collect(),
+        }
+    }
+}
+
+impl End {
+    /// Whether everything has come to an end, if not to the expected one: the releases, or the deletion of everything.
+    fn is_over(&self, expected: &Self) -> bool {
+        let ended = |phase: &RolloutPhase| json!(phase) == self.phase;
+        match expected.objects.is_empty() {
+            true => self.objects.is_empty() || self.blocked,
+            false => ENDED.iter().any(ended) || self.blocked,
         }
     }
 }
@@ -217,6 +236,8 @@ pub fn complaint(plan: Plan, expected: &End, end: &End, world: &World) -> Option
         return Some(format!("{} crashes", world.crashes));
     }
     // An operation that fails or never ends may cost the release, but it must end.
-    let forgiven = matches!(plan.fault, Fault::Operation(_));
-    (end != expected && !forgiven).then(|| format!("expected {expected:#?}\ngot {end:#?}"))
+    if matches!(plan.fault, Fault::Operation(_)) {
+        return (!end.is_over(expected)).then(|| format!("it does not end: {end:#?}"));
+    }
+    (end != expected).then(|| format!("expected {expected:#?}\ngot {end:#?}"))
 }

@@ -167,8 +167,7 @@ impl World {
         let path = format!("/v2/{}/revisions/{revision}", service["name"].as_str().unwrap_or_default());
         let request = orchestra_sandbox::exchange::Request::new(http::Method::GET, &path, bytes::Bytes::new());
         let reply = self.tap.sandbox.google.handle(&request);
-        let image = reply.document().and_then(|body| body["containers"][0]["image"].as_str());
-        image.unwrap_or_default().to_string()
+        reply.document().and_then(|body| Some(body["containers"][0]["image"].as_str()?.to_string())).unwrap_or_default()
     }
 
     fn names(&self, kind: Kind) -> Vec<Key> {

@@ -53,7 +53,8 @@ pub(super) fn plan(seen: &Observation, status: &mut EnvironmentStatus) -> Part {
     status.secrets = resolved;
     trouble.unwrap_or_else(|| match count {
         0 => Part::ready("NoSecrets", "the environment has no secrets"),
-        n => Part::ready("Resolved", format!("{n} secrets are bound to a version")),
+        1 => Part::ready("Resolved", "one secret is bound to a version"),
+        n => Part::ready("Resolved", format!("{n} secrets are bound to a version each")),
     })
 }
 

@@ -54,10 +54,11 @@ pub(super) fn finish(release: &Release<'_>, mut status: RolloutStatus, decision:
     Plan { finalizer: Finalizer::Keep, status, effects: decision.effects, events, next: decision.next }
 }
 
-/// The revision whose weight is shown: the candidate, or the failed one, or stable.
+/// The revision whose weight is shown: the candidate, or the one that is failing, or stable.
 fn subject(status: &RolloutStatus) -> Option<RevisionName> {
     let candidate = status.candidate.as_ref().map(|c| &c.revision);
-    let failed = status.failed.as_ref().map(|f| &f.revision);
+    // Once a failure is over, what runs is told, as the image is.
+    let failed = status.failed.as_ref().filter(|f| !f.rolled_back).map(|f| &f.revision);
     let stable = status.stable.as_ref().map(|s| &s.revision);
     RevisionName::new(candidate.or(failed).or(stable)?.as_str()).ok()
 }

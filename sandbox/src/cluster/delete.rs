@@ -28,6 +28,9 @@ fn has_spec_finalizers(kind: &Kind, object: &Value) -> bool {
     kind.plural == "namespaces" && object["spec"]["finalizers"].as_array().is_some_and(|f| !f.is_empty())
 }
 
+/// Namespaces that the real server keeps.
+const PROTECTED: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 fn options(call: &Call<'_>) -> Result<Value, Refusal> {
     let mut options = body::options(call.request)?;
     for name in ["propagationPolicy", "dryRun"] {
@@ -58,6 +61,9 @@ fn check(kind: &Kind, name: &str, object: &Value, options: &Value) -> Result<(),
 pub(super) fn delete(store: &mut Store, target: &Target, call: &Call<'_>) -> Result<Value, Refusal> {
     let (kind, name) = (&target.kind, target.name());
     let mut object = read::get(store, target)?;
+    if kind.plural == "namespaces" && PROTECTED.contains(&name) {
+        return Err(Refusal::forbidden(kind, name, "this namespace may not be deleted"));
+    }
     let options = options(call)?;
     check(kind, name, &object, &options)?;
     let hold = match options["propagationPolicy"].as_str() {

@@ -116,8 +116,18 @@ const RESOURCE_ATTRIBUTES: Type = Type::Message(&[
     (6, "subresource", Type::Text),
     (7, "name", Type::Text),
 ]);
-const ACCESS_REVIEW: Message =
-    &[METADATA, (2, "spec", Type::Message(&[(1, "resourceAttributes", RESOURCE_ATTRIBUTES)]))];
+const OTHER_ATTRIBUTES: Type = Type::Message(&[(1, "path", Type::Text), (2, "verb", Type::Text)]);
+const ACCESS_REVIEW: Message = &[
+    METADATA,
+    (
+        2,
+        "spec",
+        Type::Message(&[
+            (1, "resourceAttributes", RESOURCE_ATTRIBUTES),
+            (2, "nonResourceAttributes", OTHER_ATTRIBUTES),
+        ]),
+    ),
+];
 const RULES_REVIEW: Message = &[METADATA, (2, "spec", Type::Message(&[(1, "namespace", Type::Text)]))];
 const DELETE_OPTIONS: Message = &[
     (1, "gracePeriodSeconds", Type::Int),
@@ -165,6 +175,9 @@ pub(super) fn object(bytes: &[u8]) -> Result<Value, String> {
     object["kind"] = json!(kind);
     Ok(object)
 }
+
+/// Fields of metadata that a client does not set: selfLink and managedFields.
+const IGNORED: [u64; 2] = [4, 17];
 
 /// A value on the wire.
 enum Wire<'a> {
@@ -222,7 +235,12 @@ fn read(message: Message, bytes: &[u8]) -> Result<Value, String> {
     let mut object = Map::new();
     for field in fields(bytes) {
         let (number, wire) = field?;
-        let Some((_, name, type_)) = message.iter().find(|(known, ..)| *known == number) else { continue };
+        let Some((_, name, type_)) = message.iter().find(|(known, ..)| *known == number) else {
+            if IGNORED.contains(&number) && std::ptr::eq(message, OBJECT_META) || is_empty(&wire) {
+                continue;
+            }
+            return Err(format!("the sandbox does not read field {number} of this message in protobuf: send JSON"));
+        };
         let value = value(*type_, &wire)?;
         match (object.get_mut(*name), value) {
             (_, Value::Null) => {}
@@ -230,10 +248,18 @@ fn read(message: Message, bytes: &[u8]) -> Result<Value, String> {
             (Some(Value::Object(map)), Value::Object(more)) => map.extend(more),
             // What is empty was not set.
             (_, Value::String(text)) if text.is_empty() => {}
+            (_, Value::Number(_)) if *name == "generation" && is_empty(&wire) => {}
             (_, value) => drop(object.insert((*name).to_string(), value)),
         }
     }
     Ok(Value::Object(object))
+}
+
+fn is_empty(wire: &Wire<'_>) -> bool {
+    match wire {
+        Wire::Number(number) => *number == 0,
+        Wire::Bytes(bytes) => bytes.is_empty(),
+    }
 }
 
 fn value(type_: Type, wire: &Wire<'_>) -> Result<Value, String> {

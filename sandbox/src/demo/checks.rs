@@ -37,7 +37,9 @@ fn shares(stage: &Stage, release: &Release) -> Result<BTreeMap<&'static str, i64
 fn revisions_of(stage: &Stage, region: &str, release: &Release) -> Vec<String> {
     let path = format!("/v2/projects/cherry-ai-project/locations/{region}/services/{SERVICE}/revisions");
     let request = crate::exchange::Request::new(http::Method::GET, &path, bytes::Bytes::new());
-    let Some(body) = stage.sandbox.google.handle(&request).document().cloned() else { return vec![] };
+    let Some(body) = stage.sandbox.google.handle(&request).document().map(std::borrow::Cow::into_owned) else {
+        return vec![];
+    };
     let runs = |r: &&Value| r["containers"][0]["image"] == release.image.as_str();
     let short = |r: &Value| r["name"].as_str().and_then(|n| n.rsplit('/').next()).map(ToString::to_string);
     body["revisions"].as_array().into_iter().flatten().filter(runs).filter_map(short).collect()

@@ -48,7 +48,9 @@ impl Connectors {
             let Some(under_way) = connector.under_way.take_if(|u| u.ends <= now) else { continue };
             let result = match (under_way.fails, under_way.becomes) {
                 (true, _) => {
-                    connector.document["state"] = json!("ERROR");
+                    // A connector that was never made stays as an error; another is as it was.
+                    let made = connector.document["state"] != "CREATING";
+                    connector.document["state"] = json!(if made { "READY" } else { "ERROR" });
                     Err(internal_error())
                 }
                 (false, Some(mut document)) => {
@@ -101,7 +103,7 @@ impl Connectors {
     }
 
     fn create(&mut self, context: Context<'_>, parent: &str, operations: &mut Operations) -> Result<Value, Problem> {
-        let id = context.request.param("connectorId").or(context.request.param("connector_id")).unwrap_or_default();
+        let id = context.request.either("connectorId", "connector_id");
         if id.is_empty() || id.len() > 25 {
             return Err(Problem::field("connector_id", "it must have 1 to 25 characters"));
         }
@@ -110,6 +112,7 @@ impl Connectors {
             return Err(Problem::already_exists(format!("Resource '{name}' already exists")));
         }
         let mut document = context.body()?;
+        self.check_range(&document)?;
         document["name"] = json!(name);
         document["state"] = json!("CREATING");
         if document["machineType"].as_str().unwrap_or_default().is_empty() {
@@ -118,6 +121,27 @@ impl Connectors {
         let document = sized(document)?;
         self.connectors.insert(name.clone(), Connector { document: document.clone(), under_way: None });
         self.begin(context, parent, &name, ("CreateConnector", "CREATING"), Some(document), operations)
+    }
+
+    /// A connector has a subnet, or a range of its own of 16 addresses.
+    fn check_range(&self, document: &Value) -> Result<(), Problem> {
+        if !document["subnet"]["name"].as_str().unwrap_or_default().is_empty() {
+            return Ok(());
+        }
+        let (network, range) = (document["network"].as_str(), document["ipCidrRange"].as_str().unwrap_or_default());
+        if network.is_none_or(str::is_empty) {
+            return Err(Problem::field("connector.network", "a network with a range, or a subnet, is required"));
+        }
+        let address = range.strip_suffix("/28").and_then(|address| address.parse::<std::net::Ipv4Addr>().ok());
+        let refuse = |why: String| Err(Problem::field("connector.ip_cidr_range", why));
+        if address.is_none_or(|address| address.octets()[3] % 16 != 0) {
+            return refuse(format!("{range:?} is no range of the form 10.8.0.0/28"));
+        }
+        let same = |c: &&Connector| c.document["ipCidrRange"] == range && c.document["network"].as_str() == network;
+        match self.connectors.values().find(same) {
+            Some(other) => refuse(format!("{range} belongs to {}", other.document["name"])),
+            None => Ok(()),
+        }
     }
 
     fn begin(
@@ -133,13 +157,17 @@ impl Connectors {
         if connector.under_way.is_some() {
             return Err(Problem::precondition(format!("Another operation is under way on '{name}'")));
         }
-        let ends = context.now + SignedDuration::from_secs(self.random.random_range(60..150));
+        let takes = SignedDuration::from_secs(self.random.random_range(60..150));
+        let ends = if context.mishap == Some(Mishap::Never) { Timestamp::MAX } else { context.now + takes };
         let metadata = json!({
             "@type": format!("type.googleapis.com/{API}.OperationMetadata"), "createTime": context.time(),
             "target": name, "method": format!("{API}.VpcAccessService.{method}"),
         });
         let operation = operations.start(parent, metadata, &mut self.random);
         let fails = context.mishap == Some(Mishap::Fails);
+        if context.mishap == Some(Mishap::Forgotten) {
+            operations.forget(&name_of(&operation));
+        }
         connector.document["state"] = json!(state);
         connector.under_way = Some(UnderWay { operation: name_of(&operation), ends, becomes, fails });
         Ok(operation)
@@ -172,14 +200,19 @@ fn sized(mut document: Value) -> Result<Value, Problem> {
 /// A connector with the fields of an update. Instances are only ever added.
 fn grown(document: &Value, context: Context<'_>) -> Result<Value, Problem> {
     let wanted = context.body()?;
-    let mask =
-        Mask::parse(context.request.param("updateMask").or(context.request.param("update_mask")).unwrap_or_default());
+    let mask = Mask::parse(context.request.either("updateMask", "update_mask"));
     let mask = if mask.is_empty() { Mask::parse("minInstances,maxInstances,machineType") } else { mask };
     if let Some(fixed) = mask.outside(&MUTABLE) {
         return Err(Problem::field("update_mask", format!("field '{fixed}' cannot be updated")));
     }
     let mut becomes = document.clone();
-    mask.apply(&wanted, &mut becomes);
+    mask.apply(&wanted, &mut becomes)?;
+    for (instances, throughput) in [("minInstances", "minThroughput"), ("maxInstances", "maxThroughput")] {
+        // Throughput stands for instances, when that is what is asked for.
+        if mask.paths().any(|path| path == throughput) && !mask.paths().any(|path| path == instances) {
+            becomes[instances] = Value::Null;
+        }
+    }
     let becomes = sized(becomes)?;
     for field in ["minInstances", "maxInstances"] {
         if becomes[field].as_i64() < document[field].as_i64() {

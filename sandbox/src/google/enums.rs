@@ -141,6 +141,9 @@ pub(super) fn as_numbers(request: &Request) -> bool {
     request.param("$alt").is_some_and(|alt| alt.contains("enum-encoding=int"))
 }
 
+/// Fields that a caller may send back as it read them; of conditions, the type is no enum.
+const OUTPUT: [&str; 5] = ["type", "state", "severity", "reason", "revisionReason"];
+
 impl Enums {
     fn values(&self, field: &str) -> Option<Values> {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, values)| *values)
@@ -160,6 +163,29 @@ impl Enums {
             let number = value.as_i64()?;
             values.iter().find(|(_, known)| *known == number).map(|(name, _)| Value::from(*name))
         });
+    }
+
+    /// The first field with a name that its enum does not have. What only the server writes is not looked at.
+    pub(super) fn unknown(&self, document: &Value) -> Option<String> {
+        match document {
+            Value::Array(items) => items.iter().find_map(|item| self.unknown(item)),
+            Value::Object(fields) => {
+                fields.iter().filter(|(field, _)| !OPAQUE.contains(&field.as_str())).find_map(|(field, value)| {
+                    let values = self.values(field).filter(|_| !OUTPUT.contains(&field.as_str()));
+                    let name = values.zip(value.as_str());
+                    let known = |name: &str, values: Values| {
+                        name.is_empty()
+                            || name.ends_with("_UNSPECIFIED")
+                            || values.iter().any(|(known, _)| *known == name)
+                    };
+                    match name {
+                        Some((values, name)) if !known(name, values) => Some(format!("{field} ({name:?})")),
+                        _ => self.unknown(value),
+                    }
+                })
+            }
+            _ => None,
+        }
     }
 
     /// Names become numbers, if the caller asked for that.

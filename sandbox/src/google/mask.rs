@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::problem::Problem;
+
 /// A list of paths, in camel case whichever way they were sent.
 #[derive(Clone, Debug)]
 pub(super) struct Mask(Vec<String>);
@@ -9,7 +11,12 @@ pub(super) struct Mask(Vec<String>);
 impl Mask {
     /// Reads `a.b,c_d`.
     pub(super) fn parse(text: &str) -> Self {
-        Self(text.split(',').map(camel).filter(|path| !path.is_empty()).collect())
+        let path = |path: &str| match path.trim().split_once('.') {
+            // What is below is the user's own.
+            Some((map @ ("labels" | "annotations"), key)) => format!("{map}.{key}"),
+            _ => camel(path),
+        };
+        Self(text.split(',').map(path).filter(|path| !path.is_empty()).collect())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -27,11 +34,22 @@ impl Mask {
     }
 
     /// Writes what the mask names from one document into another; what was not sent is removed.
-    pub(super) fn apply(&self, from: &Value, onto: &mut Value) {
+    ///
+    /// # Errors
+    /// When a path leads into a list: a mask can only name a list as a whole.
+    pub(super) fn apply(&self, from: &Value, onto: &mut Value) -> Result<(), Problem> {
         for path in self.paths() {
             let parts: Vec<&str> = path.split('.').collect();
+            let parents = (1..parts.len()).map(|length| format!("/{}", parts[..length].join("/")));
+            if parents
+                .into_iter()
+                .any(|parent| [&*onto, from].iter().any(|d| d.pointer(&parent).is_some_and(Value::is_array)))
+            {
+                return Err(Problem::field("update_mask", format!("'{path}' leads into a repeated field")));
+            }
             put(onto, &parts, from.pointer(&format!("/{}", parts.join("/"))).cloned());
         }
+        Ok(())
     }
 }
 
@@ -77,8 +95,11 @@ mod tests {
     fn a_mask_writes_what_it_names_and_removes_what_was_not_sent() {
         let mut document = json!({"scaling": {"minInstanceCount": 1, "maxInstanceCount": 4}, "description": "old"});
         let mask = Mask::parse("scaling.min_instance_count,description");
-        mask.apply(&json!({"scaling": {"minInstanceCount": 2, "maxInstanceCount": 9}}), &mut document);
+        mask.apply(&json!({"scaling": {"minInstanceCount": 2, "maxInstanceCount": 9}}), &mut document).unwrap();
         assert_eq!(document, json!({"scaling": {"minInstanceCount": 2, "maxInstanceCount": 4}}));
         assert_eq!(mask.outside(&["scaling"]), Some("description"));
+        let mut list = json!({"traffic": [{"percent": 100}]});
+        assert!(Mask::parse("traffic.percent").apply(&json!({}), &mut list).is_err());
+        assert_eq!(list["traffic"][0]["percent"], 100);
     }
 }

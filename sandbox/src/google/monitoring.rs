@@ -109,6 +109,10 @@ impl Metrics {
         };
         let end = time("interval.endTime")?;
         let start = if request.param("interval.startTime").is_some() { time("interval.startTime")? } else { end };
+        let served = Timestamp::UNIX_EPOCH..context.now + KEPT;
+        if !served.contains(&start) || !served.contains(&end) {
+            return Err(Problem::field("interval", "it must lie between 1970 and tomorrow"));
+        }
         if start > end {
             return Err(Problem::field("interval.startTime", "it is after the end"));
         }

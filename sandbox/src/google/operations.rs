@@ -54,6 +54,16 @@ impl Operations {
         document
     }
 
+    /// The same, for an API that says explicitly that an operation is not done.
+    pub(super) fn start_explicitly(&mut self, parent: &str, metadata: Value, random: &mut StdRng) -> Value {
+        let name = name_of(&self.start(parent, metadata, random));
+        let started = self.0.get_mut(&name).map(|operation| {
+            operation.document["done"] = json!(false);
+            operation.document.clone()
+        });
+        started.unwrap_or_default()
+    }
+
     /// Ends one, well or with a status.
     pub(super) fn end(&mut self, name: &str, now: Timestamp, result: Result<Value, Value>) {
         self.0.retain(|_, operation| operation.ended.is_none_or(|at| now.duration_since(at) < KEPT));

@@ -39,7 +39,8 @@ fn turn<T>(request: &Request, items: Vec<(String, T)>, most: usize) -> Result<(V
     let size = match param("pageSize", "page_size").map(str::parse::<i64>) {
         None | Some(Ok(0)) => most,
         Some(Ok(size)) if size > 0 => usize::try_from(size).unwrap_or(most).min(most),
-        Some(_) => return Err(Problem::invalid("page_size must not be negative")),
+        Some(Ok(_)) => return Err(Problem::invalid("page_size must not be negative")),
+        Some(Err(_)) => return Err(Problem::invalid("page_size must be a number")),
     };
     let first = match param("pageToken", "page_token") {
         None => 0,

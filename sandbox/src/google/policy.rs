@@ -58,6 +58,11 @@ impl Policy {
         if let Some(bad) = bindings.iter().find(|b| b["role"].as_str().is_none_or(|role| !role.contains("roles/"))) {
             return Err(Problem::field("policy.bindings.role", format!("{} is no role", bad["role"])));
         }
+        let mut members = bindings.iter().flat_map(|b| b["members"].as_array().into_iter().flatten());
+        let is_member = |member: &str| matches!(member, "allUsers" | "allAuthenticatedUsers") || member.contains(':');
+        if let Some(bad) = members.find(|member| !member.as_str().is_some_and(is_member)) {
+            return Err(Problem::field("policy.bindings.members", format!("{bad} is no member")));
+        }
         if policy["version"] != 3 && bindings.iter().any(|binding| !binding["condition"].is_null()) {
             return Err(Problem::field("policy.version", "a policy with conditions must have version 3"));
         }

@@ -67,6 +67,10 @@ impl Problem {
         problem
     }
 
+    pub(super) fn denied(message: impl Into<String>) -> Self {
+        Self::new(403, "PERMISSION_DENIED", message)
+    }
+
     pub(super) fn unimplemented(what: &str) -> Self {
         Self::new(501, "UNIMPLEMENTED", format!("{what} is not supported by the sandbox"))
     }

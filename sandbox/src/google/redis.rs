@@ -14,6 +14,7 @@ use super::mask::Mask;
 use super::operations::{Mishap, Operations, internal_error, name_of};
 use super::page::page;
 use super::problem::Problem;
+use super::secrets::Masked;
 use super::storage::Storage;
 use instance::typed;
 
@@ -29,7 +30,7 @@ struct Instance {
     /// What it holds: other data, another text.
     data: String,
     /// What clients authenticate with, when they must.
-    auth: String,
+    auth: Masked,
     under_way: Option<UnderWay>,
 }
 
@@ -126,7 +127,7 @@ impl Redis {
             ([id], &Method::GET, "") => Ok(self.instance(&name(id))?.document.clone()),
             ([id, "authString"], &Method::GET, "") => {
                 let found = self.instance(&name(id))?;
-                Ok(if found.document["authEnabled"] == true { json!({"authString": found.auth}) } else { json!({}) })
+                Ok(if found.document["authEnabled"] == true { json!({"authString": found.auth.0}) } else { json!({}) })
             }
             ([id], ..) => {
                 let found = self.instance(&name(id))?;
@@ -156,9 +157,12 @@ impl Redis {
     }
 
     fn create(&mut self, context: Context<'_>, parent: &str, operations: &mut Operations) -> Result<Value, Problem> {
-        let id = context.request.param("instanceId").or(context.request.param("instance_id")).unwrap_or_default();
-        if id.is_empty() {
-            return Err(Problem::field("instance_id", "it is required"));
+        let id = context.request.either("instanceId", "instance_id");
+        let fits = (1..=40).contains(&id.len()) && id.starts_with(|c: char| c.is_ascii_lowercase());
+        if !fits || !id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') || id.ends_with('-')
+        {
+            let rule = "1 to 40 lowercase letters, digits and hyphens, starting with a letter";
+            return Err(Problem::field("instance_id", format!("{id:?}: {rule}")));
         }
         let name = format!("{parent}/instances/{id}");
         if self.instances.contains_key(&name) {
@@ -167,7 +171,7 @@ impl Redis {
         let document = instance::create(&name, context, &mut self.random)?;
         let outcome = Outcome::Becomes(Box::new(instance::ready(document.clone())));
         let uuid = |random: &mut StdRng| uuid::Builder::from_random_bytes(random.random()).into_uuid().to_string();
-        let (data, auth) = (uuid(&mut self.random), uuid(&mut self.random));
+        let (data, auth) = (uuid(&mut self.random), Masked(uuid(&mut self.random)));
         self.instances.insert(name.clone(), Instance { document, data, auth, under_way: None });
         let beginning = Beginning { verb: "create", state: "CREATING", seconds: 240..360, outcome };
         self.begin(context, parent, &name, beginning, operations)
@@ -187,9 +191,7 @@ impl Redis {
             "@type": "type.googleapis.com/google.cloud.redis.v1.OperationMetadata", "createTime": context.time(),
             "target": name, "verb": beginning.verb, "cancelRequested": false, "apiVersion": "v1",
         });
-        let mut operation = operations.start(parent, metadata, &mut self.random);
-        // Unlike the others, this API says so explicitly.
-        operation["done"] = json!(false);
+        let operation = operations.start_explicitly(parent, metadata, &mut self.random);
         instance.document["state"] = json!(beginning.state);
         let mut under_way = UnderWay { operation: name_of(&operation), ends, outcome: beginning.outcome };
         match context.mishap {
@@ -214,8 +216,8 @@ impl Instance {
                 Beginning { verb: "delete", state: "DELETING", seconds: 60..120, outcome: Outcome::Gone }
             }
             (&Method::PATCH, "") => {
-                let sent = context.request.param("updateMask").or(context.request.param("update_mask"));
-                let changed = instance::update(document, &body()?, &Mask::parse(sent.unwrap_or_default()))?;
+                let sent = context.request.either("updateMask", "update_mask");
+                let changed = instance::update(document, &body()?, &Mask::parse(sent))?;
                 Beginning { verb: "update", state: "UPDATING", seconds: 120..240, outcome: becomes(changed) }
             }
             (&Method::POST, "upgrade") => {

@@ -3,6 +3,7 @@
 mod calls;
 mod document;
 mod entry;
+mod limits;
 mod revision;
 mod rules;
 mod service;

@@ -9,6 +9,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::page::page;
 use super::problem::Problem;
@@ -19,6 +20,15 @@ use secret::Secret;
 pub const SECRET_MARKER: &str = "sandbox-secret-value-";
 /// Largest page of secrets or versions.
 const PAGE: usize = 25_000;
+
+/// A text that is never shown by accident.
+pub(super) struct Masked(pub(super) String);
+
+impl fmt::Debug for Masked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
 
 /// By the number of the project and the name of the secret.
 #[derive(Debug, Default)]
@@ -101,7 +111,10 @@ impl Secrets {
 
     fn list(&self, context: Context<'_>, project: u64) -> Result<Value, Problem> {
         let filter = context.request.param("filter").unwrap_or_default();
-        let wanted = filter.trim_start_matches("name:").trim_matches('"');
+        let wanted = filter.strip_prefix("name:").unwrap_or(filter).trim_matches('"');
+        if wanted.contains([' ', ':', '=', '(']) {
+            return Err(Problem::unimplemented(&format!("the filter {filter}")));
+        }
         let own = self.0.iter().filter(|((number, name), _)| *number == project && name.contains(wanted));
         let all: Vec<(String, Value)> = own.map(|((_, name), secret)| (name.clone(), secret.shown())).collect();
         let total = all.len();
@@ -111,7 +124,7 @@ impl Secrets {
     }
 
     fn create(&mut self, context: Context<'_>, project: &str) -> Result<Value, Problem> {
-        let id = context.request.param("secretId").or(context.request.param("secret_id")).unwrap_or_default();
+        let id = context.request.either("secretId", "secret_id");
         let fits = (1..=255).contains(&id.len());
         if !fits || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
             let rule = "1 to 255 letters, digits, hyphens and underscores";

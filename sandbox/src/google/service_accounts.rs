@@ -45,6 +45,9 @@ impl ServiceAccounts {
                 match (method, verb) {
                     (&Method::GET, "") => Ok(account.document.clone()),
                     (&Method::PATCH, "") => account.patch(&context.body()?),
+                    (&Method::POST, "undelete" | "signBlob" | "signJwt") => {
+                        Err(Problem::unimplemented(&format!("serviceAccounts:{verb}")))
+                    }
                     (&Method::POST, "disable" | "enable") => {
                         match verb {
                             "disable" => account.document["disabled"] = json!(true),
@@ -90,7 +93,7 @@ impl ServiceAccounts {
         });
         let policy = Policy::default();
         document["etag"] = json!(policy.etag());
-        Mask::parse("displayName,description").apply(&body["serviceAccount"], &mut document);
+        Mask::parse("displayName,description").apply(&body["serviceAccount"], &mut document)?;
         self.0.insert(email, Account { document: document.clone(), policy });
         Ok(document)
     }
@@ -103,9 +106,9 @@ impl Account {
         if let Some(fixed) = mask.outside(&["displayName", "description"]).filter(|_| !mask.is_empty()) {
             return Err(Problem::field("update_mask", format!("field '{fixed}' cannot be updated")));
         }
-        mask.apply(&body["serviceAccount"], &mut self.document);
+        mask.apply(&body["serviceAccount"], &mut self.document)?;
         let mut answer = json!({"name": self.document["name"]});
-        mask.apply(&self.document, &mut answer);
+        mask.apply(&self.document, &mut answer)?;
         Ok(answer)
     }
 }

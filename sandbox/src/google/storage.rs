@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 use super::page::page;
@@ -129,7 +129,8 @@ impl Storage {
     fn create_bucket(&mut self, context: Context<'_>) -> Result<Value, Problem> {
         let body = context.body()?;
         let name = body["name"].as_str().unwrap_or_default().to_string();
-        if !(3..=63).contains(&name.len()) {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
+        if !(3..=63).contains(&name.len()) || !name.bytes().all(allowed) {
             return Err(Problem::invalid(format!("Invalid bucket name: '{name}'")));
         }
         let project = context.request.param("project").filter(|project| !project.is_empty());
@@ -233,17 +234,17 @@ impl Bucket {
                 let wanted = request.param("generation").and_then(|g| g.parse::<i64>().ok());
                 let found = self.objects.get(name).filter(|o| wanted.is_none_or(|g| g == o.generation()));
                 let found = found.ok_or_else(missing)?;
-                Ok(if media { found.download() } else { Reply::ok(found.document.clone()) })
+                Ok(if media { found.download(&request.range) } else { Reply::ok(found.document.clone()) })
             }
             Method::PATCH => {
                 preconditions(request, present)?;
                 let found = self.objects.get_mut(name).ok_or_else(missing)?;
-                let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-                for field in ["metadata", "contentType", "cacheControl"] {
-                    if let Some(value) = body.get(field) {
-                        found.document[field] = value.clone();
-                    }
-                }
+                let bad = |e| Problem::invalid(format!("Parse Error: {e}"));
+                let body: Value = serde_json::from_slice(&request.body).map_err(bad)?;
+                let fields = ["metadata", "contentType", "cacheControl"];
+                let patch: Map<String, Value> =
+                    fields.iter().filter_map(|f| Some(((*f).to_string(), body.get(f)?.clone()))).collect();
+                json_patch::merge(&mut found.document, &Value::Object(patch));
                 let before = found.document["metageneration"].as_str().and_then(|m| m.parse::<i64>().ok()).unwrap_or(1);
                 found.document["metageneration"] = json!((before + 1).to_string());
                 Ok(Reply::ok(found.document.clone()))
@@ -259,11 +260,26 @@ impl Bucket {
 }
 
 impl Object {
-    fn download(&self) -> Reply {
+    /// All of it, or the bytes of a range such as `bytes=0-99`.
+    fn download(&self, range: &str) -> Reply {
+        let size = self.bytes.len();
+        let (from, to) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')).unwrap_or(("", ""));
+        let from = from.parse::<usize>().ok().filter(|from| *from < size);
+        let part =
+            from.map(|from| (from, to.parse::<usize>().map_or(size, |to| to.saturating_add(1)).clamp(from, size)));
+        let (first, end) = part.unwrap_or((0, size));
         let text = |field: &str| self.document[field].as_str().unwrap_or_default().to_string();
         let hash = format!("crc32c={},md5={}", text("crc32c"), text("md5Hash"));
-        let content = Content::Bytes { content_type: "application/octet-stream", bytes: self.bytes.clone() };
-        Reply { status: 200, headers: vec![], content }
+        let content = Content::Bytes {
+            content_type: "application/octet-stream",
+            bytes: self.bytes.get(first..end).unwrap_or_default().to_vec(),
+        };
+        let reply = Reply { status: if part.is_some() { 206 } else { 200 }, headers: vec![], content };
+        let reply = match part {
+            Some(_) => reply.with("content-range", format!("bytes {first}-{}/{size}", end.saturating_sub(1))),
+            None => reply,
+        };
+        reply
             .with("content-type", text("contentType"))
             .with("x-goog-generation", text("generation"))
             .with("x-goog-metageneration", text("metageneration"))
@@ -294,10 +310,18 @@ fn nothing() -> Reply {
 
 /// `ifGenerationMatch` and its opposite; generation 0 means that there is no such object.
 fn preconditions(request: &Request, present: Option<i64>) -> Result<(), Problem> {
-    let asked = |key: &str| request.param(key).and_then(|generation| generation.parse::<i64>().ok());
+    let unserved = ["ifMetagenerationMatch", "ifMetagenerationNotMatch"];
+    if let Some(key) = unserved.iter().find(|key| request.param(key).is_some()) {
+        return Err(Problem::unimplemented(key));
+    }
+    let asked = |key: &str| match request.param(key).map(str::parse::<i64>) {
+        Some(Err(_)) => Err(Problem::invalid(format!("Invalid value for {key}: it is no generation"))),
+        Some(Ok(generation)) => Ok(Some(generation)),
+        None => Ok(None),
+    };
     let present = present.unwrap_or(0);
-    let matches = asked("ifGenerationMatch").is_none_or(|wanted| wanted == present);
-    let differs = asked("ifGenerationNotMatch").is_none_or(|unwanted| unwanted != present);
+    let matches = asked("ifGenerationMatch")?.is_none_or(|wanted| wanted == present);
+    let differs = asked("ifGenerationNotMatch")?.is_none_or(|unwanted| unwanted != present);
     if matches && differs { Ok(()) } else { Err(Problem::changed()) }
 }
 

@@ -21,7 +21,7 @@ async fn refusal(world: &World, kind: &str, spec: Value) -> String {
     let request = Request::new(http::Method::POST, &path, object.to_string().into());
     let reply = world.tap.sandbox.cluster.handle(&request);
     assert!(matches!(reply.status, 400 | 422), "it was not refused: {reply:?}");
-    reply.document().and_then(|body| body["message"].as_str()).unwrap().to_string()
+    reply.document().unwrap()["message"].as_str().unwrap().to_string()
 }
 
 fn with(mut spec: Value, pointer: &str, value: Value) -> Value {

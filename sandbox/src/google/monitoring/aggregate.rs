@@ -12,6 +12,9 @@ use crate::google::problem::Problem;
 /// Series of points, by the end of their time.
 pub(super) type Series = BTreeMap<Labels, BTreeMap<Timestamp, Datum>>;
 
+/// Longest alignment period, in seconds: 104 weeks.
+const LONGEST: i64 = 104 * 7 * 24 * 3600;
+
 /// How the points of one series, or of several at one time, become one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fold {
@@ -48,6 +51,9 @@ impl Aggregation {
             period: period(request.param("aggregation.alignmentPeriod").unwrap_or_default())?,
             groups: groups.flat_map(|(_, fields)| fields.split(',')).map(label).collect(),
         };
+        if found.aligner.is_some() && request.param("aggregation.alignmentPeriod").is_none_or(str::is_empty) {
+            return Err(Problem::field("aggregation.alignmentPeriod", "an aligner other than ALIGN_NONE needs it"));
+        }
         if found.reducer == Some(Fold::Rate) {
             return Err(Problem::field(reducer, "there is no such reducer"));
         }
@@ -106,6 +112,10 @@ impl Aggregation {
         let distributed = data.iter().any(|datum| matches!(datum, Datum::Distribution(_)));
         if distributed && matches!(fold, Fold::Rate | Fold::Min | Fold::Max | Fold::Deviation) {
             return Err(Problem::invalid("The aligner or reducer cannot be applied to values of type DISTRIBUTION."));
+        }
+        let counts = data.iter().all(|datum| matches!(datum, Datum::Count(_)));
+        if counts && matches!(fold, Fold::Percentile(_)) && self.aligner == Some(fold) {
+            return Err(Problem::invalid("A percentile aligner cannot be applied to values of type INT64."));
         }
         let numbers: Vec<f64> = data.iter().map(Datum::number).collect();
         let count = numbers.len() as f64;
@@ -169,7 +179,7 @@ fn period(text: &str) -> Result<SignedDuration, Problem> {
     let field = "aggregation.alignmentPeriod";
     let seconds = seconds.ok_or_else(|| Problem::field(field, format!("{text:?} is no duration")))?;
     match seconds {
-        60.. => Ok(SignedDuration::from_secs(seconds)),
-        _ => Err(Problem::field(field, "it must be 60 seconds at least")),
+        60..=LONGEST => Ok(SignedDuration::from_secs(seconds)),
+        _ => Err(Problem::field(field, "it must be between 60 seconds and 104 weeks")),
     }
 }

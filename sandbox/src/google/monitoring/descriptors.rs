@@ -31,6 +31,9 @@ pub(super) fn handle(context: Context<'_>, project: &str, rest: &[&str]) -> Resu
             let all = known.map(|metric| (metric.to_string(), descriptor(project, metric)));
             let filter = context.request.param("filter").unwrap_or_default();
             let wanted = filter.rsplit('=').next().unwrap_or_default().trim().trim_matches('"').to_string();
+            if !filter.is_empty() && (!filter.starts_with("metric.type") || filter.contains('(')) {
+                return Err(Problem::unimplemented(&format!("the filter {filter}")));
+            }
             let fits = |metric: &str| !filter.starts_with("metric.type") || metric == wanted;
             page(context.request, "metricDescriptors", all.into_iter().filter(|(m, _)| fits(m)).collect(), 10_000)
         }

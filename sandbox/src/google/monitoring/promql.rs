@@ -5,7 +5,7 @@ mod vector;
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use promql_parser::label::Matchers;
+use promql_parser::label::{MatchOp, Matchers};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use evaluate::Evaluation;
 use vector::{Found, Labels};
 
 /// Most points of one series.
-const MOST_POINTS: i64 = 11_000;
+const MOST_POINTS: f64 = 11_000.0;
 
 /// What was measured of one series: what each minute added, by its end.
 pub(super) type Deltas = Vec<(Labels, BTreeMap<Timestamp, f64>)>;
@@ -56,7 +56,7 @@ impl Metrics {
         let param = |key: &str| form.param(key).ok_or_else(|| format!("{key} is required"));
         let (start, end) = (time(param("start")?)?, time(param("end")?)?);
         let step = step(param("step")?)?;
-        if end.duration_since(start).as_secs() / step.as_secs().max(1) > MOST_POINTS {
+        if end.duration_since(start).as_secs_f64() / step.as_secs_f64() > MOST_POINTS {
             return Err(format!("more than {MOST_POINTS} points in a series: take a longer step"));
         }
         let expression = promql_parser::parser::parse(param("query")?)?;
@@ -70,7 +70,10 @@ impl Metrics {
             for (labels, number) in found {
                 series.entry(labels).or_default().push(sample(at, number));
             }
-            at += step;
+            at = at.checked_add(step).unwrap_or(Timestamp::MAX);
+            if at == Timestamp::MAX {
+                break;
+            }
         }
         let shown = series.iter().map(|(labels, values)| json!({"metric": labels, "values": values}));
         Ok(json!({"resultType": "matrix", "result": shown.collect::<Vec<_>>()}))
@@ -85,7 +88,14 @@ impl Metrics {
         matchers: &Matchers,
         (from, to): (Timestamp, Timestamp),
     ) -> Result<Deltas, String> {
-        let by_label = matchers.find_matchers("__name__").into_iter().next().map(|matcher| matcher.value);
+        if !matchers.or_matchers.is_empty() {
+            return Err("`or` between matchers is not supported by the sandbox".into());
+        }
+        let named = matchers.find_matchers("__name__").into_iter().next();
+        if named.as_ref().is_some_and(|matcher| matcher.op != MatchOp::Equal) {
+            return Err("__name__ can only be compared with = in the sandbox".into());
+        }
+        let by_label = named.map(|matcher| matcher.value);
         let name = name.map(ToString::to_string).or(by_label).ok_or("a selector must name its metric")?;
         let name = name.replace("run.googleapis.com/", "run_googleapis_com:");
         let (metric, part) = match name.strip_prefix("run_googleapis_com:").unwrap_or(&name) {

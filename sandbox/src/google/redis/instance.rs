@@ -43,6 +43,11 @@ pub(super) fn create(name: &str, context: Context<'_>, random: &mut StdRng) -> R
     }
     let place = name.split('/').nth(3).unwrap_or_default();
     let highly_available = is_highly_available(&document);
+    let replicas = match (highly_available, document["readReplicasMode"] == "READ_REPLICAS_ENABLED") {
+        (false, _) => 0,
+        (true, false) => 1,
+        (true, true) => 2,
+    };
     let address = random.random_range(2..250);
     let own = [
         ("name", json!(name)),
@@ -60,7 +65,7 @@ pub(super) fn create(name: &str, context: Context<'_>, random: &mut StdRng) -> R
         ("transitEncryptionMode", json!("DISABLED")),
         ("persistenceConfig", json!({"persistenceMode": "DISABLED"})),
         ("readReplicasMode", json!("READ_REPLICAS_DISABLED")),
-        ("replicaCount", json!(i32::from(highly_available))),
+        ("replicaCount", json!(replicas)),
         ("redisVersion", json!(NEWEST)),
         ("reservedIpRange", json!(format!("10.91.{address}.0/29"))),
         ("authorizedNetwork", json!(format!("{}/global/networks/default", project_of(name)))),
@@ -130,7 +135,7 @@ pub(super) fn update(document: &Value, wanted: &Value, mask: &Mask) -> Result<Va
         return Err(Problem::field("update_mask", format!("field '{fixed}' cannot be updated")));
     }
     let mut becomes = document.clone();
-    mask.apply(wanted, &mut becomes);
+    mask.apply(wanted, &mut becomes)?;
     let enabled = |document: &Value| document["readReplicasMode"] == "READ_REPLICAS_ENABLED";
     if enabled(document) && !enabled(&becomes) {
         return Err(Problem::precondition("read replicas cannot be disabled once they are enabled"));

@@ -43,7 +43,7 @@ impl Run {
                 page(context.request, "services", copied.collect(), PAGE)
             }
             (["services"], &Method::POST, "") => {
-                let id = context.request.param("serviceId").or(context.request.param("service_id")).unwrap_or_default();
+                let id = context.request.either("serviceId", "service_id");
                 self.create(context, place, id, secrets)
             }
             (["services", id], &Method::GET, "") => {
@@ -97,7 +97,7 @@ impl Run {
         let own = self.services.values().filter(|e| e.place == *place && (id == "-" || e.service().id == id));
         let mut all: Vec<(Timestamp, String, Value)> = own
             .flat_map(|e| e.service().revisions.values().map(move |r| (e, r)))
-            .map(|(e, r)| (r.created, r.name.clone(), document::of_revision(e, r)))
+            .map(|(e, r)| (r.created, format!("{}/{}", e.service().id, r.name), document::of_revision(e, r)))
             .collect();
         all.sort_by(|(a, one, _), (b, other, _)| b.cmp(a).then_with(|| one.cmp(other)));
         page(context.request, "revisions", all.into_iter().map(|(_, name, item)| (name, item)).collect(), PAGE)
@@ -150,9 +150,7 @@ impl Run {
             return self.create(context, place, id, secrets);
         }
         let wanted = context.body()?;
-        let mask = Mask::parse(
-            context.request.param("updateMask").or(context.request.param("update_mask")).unwrap_or_default(),
-        );
+        let mask = Mask::parse(context.request.either("updateMask", "update_mask"));
         let entry = self.services.get_mut(&name).ok_or_else(|| Problem::not_found(&name))?;
         let usable = |secret: &str, version: &str| secrets.usable(&place.project, secret, version);
         check_etag(entry.service(), wanted["etag"].as_str().unwrap_or_default())?;

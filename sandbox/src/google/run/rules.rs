@@ -21,6 +21,9 @@ pub(super) fn check_traffic(traffic: &Value) -> Result<(), Problem> {
     let Some(targets) = traffic.as_array().filter(|t| !t.is_empty()) else { return Ok(()) };
     let mut sum = 0;
     for target in targets {
+        if !target.is_object() {
+            return Err(Problem::field("traffic", "a target must be a message"));
+        }
         let percent = &target["percent"];
         let percent = if percent.is_null() { Some(0) } else { percent.as_i64() };
         let percent = percent.filter(|p| (0..=100).contains(p));

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::super::mask::Mask;
 use super::super::problem::Problem;
+use super::limits::{check_labels, check_scaling};
 use super::revision::{Outcome, Revision, Usable, letters, new_uid};
 use super::rules::{check_annotations, check_traffic};
 
@@ -138,6 +139,8 @@ impl Service {
     ) -> Result<(), Problem> {
         let spec = self.with(wanted, mask)?;
         check_annotations(&spec)?;
+        check_labels(&spec)?;
+        check_scaling(&spec)?;
         check_traffic(&spec["traffic"])?;
         let template_changed = spec["template"] != self.spec["template"];
         let new = if template_changed { self.new_revision(&spec["template"], now, random, usable)? } else { None };
@@ -175,7 +178,7 @@ impl Service {
             return Err(Problem::field("update_mask", format!("field '{fixed}' cannot be updated")));
         }
         let mut spec = self.spec.clone();
-        mask.apply(wanted, &mut spec);
+        mask.apply(wanted, &mut spec)?;
         Ok(spec)
     }
 
@@ -219,6 +222,7 @@ impl Service {
 
     pub(super) fn delete(&mut self, now: Timestamp) {
         self.deleting = true;
+        self.spoiled = false;
         self.generation += 1;
         self.state = State::Reconciling(now + SignedDuration::from_secs(5));
     }

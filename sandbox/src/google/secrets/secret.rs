@@ -9,12 +9,13 @@ use crate::google::policy::Policy;
 use crate::google::problem::Problem;
 use crate::google::{Context, stamp};
 
-const MUTABLE: [&str; 8] =
-    ["labels", "annotations", "versionAliases", "rotation", "topics", "expireTime", "ttl", "versionDestroyTtl"];
+const MUTABLE: [&str; 7] = ["labels", "annotations", "versionAliases", "rotation", "topics", "expireTime", "ttl"];
 const MOST_ALIASES: usize = 50;
 /// Soonest that a rotation may be due, and the shortest time between two.
 const SOONEST_ROTATION: SignedDuration = SignedDuration::from_mins(5);
 const SHORTEST_PERIOD: SignedDuration = SignedDuration::from_hours(1);
+/// The longest time between two rotations, and the longest life.
+const LONGEST: SignedDuration = SignedDuration::from_hours(100 * 365 * 24);
 
 #[derive(Debug)]
 pub(super) struct Secret {
@@ -47,8 +48,11 @@ impl Secret {
         }
         document["name"] = json!(name);
         document["createTime"] = context.time();
+        if !document["versionDestroyTtl"].is_null() {
+            return Err(Problem::unimplemented("versionDestroyTtl"));
+        }
         let mut secret = Self::new(document);
-        secret.settle(context.now)?;
+        secret.settle(context.now, &Value::Null)?;
         Ok(secret)
     }
 
@@ -71,9 +75,7 @@ impl Secret {
 
     pub(super) fn patch(&mut self, context: Context<'_>) -> Result<Value, Problem> {
         let wanted = context.body()?;
-        let mask = Mask::parse(
-            context.request.param("updateMask").or(context.request.param("update_mask")).unwrap_or_default(),
-        );
+        let mask = Mask::parse(context.request.either("updateMask", "update_mask"));
         if mask.is_empty() {
             return Err(Problem::field("update_mask", "it is required"));
         }
@@ -82,8 +84,8 @@ impl Secret {
         }
         self.check_etag(wanted["etag"].as_str().unwrap_or_default())?;
         let before = self.document.clone();
-        mask.apply(&wanted, &mut self.document);
-        if let Err(problem) = self.settle(context.now) {
+        mask.apply(&wanted, &mut self.document)?;
+        if let Err(problem) = self.settle(context.now, &before["rotation"]) {
             self.document = before;
             return Err(problem);
         }
@@ -92,11 +94,12 @@ impl Secret {
     }
 
     /// Checks what was written, and turns a time to live into the time of the end.
-    fn settle(&mut self, now: Timestamp) -> Result<(), Problem> {
+    fn settle(&mut self, now: Timestamp, rotation_before: &Value) -> Result<(), Problem> {
         let document = &mut self.document;
         if let Some(ttl) = document.as_object_mut().and_then(|fields| fields.remove("ttl")) {
-            let ttl = duration(&ttl).filter(|ttl| ttl.is_positive());
-            let ttl = ttl.ok_or_else(|| Problem::field("secret.ttl", "it must be a positive duration"))?;
+            let ttl = duration(&ttl).filter(|ttl| ttl.is_positive() && *ttl <= LONGEST);
+            let ttl =
+                ttl.ok_or_else(|| Problem::field("secret.ttl", "it must be a positive duration of 100 years at most"))?;
             document["expireTime"] = stamp(now + ttl);
         }
         let rotation = &document["rotation"];
@@ -105,13 +108,13 @@ impl Secret {
             return Err(Problem::field("secret.rotation", "topics are required to be told of a rotation"));
         }
         let next = time(&rotation["nextRotationTime"]);
-        if !rotation.is_null() && next.is_none_or(|next| next < now + SOONEST_ROTATION) {
+        if rotation != rotation_before && !rotation.is_null() && next.is_none_or(|next| next < now + SOONEST_ROTATION) {
             return Err(Problem::field("secret.rotation.next_rotation_time", "it must be 5 minutes ahead at least"));
         }
         if !rotation["rotationPeriod"].is_null()
-            && duration(&rotation["rotationPeriod"]).is_none_or(|p| p < SHORTEST_PERIOD)
+            && duration(&rotation["rotationPeriod"]).is_none_or(|p| !(SHORTEST_PERIOD..=LONGEST).contains(&p))
         {
-            return Err(Problem::field("secret.rotation.rotation_period", "it must be an hour at least"));
+            return Err(Problem::field("secret.rotation.rotation_period", "it must be between an hour and 100 years"));
         }
         self.check_aliases()
     }
@@ -149,7 +152,7 @@ impl Secret {
         match duration(&rotation["rotationPeriod"]) {
             Some(period) => {
                 while next <= now {
-                    next += period;
+                    next = next.checked_add(period).unwrap_or(Timestamp::MAX);
                 }
                 rotation["nextRotationTime"] = stamp(next);
             }

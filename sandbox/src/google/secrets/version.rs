@@ -5,10 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::fmt;
 
-use super::PAGE;
 use super::secret::Secret;
+use super::{Masked, PAGE};
 use crate::google::page::page;
 use crate::google::problem::Problem;
 use crate::google::{Context, stamp};
@@ -21,16 +20,8 @@ pub(super) struct Version {
     state: &'static str,
     created: Timestamp,
     destroyed: Option<Timestamp>,
-    payload: Payload,
-}
-
-/// A value, in base 64.
-struct Payload(String);
-
-impl fmt::Debug for Payload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
+    /// In base 64.
+    payload: Masked,
 }
 
 impl Secret {
@@ -44,7 +35,7 @@ impl Secret {
 
     /// Adds a version; none is ever found again by its value.
     pub(super) fn add(&mut self, payload: String, now: Timestamp) -> usize {
-        self.versions.push(Version { state: "ENABLED", created: now, destroyed: None, payload: Payload(payload) });
+        self.versions.push(Version { state: "ENABLED", created: now, destroyed: None, payload: Masked(payload) });
         self.versions.len()
     }
 
@@ -92,6 +83,9 @@ impl Secret {
     pub(super) fn list(&self, context: Context<'_>) -> Result<Value, Problem> {
         let filter = context.request.param("filter").unwrap_or_default();
         let state = filter.strip_prefix("state:").or(filter.strip_prefix("state=")).map(str::to_uppercase);
+        if !filter.is_empty() && !state.as_deref().is_some_and(|s| matches!(s, "ENABLED" | "DISABLED" | "DESTROYED")) {
+            return Err(Problem::unimplemented(&format!("the filter {filter}")));
+        }
         let all = (1..=self.versions.len()).rev().map(|n| (format!("{n:09}"), self.version_document(n)));
         let fitting: Vec<(String, Value)> =
             all.filter(|(_, v)| state.as_ref().is_none_or(|s| v["state"] == s.as_str())).collect();

@@ -48,7 +48,7 @@ impl Storage {
             true => location,
             false => format!("http://{}{location}", request.host),
         };
-        let upload = Upload { bucket: bucket.into(), metadata, begun_by: request.clone(), bytes: vec![] };
+        let upload = Upload { bucket: bucket.into(), metadata, begun_by: preconditions_of(request), bytes: vec![] };
         self.uploads.insert(id.clone(), upload);
         Ok(Reply::text(200, "").with("location", location).with("x-guploader-uploadid", id))
     }
@@ -62,6 +62,7 @@ impl Storage {
         if piece != "*" {
             let from = piece.split_once('-').and_then(|(from, _)| from.parse::<usize>().ok()).unwrap_or(0);
             if from > upload.bytes.len() {
+                self.uploads.insert(id, upload);
                 return Err(Problem::invalid("a piece of the upload is missing"));
             }
             upload.bytes.truncate(from);
@@ -79,7 +80,15 @@ impl Storage {
     }
 }
 
+/// The request that began an upload, as far as it counts at its end: without credentials.
+fn preconditions_of(request: &Request) -> Request {
+    Request { query: request.query.clone(), ..Request::new(request.method.clone(), &request.path, bytes::Bytes::new()) }
+}
+
 fn named(mut metadata: Value, request: &Request) -> Value {
+    if !metadata.is_object() {
+        metadata = json!({});
+    }
     if let Some(name) = request.param("name").filter(|name| !name.is_empty()) {
         metadata["name"] = json!(name);
     }
@@ -105,7 +114,7 @@ fn parts(request: &Request) -> Option<(Value, Vec<u8>)> {
         start = end + 2 + delimiter.len();
     }
     let (head, content) = bodies.pop()?;
-    let mut metadata: Value = serde_json::from_slice(&bodies.pop()?.1).ok()?;
+    let mut metadata: Value = serde_json::from_slice(&bodies.pop()?.1).ok().filter(Value::is_object)?;
     let type_ = head.lines().find_map(|line| line.strip_prefix("content-type:")).map(str::trim);
     if let (true, Some(type_)) = (metadata["contentType"].is_null(), type_) {
         metadata["contentType"] = json!(type_);

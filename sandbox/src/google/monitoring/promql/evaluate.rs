@@ -55,8 +55,8 @@ impl Evaluation<'_> {
             return Err("the modifier @ is not supported by the sandbox".into());
         }
         Ok(match selector.offset {
-            Some(Offset::Pos(by)) => self.at - signed(by)?,
-            Some(Offset::Neg(by)) => self.at + signed(by)?,
+            Some(Offset::Pos(by)) => self.at.checked_sub(signed(by)?).map_err(|e| e.to_string())?,
+            Some(Offset::Neg(by)) => self.at.checked_add(signed(by)?).map_err(|e| e.to_string())?,
             None => self.at,
         })
     }
@@ -85,7 +85,8 @@ impl Evaluation<'_> {
                 let Expr::MatrixSelector(range) = argument(0)? else { return Err(format!("{name} needs a range")) };
                 let (end, span) = (self.end(&range.vs)?, signed(range.range)?);
                 let per = if name == "rate" { span.as_secs_f64() } else { 1.0 };
-                let all = self.deltas(&range.vs, (end - span, end))?;
+                let from = end.checked_sub(span).map_err(|e| e.to_string())?;
+                let all = self.deltas(&range.vs, (from.max(self.metrics.since(self.now)), end))?;
                 let summed =
                     all.into_iter().map(|(labels, points)| (nameless(labels), points.values().sum::<f64>() / per));
                 Found::Vector(summed.collect())

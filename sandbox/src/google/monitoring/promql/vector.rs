@@ -2,7 +2,7 @@
 
 use promql_parser::parser::token::{self, TokenType};
 use promql_parser::parser::{AggregateExpr, BinModifier, LabelModifier, VectorMatchCardinality};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Labels of a sample, its name as `__name__`.
 pub(super) type Labels = BTreeMap<String, String>;
@@ -117,6 +117,10 @@ fn vectors(op: TokenType, modifier: Option<&BinModifier>, left: Vector, right: V
     }
     if keys.len() != right.len() {
         return Err("many samples of the right side have the same labels: match with on() or ignoring()".into());
+    }
+    let lefts: BTreeSet<Labels> = left.iter().map(|(labels, _)| key(labels)).collect();
+    if lefts.len() != left.len() {
+        return Err("many samples of the left side have the same labels: match with on() or ignoring()".into());
     }
     let as_bool = modifier.is_some_and(|m| m.return_bool);
     let mut found = vec![];
