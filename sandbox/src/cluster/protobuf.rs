@@ -21,6 +21,8 @@ enum Type {
     Time,
     MicroTime,
     Message(Message),
+    /// Read by nobody: the server writes it.
+    Skipped,
     List(&'static Type),
     Map(&'static Type),
 }
@@ -30,6 +32,7 @@ type Message = &'static [(u64, &'static str, Type)];
 
 const TEXTS: Type = Type::List(&Type::Text);
 const TEXT_MAP: Type = Type::Map(&Type::Text);
+const STATUS: (u64, &str, Type) = (3, "status", Type::Skipped);
 const METADATA: (u64, &str, Type) = (1, "metadata", Type::Message(OBJECT_META));
 
 const OBJECT_META: Message = &[
@@ -106,7 +109,7 @@ const LEASE: Message = &[
     ),
 ];
 const TOKEN_REQUEST: Message =
-    &[METADATA, (2, "spec", Type::Message(&[(1, "audiences", TEXTS), (4, "expirationSeconds", Type::Int)]))];
+    &[METADATA, (2, "spec", Type::Message(&[(1, "audiences", TEXTS), (4, "expirationSeconds", Type::Int)])), STATUS];
 const RESOURCE_ATTRIBUTES: Type = Type::Message(&[
     (1, "namespace", Type::Text),
     (2, "verb", Type::Text),
@@ -127,8 +130,9 @@ const ACCESS_REVIEW: Message = &[
             (2, "nonResourceAttributes", OTHER_ATTRIBUTES),
         ]),
     ),
+    STATUS,
 ];
-const RULES_REVIEW: Message = &[METADATA, (2, "spec", Type::Message(&[(1, "namespace", Type::Text)]))];
+const RULES_REVIEW: Message = &[METADATA, (2, "spec", Type::Message(&[(1, "namespace", Type::Text)])), STATUS];
 const DELETE_OPTIONS: Message = &[
     (1, "gracePeriodSeconds", Type::Int),
     (2, "preconditions", Type::Message(&[(1, "uid", Type::Text), (2, "resourceVersion", Type::Text)])),
@@ -264,6 +268,7 @@ fn is_empty(wire: &Wire<'_>) -> bool {
 
 fn value(type_: Type, wire: &Wire<'_>) -> Result<Value, String> {
     Ok(match (type_, wire) {
+        (Type::Skipped, _) => Value::Null,
         (Type::Text, Wire::Bytes(bytes)) => json!(String::from_utf8_lossy(bytes)),
         (Type::Bytes, Wire::Bytes(bytes)) => json!(STANDARD.encode(bytes)),
         (Type::Int, Wire::Number(number)) => json!(number.cast_signed()),
