@@ -408,7 +408,11 @@ class Monitoring(unittest.TestCase):
         run.setUp()
         cls.name = run.create("py-measured").name
         cls.series = api("monitoring", "v3").projects().timeSeries()
-        time.sleep(2)
+        for _ in range(200):
+            if cls.list(cls).get("timeSeries"):
+                return
+            time.sleep(0.1)
+        raise AssertionError("no metrics arrive")
 
     def list(self, metric="request_count", **more):
         now = json.load(urllib.request.urlopen(f"{URL}/sandbox/clock"))["now"]

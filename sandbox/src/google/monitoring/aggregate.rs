@@ -183,3 +183,53 @@ fn period(text: &str) -> Result<SignedDuration, Problem> {
         _ => Err(Problem::field(field, "it must be between 60 seconds and 104 weeks")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use http::Method;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)
+    }
+
+    fn aggregated(query: &str) -> Result<Series, Problem> {
+        let labels = |revision: &str| {
+            let pairs = [("resource.labels.service_name", "api"), ("resource.labels.revision_name", revision)];
+            Labels::from(pairs.map(|(key, value)| (key.to_string(), value.to_string())))
+        };
+        let points = |counts: [i64; 4]| (1..).zip(counts).map(|(minute, n)| (at(minute), Datum::Count(n))).collect();
+        let series = Series::from([(labels("a"), points([1, 2, 3, 4])), (labels("b"), points([10, 20, 30, 40]))]);
+        let request = Request::new(Method::GET, &format!("/v3/projects/p/timeSeries?{query}"), Bytes::new());
+        Aggregation::of(&request)?.apply(series, at(4))
+    }
+
+    fn numbers(series: &Series) -> Vec<Vec<f64>> {
+        series.values().map(|points| points.values().map(Datum::number).collect()).collect()
+    }
+
+    #[test]
+    fn windows_reach_back_from_the_end_and_groups_are_summed() {
+        let aligned = "aggregation.alignmentPeriod=120s&aggregation.perSeriesAligner";
+        assert_eq!(numbers(&aggregated(&format!("{aligned}=ALIGN_DELTA")).unwrap()), [[3.0, 7.0], [30.0, 70.0]]);
+        assert_eq!(numbers(&aggregated(&format!("{aligned}=2")).unwrap())[0], [3.0 / 120.0, 7.0 / 120.0], "ALIGN_RATE");
+        let reduced = "aggregation.crossSeriesReducer=REDUCE_SUM&aggregation.groupByFields=resource.label.service_name";
+        let reduced = aggregated(&format!("{aligned}=ALIGN_DELTA&{reduced}")).unwrap();
+        assert_eq!(numbers(&reduced), [[33.0, 77.0]]);
+        assert_eq!(reduced.keys().next().unwrap().len(), 1, "only the label that it is grouped by");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        for query in [
+            "aggregation.perSeriesAligner=ALIGN_DELTA",
+            "aggregation.alignmentPeriod=30s&aggregation.perSeriesAligner=ALIGN_DELTA",
+            "aggregation.crossSeriesReducer=REDUCE_SUM",
+            "aggregation.alignmentPeriod=60s&aggregation.perSeriesAligner=ALIGN_PERCENTILE_99",
+            "aggregation.alignmentPeriod=60s&aggregation.perSeriesAligner=ALIGN_INTERPOLATE",
+        ] {
+            assert!(aggregated(query).is_err(), "{query}");
+        }
+    }
+}

@@ -160,3 +160,37 @@ pub(super) fn histogram_quantile(share: f64, buckets: Vector) -> Vector {
     };
     groups.into_iter().map(|(labels, buckets)| (labels, quantile(buckets))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(labels: &[(&str, &str)], number: f64) -> (Labels, f64) {
+        (labels.iter().map(|(key, value)| ((*key).to_string(), (*value).to_string())).collect(), number)
+    }
+
+    #[test]
+    fn samples_with_the_same_labels_go_together() {
+        let errors = vec![sample(&[("__name__", "errors"), ("revision", "a")], 1.0)];
+        let all = vec![
+            sample(&[("__name__", "all"), ("revision", "a")], 4.0),
+            sample(&[("__name__", "all"), ("revision", "b")], 9.0),
+        ];
+        let divided = |a: &Vector, b: &Vector| {
+            binary(TokenType::new(token::T_DIV), None, Found::Vector(a.clone()), Found::Vector(b.clone()))
+        };
+        assert_eq!(divided(&errors, &all), Ok(Found::Vector(vec![sample(&[("revision", "a")], 0.25)])));
+        let twice = [all.clone(), all.clone()].concat();
+        assert!(divided(&errors, &twice).is_err() && divided(&twice, &errors).is_err());
+        let above = binary(TokenType::new(token::T_GTR), None, Found::Vector(all.clone()), Found::Scalar(5.0));
+        assert_eq!(above, Ok(Found::Vector(all[1..].to_vec())), "a comparison keeps the names");
+    }
+
+    #[test]
+    fn a_quantile_lies_within_its_bucket() {
+        let bucket = |bound: &str, count: f64| sample(&[("__name__", "latency_bucket"), ("le", bound)], count);
+        let buckets = vec![bucket("10", 5.0), bucket("20", 10.0), bucket("+Inf", 10.0)];
+        assert_eq!(histogram_quantile(0.5, buckets.clone()), [sample(&[], 10.0)]);
+        assert_eq!(histogram_quantile(0.75, buckets), [sample(&[], 15.0)]);
+    }
+}
