@@ -190,6 +190,9 @@ fn events(seen: &Observation, status: &EnvironmentStatus) -> Vec<Event> {
         .collect()
 }
 
+/// Something that does not end is in the way of a deletion.
+const BLOCKED: &str = "DeletionBlocked";
+
 /// The end of an environment: after its Rollouts, with what it made or without, by policy.
 fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
     let mut status = seen.old_status();
@@ -221,7 +224,22 @@ fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
         },
     };
     let reason = if seen.environment.spec.deletion_policy == DeletionPolicy::Delete { "Deleting" } else { "Releasing" };
-    waiting(seen, status, Overall::Reconciling(note(reason, message)), effect, POLL)
+    let overall = match effect {
+        None if takes_too_long(seen, &status) => {
+            let minutes = redis::DEADLINE.as_mins();
+            let message = format!("{message}, for more than {minutes} minutes: look at it in Google Cloud");
+            Overall::Stalled(note(BLOCKED, message))
+        }
+        _ => Overall::Reconciling(note(reason, message)),
+    };
+    waiting(seen, status, overall, effect, POLL)
+}
+
+/// Whether a deletion has waited longer than any operation should take.
+fn takes_too_long(seen: &Observation, status: &EnvironmentStatus) -> bool {
+    let since = status.conditions.iter().find(|c| c.type_ == "Reconciling" && c.status == "True");
+    let waited = since.map(|condition| seen.now.duration_since(condition.last_transition_time.0));
+    conditions::are_about(&status.conditions, BLOCKED) || waited.is_some_and(|waited| waited > redis::DEADLINE)
 }
 
 fn waiting(

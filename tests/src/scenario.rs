@@ -12,6 +12,8 @@ use crate::world::{NAMESPACE, World, plain_environment};
 const ENDED: [RolloutPhase; 3] = [RolloutPhase::Promoted, RolloutPhase::RolledBack, RolloutPhase::Failed];
 const ONE: [&str; 1] = ["us-central1"];
 const TWO: [&str; 2] = ["us-central1", "us-west4"];
+/// How long a release may still take at the end.
+const LAST_WAIT: Duration = Duration::from_secs(4 * 3600);
 /// How long an environment may take until it is ready or says why not.
 const ENVIRONMENT_TAKES: Duration = Duration::from_secs(2 * 3600);
 
@@ -82,11 +84,13 @@ impl End {
 impl End {
     /// Whether everything has come to an end, if not to the expected one: the releases, or the deletion of everything.
     fn is_over(&self, expected: &Self) -> bool {
-        let ended = |phase: &RolloutPhase| json!(phase) == self.phase;
-        match expected.objects.is_empty() {
-            true => self.objects.is_empty() || self.blocked,
-            false => ENDED.iter().any(ended) || self.blocked,
-        }
+        let gone = expected.objects.is_empty();
+        if gone { self.objects.is_empty() || self.blocked } else { self.has_ended() }
+    }
+
+    /// Whether no release is under way, or something says what is in its way.
+    fn has_ended(&self) -> bool {
+        self.blocked || self.phase.is_null() || ENDED.iter().any(|phase| json!(phase) == self.phase)
     }
 }
 
@@ -137,6 +141,7 @@ impl Scenario {
         }
         // What was wrong for a moment is looked at again within minutes.
         world.run_for(Duration::from_secs(1000)).await;
+        world.try_until(LAST_WAIT, |world| End::of(world).has_ended()).await;
         (End::of(&world), world)
     }
 

@@ -17,7 +17,7 @@ const OWNER: &str = "orchestra-owner";
 const OWNER_UID: &str = "orchestra-owner-uid";
 
 /// How long an operation may take before a person is told.
-const DEADLINE: SignedDuration = SignedDuration::from_mins(60);
+pub(super) const DEADLINE: SignedDuration = SignedDuration::from_mins(60);
 /// How long to wait before trying again what Google could not do.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(10);
 

@@ -98,6 +98,24 @@ fn deletion_follows_the_policy_and_waits_for_rollouts() {
 }
 
 #[test]
+fn a_deletion_that_waits_too_long_names_what_is_in_its_way() {
+    let mut world = seen(Some(view("DELETING", RedisTier::Basic, 1)));
+    world.environment.spec.deletion_policy = DeletionPolicy::Delete;
+    world.environment.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    let begun = plan(&world);
+    assert_eq!(reason(&begun, "Stalled"), "False Deleting");
+    world.environment.status = Some(begun.status);
+    world.now += SignedDuration::from_mins(61);
+    for _ in 0..3 {
+        let later = plan(&world);
+        assert_eq!(reason(&later, "Stalled"), "True DeletionBlocked");
+        world.environment.status = Some(later.status);
+        world.now += SignedDuration::from_mins(61);
+    }
+}
+
+#[test]
 fn a_missing_secret_stalls_and_an_unreadable_one_keeps_its_version() {
     let mut world = seen(Some(view("READY", RedisTier::Basic, 2)));
     world.environment.spec.secrets = serde_json::from_value(json!([{"name": "key"}])).unwrap();
