@@ -235,10 +235,13 @@ fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
     waiting(seen, status, overall, effect, POLL)
 }
 
-/// Whether a deletion has waited longer than any operation should take.
+/// Whether a deletion has waited longer than any operation should take: since it was asked for, or since what was
+/// wrong before it is over.
 fn takes_too_long(seen: &Observation, status: &EnvironmentStatus) -> bool {
-    let since = status.conditions.iter().find(|c| c.type_ == "Reconciling" && c.status == "True");
-    let waited = since.map(|condition| seen.now.duration_since(condition.last_transition_time.0));
+    let asked = seen.environment.metadata.deletion_timestamp.as_ref().map(|at| at.0);
+    let known = status.conditions.iter().find(|c| c.type_ == "Reconciling" && c.status == "True");
+    let since = known.map(|condition| condition.last_transition_time.0).max(asked);
+    let waited = known.and(since).map(|since| seen.now.duration_since(since));
     conditions::are_about(&status.conditions, BLOCKED) || waited.is_some_and(|waited| waited > redis::DEADLINE)
 }
 

@@ -116,6 +116,16 @@ fn a_deletion_that_waits_too_long_names_what_is_in_its_way() {
 }
 
 #[test]
+fn a_deletion_is_not_blamed_for_what_took_long_before_it() {
+    let mut world = seen(Some(view("CREATING", RedisTier::Basic, 1)));
+    world.environment.status = Some(plan(&world).status);
+    world.now += SignedDuration::from_mins(61);
+    world.environment.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    assert_eq!(reason(&plan(&world), "Stalled"), "False Releasing");
+}
+
+#[test]
 fn a_missing_secret_stalls_and_an_unreadable_one_keeps_its_version() {
     let mut world = seen(Some(view("READY", RedisTier::Basic, 2)));
     world.environment.spec.secrets = serde_json::from_value(json!([{"name": "key"}])).unwrap();

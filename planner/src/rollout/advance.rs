@@ -5,8 +5,8 @@ use orchestra_crds::{FailureStatus, Outcome, ReleaseRecord, RevisionStatus, Roll
 
 use super::deadline::{self, Overdue};
 use super::identity::Release;
-use super::region::{Progress, progress, put_on_step, step_after};
-use super::{Decision, RegionView, decide, deploy, idle, judge, report, rollback};
+use super::region::{Placement, Progress, step_after};
+use super::{Decision, RegionView, decide, idle, judge, report, rollback};
 use crate::analysis::in_words;
 use crate::marks::Step;
 use crate::names::RevisionName;
@@ -27,8 +27,8 @@ pub(super) fn advance(release: &Release<'_>, status: &mut RolloutStatus) -> Deci
         report::record_request(status, "abort", candidate.as_str(), seen.now);
         return fail(release, status, "Aborted", "a person asked for it");
     }
-    let states: Vec<Progress> =
-        seen.regions.iter().map(|region| progress(release, status, region, &candidate)).collect();
+    let placed = |region| Placement { release, status, region, candidate: &candidate };
+    let states: Vec<Progress> = seen.regions.iter().map(|region| placed(region).progress()).collect();
     for (index, (region, state)) in seen.regions.iter().zip(&states).enumerate() {
         if let Progress::Broken(trouble) = state {
             let message = format!("{}: {}", region.name(), trouble.message);
@@ -91,18 +91,19 @@ fn act(
         }
         _ => {}
     }
+    let placed = Placement { release, status, region, candidate };
     if let (Progress::NotDeployed, Some(view)) = (&state, region.view())
-        && let Some(decision) = deploy::waits(release, status, region, view, candidate)
+        && let Some(decision) = placed.waits(view)
     {
         return decision;
     }
     let effect = match (&state, region.view()) {
-        (Progress::Missing, _) => deploy::create(release, status, region, candidate),
-        (Progress::NotDeployed, Some(view)) => deploy::add(release, status, region, view, candidate),
+        (Progress::Missing, _) => placed.create(),
+        (Progress::NotDeployed, Some(view)) => placed.add(view),
         (Progress::Ready, Some(view)) if view.settled => {
-            Some(put_on_step(release, status, region, view, candidate, step_after(status, Step::Deployed)))
+            Some(placed.put_on_step(view, step_after(status, Step::Deployed)))
         }
-        (Progress::Drifted(step), Some(view)) => Some(put_on_step(release, status, region, view, candidate, *step)),
+        (Progress::Drifted(step), Some(view)) => Some(placed.put_on_step(view, *step)),
         _ => None,
     };
     let (phase, reason, message) = match state {

@@ -6,7 +6,7 @@ use orchestra_crds::{AnalysisMode, Fallback, RolloutPhase, RolloutStatus, Verdic
 use super::advance::fail;
 use super::identity::Release;
 use super::idle;
-use super::region::{put_on_step, step_after};
+use super::region::{Placement, step_after};
 use super::report::record_request;
 use super::{Decision, RegionView};
 use crate::analysis::{Subject, count, in_words};
@@ -90,7 +90,8 @@ pub(super) fn judge(
                 record_request(status, "promote", &token, seen.now);
             }
             let next = step_after(status, Step::Weight(step));
-            let effect = region.view().map(|view| put_on_step(release, status, region, view, candidate, next));
+            let placed = Placement { release, status, region, candidate };
+            let effect = region.view().map(|view| placed.put_on_step(view, next));
             Decision::working(RolloutPhase::Progressing, "Moving", format!("{place}: passed, moving on"))
                 .doing(effect.into_iter().collect())
         }

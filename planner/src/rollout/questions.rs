@@ -5,7 +5,7 @@ use orchestra_crds::{OrchestraEnvironment, Rollout, RolloutStatus};
 use std::collections::BTreeSet;
 
 use super::identity::Release;
-use super::region::{Progress, progress};
+use super::region::{Placement, Progress};
 use super::{Observation, RegionView};
 use crate::analysis;
 use crate::cloud::ServiceId;
@@ -77,7 +77,8 @@ fn revisions(release: &Release<'_>, status: &RolloutStatus) -> BTreeSet<Revision
 fn minutes(release: &Release<'_>, status: &RolloutStatus, region: &RegionView) -> Option<MinutesQuery> {
     let candidate = RevisionName::new(status.candidate.as_ref()?.revision.as_str()).ok()?;
     let stable = release.stable_in(region, status)?;
-    let Progress::On { step, since } = progress(release, status, region, &candidate) else { return None };
+    let placed = Placement { release, status, region, candidate: &candidate };
+    let Progress::On { step, since } = placed.progress() else { return None };
     let subject = analysis::Subject { revision: &candidate, region: &region.id.region, step, since };
     let settings = &release.seen.rollout.spec.analysis;
     let window = analysis::window(status.analysis.as_ref(), &subject, settings, release.seen.now)?;

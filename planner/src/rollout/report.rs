@@ -7,7 +7,7 @@ use orchestra_crds::{Outcome, RegionStatus, RequestRecord, RolloutPhase, Rollout
 
 use super::deadline::overdue_since;
 use super::identity::Release;
-use super::region::{Progress, progress};
+use super::region::{Placement, Progress};
 use super::{Decision, RegionView};
 use crate::analysis::in_words;
 use crate::conditions::{self, Overall};
@@ -90,7 +90,7 @@ fn region_status(
         None => "no revision of ours".into(),
     };
     if let (Some(_), Some(revision)) = (&status.candidate, subject) {
-        let progress = progress(release, status, region, revision);
+        let progress = Placement { release, status, region, candidate: revision }.progress();
         new.overdue_since = overdue_since(release, status, region, &progress).map(Time);
         match progress {
             Progress::On { step, since } => {
