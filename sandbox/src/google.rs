@@ -174,10 +174,6 @@ impl State {
                 self.quotas.take(&quota::RUN, context.now, project, region, &request.method)?;
                 let place = run::Place { project: (*project).into(), region: (*region).into() };
                 let context = Context { enums: &enums::RUN, ..context };
-                let lists = rest == ["services"] && request.method == Method::GET && place.region != "-";
-                if lists && !enums::as_numbers(request) {
-                    return self.run.list_as_text(context, &place).map(Reply::json_text);
-                }
                 (context.enums, self.run.handle(context, &place, rest, verb, &self.secrets)?)
             }
             ["v1" | "v2", "projects", project, "locations", rest @ ..] if rest.len() < 2 && verb.is_empty() => {
@@ -228,14 +224,7 @@ impl State {
                 let context = Context { enums: &enums::CONNECTORS, ..context };
                 Ok((context.enums, self.connectors.handle(context, &parent, rest, operations)?))
             }
-            // The operation tells by its type which enums it holds.
-            "operations" => {
-                let body = operations.handle(context, &parent, rest, verb)?;
-                let of_redis =
-                    body.pointer("/metadata/@type").and_then(Value::as_str).is_some_and(|t| t.contains("redis"));
-                let of_redis = of_redis || rest.is_empty();
-                Ok((if of_redis { &enums::REDIS } else { &enums::CONNECTORS }, body))
-            }
+            "operations" => Ok((context.enums, operations.handle(context, &parent, rest, verb)?)),
             "secrets" => Err(Problem::unimplemented("regional secrets")),
             "clusters" => Err(Problem::unimplemented("Redis clusters")),
             _ => Err(Problem::unknown_path(&context.request.path)),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::mask::Mask;
-use super::operations::{Mishap, Operations, internal_error, name_of};
+use super::operations::{self, Operations, UnderWay};
 use super::page::page;
 use super::problem::Problem;
 
@@ -25,16 +25,8 @@ pub(super) struct Connectors {
 #[derive(Debug)]
 struct Connector {
     document: Value,
-    under_way: Option<UnderWay>,
-}
-
-/// An operation, and what the connector is when it ends; none: gone.
-#[derive(Debug)]
-struct UnderWay {
-    operation: String,
-    ends: Timestamp,
-    becomes: Option<Value>,
-    fails: bool,
+    /// With what the connector is afterwards; none: gone.
+    under_way: Option<UnderWay<Option<Value>>>,
 }
 
 impl Connectors {
@@ -42,29 +34,29 @@ impl Connectors {
         Self { random: StdRng::seed_from_u64(seed ^ 0xc0), connectors: BTreeMap::new() }
     }
 
-    pub(super) fn advance(&mut self, now: Timestamp, operations: &mut Operations) {
+    pub(super) fn advance(&mut self, now: Timestamp, known: &mut Operations) {
         let mut gone = vec![];
         for (name, connector) in &mut self.connectors {
             let Some(under_way) = connector.under_way.take_if(|u| u.ends <= now) else { continue };
-            let result = match (under_way.fails, under_way.becomes) {
-                (true, _) => {
+            let result = match under_way.outcome {
+                Err(error) => {
                     // A connector that was never made stays as an error; another is as it was.
                     let made = connector.document["state"] != "CREATING";
                     connector.document["state"] = json!(if made { "READY" } else { "ERROR" });
-                    Err(internal_error())
+                    Err(error)
                 }
-                (false, Some(mut document)) => {
+                Ok(Some(mut document)) => {
                     document["state"] = json!("READY");
                     connector.document = document.clone();
                     document["@type"] = json!(TYPE);
                     Ok(document)
                 }
-                (false, None) => {
+                Ok(None) => {
                     gone.push(name.clone());
-                    Ok(json!({"@type": "type.googleapis.com/google.protobuf.Empty"}))
+                    Ok(operations::empty())
                 }
             };
-            operations.end(&under_way.operation, now, result);
+            known.end(&under_way.operation, now, result);
         }
         for name in gone {
             self.connectors.remove(&name);
@@ -158,18 +150,13 @@ impl Connectors {
             return Err(Problem::precondition(format!("Another operation is under way on '{name}'")));
         }
         let takes = SignedDuration::from_secs(self.random.random_range(60..150));
-        let ends = if context.mishap == Some(Mishap::Never) { Timestamp::MAX } else { context.now + takes };
         let metadata = json!({
             "@type": format!("type.googleapis.com/{API}.OperationMetadata"), "createTime": context.time(),
             "target": name, "method": format!("{API}.VpcAccessService.{method}"),
         });
-        let operation = operations.start(parent, metadata, &mut self.random);
-        let fails = context.mishap == Some(Mishap::Fails);
-        if context.mishap == Some(Mishap::Forgotten) {
-            operations.forget(&name_of(&operation));
-        }
+        let operation = operations.start(context, parent, metadata, &mut self.random);
         connector.document["state"] = json!(state);
-        connector.under_way = Some(UnderWay { operation: name_of(&operation), ends, becomes, fails });
+        connector.under_way = Some(UnderWay::new(context, &operation, takes, becomes, operations));
         Ok(operation)
     }
 }

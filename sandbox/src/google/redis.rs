@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::Context;
 use super::mask::Mask;
-use super::operations::{Mishap, Operations, internal_error, name_of};
+use super::operations::{self, Operations, UnderWay};
 use super::page::page;
 use super::problem::Problem;
 use super::secrets::Masked;
@@ -31,15 +31,7 @@ struct Instance {
     data: String,
     /// What clients authenticate with, when they must.
     auth: Masked,
-    under_way: Option<UnderWay>,
-}
-
-/// An operation, and what comes of it.
-#[derive(Debug)]
-struct UnderWay {
-    operation: String,
-    ends: Timestamp,
-    outcome: Outcome,
+    under_way: Option<UnderWay<Outcome>>,
 }
 
 /// What an operation ends with.
@@ -53,8 +45,6 @@ enum Outcome {
     Exported { bucket: String, object: String },
     /// Its data is what an object held when this began.
     Imported(String),
-    /// Nothing; the instance is as it was, and was not there before it was created.
-    Failed(Value),
 }
 
 /// An operation that is to begin.
@@ -75,7 +65,8 @@ impl Redis {
         self.instances.values().map(|i| i.document.clone()).collect()
     }
 
-    pub(super) fn advance(&mut self, now: Timestamp, operations: &mut Operations, storage: &mut Storage) {
+    /// What is due ends. When it fails, an instance is as it was, and was not there before it was created.
+    pub(super) fn advance(&mut self, now: Timestamp, known: &mut Operations, storage: &mut Storage) {
         let mut gone = vec![];
         for (name, instance) in &mut self.instances {
             let Some(UnderWay { operation, outcome, ends }) = instance.under_way.take_if(|u| u.ends <= now) else {
@@ -84,28 +75,28 @@ impl Redis {
             let settled = instance.document["state"] != "CREATING";
             instance.document["state"] = json!("READY");
             let result = match outcome {
-                Outcome::Becomes(document) => {
+                Ok(Outcome::Becomes(document)) => {
                     instance.document = *document;
                     Ok(())
                 }
-                Outcome::Exported { bucket, object } => storage.export(&bucket, &object, &instance.data, ends),
-                Outcome::Imported(data) => {
+                Ok(Outcome::Exported { bucket, object }) => storage.export(&bucket, &object, &instance.data, ends),
+                Ok(Outcome::Imported(data)) => {
                     instance.data = data;
                     Ok(())
                 }
-                Outcome::Failed(error) => {
+                Err(error) => {
                     if !settled {
                         gone.push(name.clone());
                     }
                     Err(error)
                 }
-                Outcome::Gone => {
+                Ok(Outcome::Gone) => {
                     gone.push(name.clone());
-                    operations.end(&operation, now, Ok(json!({"@type": "type.googleapis.com/google.protobuf.Empty"})));
+                    known.end(&operation, now, Ok(operations::empty()));
                     continue;
                 }
             };
-            operations.end(&operation, now, result.map(|()| typed(instance.document.clone())));
+            known.end(&operation, now, result.map(|()| typed(instance.document.clone())));
         }
         for name in gone {
             self.instances.remove(&name);
@@ -186,21 +177,14 @@ impl Redis {
         operations: &mut Operations,
     ) -> Result<Value, Problem> {
         let instance = self.instances.get_mut(name).ok_or_else(|| Problem::not_found(name))?;
-        let ends = context.now + SignedDuration::from_secs(self.random.random_range(beginning.seconds));
+        let takes = SignedDuration::from_secs(self.random.random_range(beginning.seconds));
         let metadata = json!({
             "@type": "type.googleapis.com/google.cloud.redis.v1.OperationMetadata", "createTime": context.time(),
             "target": name, "verb": beginning.verb, "cancelRequested": false, "apiVersion": "v1",
         });
-        let operation = operations.start_explicitly(parent, metadata, &mut self.random);
+        let operation = operations.start_explicitly(context, parent, metadata, &mut self.random);
         instance.document["state"] = json!(beginning.state);
-        let mut under_way = UnderWay { operation: name_of(&operation), ends, outcome: beginning.outcome };
-        match context.mishap {
-            Some(Mishap::Fails) => under_way.outcome = Outcome::Failed(internal_error()),
-            Some(Mishap::Never) => under_way.ends = Timestamp::MAX,
-            Some(Mishap::Forgotten) => operations.forget(&under_way.operation),
-            None => {}
-        }
-        instance.under_way = Some(under_way);
+        instance.under_way = Some(UnderWay::new(context, &operation, takes, beginning.outcome, operations));
         Ok(operation)
     }
 }

@@ -11,7 +11,7 @@ use super::{Place, Run, document};
 use crate::google::Context;
 use crate::google::mask::Mask;
 use crate::google::operations::{Mishap, name_of};
-use crate::google::page::{page, page_text};
+use crate::google::page::page;
 use crate::google::problem::Problem;
 use crate::google::secrets::Secrets;
 use crate::google::users::ROUND_SECONDS;
@@ -78,12 +78,6 @@ impl Run {
         self.services.iter().filter(move |(_, entry)| entry.place == *place)
     }
 
-    /// A list of services as text, enums by name.
-    pub(in crate::google) fn list_as_text(&self, context: Context<'_>, place: &Place) -> Result<String, Problem> {
-        let texts = self.own(place).map(|(name, entry)| (name.clone(), entry.text()));
-        page_text(context.request, "services", texts.collect(), PAGE)
-    }
-
     fn entry(&mut self, name: &str) -> Result<&mut Entry, Problem> {
         self.services.get_mut(name).ok_or_else(|| Problem::not_found(name))
     }
@@ -131,7 +125,7 @@ impl Run {
         let entry = self.services.get_mut(name).ok_or_else(|| Problem::not_found(name))?;
         let mut metadata = entry.document().clone();
         metadata["@type"] = json!(document::TYPE);
-        let operation = self.operations.start(&entry.place.parent(), metadata, &mut self.random);
+        let operation = self.operations.start(context, &entry.place.parent(), metadata, &mut self.random);
         let id = name_of(&operation);
         match context.mishap {
             Some(Mishap::Fails) => entry.service_mut().fail_next(),
@@ -188,7 +182,7 @@ impl Run {
             return Ok(json!({"name": name, "metadata": metadata, "done": true, "response": metadata}));
         }
         entry.service_mut().revisions.remove(revision);
-        let operation = self.operations.start(&entry.place.parent(), metadata.clone(), &mut self.random);
+        let operation = self.operations.start(context, &entry.place.parent(), metadata.clone(), &mut self.random);
         let id = name_of(&operation);
         self.operations.end(&id, context.now, Ok(metadata));
         self.operations.get(&id)

@@ -1,6 +1,7 @@
 //! Writing objects: at once, with their metadata, or piece by piece.
 
 use http::Method;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{Storage, Target, target};
@@ -15,8 +16,12 @@ pub(super) struct Upload {
     metadata: Value,
     /// The request that began it, for its preconditions.
     begun_by: Request,
+    begun: Timestamp,
     bytes: Vec<u8>,
 }
+
+/// How long an upload may take.
+const LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Storage {
     pub(super) fn upload(&mut self, context: Context<'_>, path: &str) -> Result<Reply, Problem> {
@@ -42,13 +47,15 @@ impl Storage {
         let request = context.request;
         self.bucket(bucket)?;
         let metadata = named(context.body()?, request);
+        self.uploads.retain(|_, upload| context.now.duration_since(upload.begun) < LIFE);
         let id = format!("upload-{}-{}", self.uploads.len() + 1, context.now.as_microsecond());
         let location = format!("{}?uploadType=resumable&upload_id={id}", request.path);
         let location = match request.host.is_empty() {
             true => location,
             false => format!("http://{}{location}", request.host),
         };
-        let upload = Upload { bucket: bucket.into(), metadata, begun_by: preconditions_of(request), bytes: vec![] };
+        let (begun_by, begun) = (preconditions_of(request), context.now);
+        let upload = Upload { bucket: bucket.into(), metadata, begun_by, begun, bytes: vec![] };
         self.uploads.insert(id.clone(), upload);
         Ok(Reply::text(200, "").with("location", location).with("x-guploader-uploadid", id))
     }
@@ -70,7 +77,7 @@ impl Storage {
         }
         let complete = range.is_empty() || total.parse::<usize>() == Ok(upload.bytes.len());
         if complete {
-            let Upload { bucket, metadata, begun_by, bytes } = upload;
+            let Upload { bucket, metadata, begun_by, bytes, .. } = upload;
             return self.write(&begun_by, context.now, &bucket, &metadata, bytes).map(Reply::ok);
         }
         let have = upload.bytes.len();
