@@ -14,8 +14,9 @@ async fn googles_clients_are_at_home() {
     }
     let place = Place::at_speed(600).await;
     let url = format!("http://{}", place.google);
-    let script = format!("{ROOT}/tests/clients/official.py");
-    let run = move || Command::new(python).args(["-W", "ignore", &script, &url]).output();
+    let tests = format!("{ROOT}/tests/clients");
+    let arguments = ["-B", "-W", "ignore", "-m", "unittest", "discover", "-v", "-s", &tests].map(str::to_string);
+    let run = move || Command::new(python).args(arguments).env("SANDBOX_URL", url).output();
     let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     println!("{told}");
