@@ -69,6 +69,23 @@ fn once() -> u32 {
     1
 }
 
+/// Why a fault can't be ordered.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFault {
+    /// Its path is no regular expression.
+    #[error("path: {0}")]
+    Path(#[from] regex::Error),
+    /// Its status is no failure.
+    #[error("status: {0} is none of a failure: write 400 to 599")]
+    Status(u16),
+    /// It hits no call.
+    #[error("count: 0 hits no call: write 1 or more")]
+    Count,
+    /// It does nothing to a call.
+    #[error("it would do nothing: write a status, delayMillis or loseResponse")]
+    NoEffect,
+}
+
 /// The call log, and faults to come.
 #[derive(Debug)]
 pub struct Journal {
@@ -110,11 +127,25 @@ impl Journal {
     /// Orders a fault.
     ///
     /// # Errors
-    /// When its path is no regular expression.
-    pub fn order(&self, fault: Fault) -> Result<(), regex::Error> {
+    /// When it can't hit any call, or would do nothing to it.
+    pub fn order(&self, fault: Fault) -> Result<(), BadFault> {
         let path = Regex::new(&fault.path)?;
+        if let Some(status) = fault.status.filter(|status| !(400..600).contains(status)) {
+            return Err(BadFault::Status(status));
+        }
+        if fault.count == 0 {
+            return Err(BadFault::Count);
+        }
+        if fault.status.is_none() && fault.delay_millis == 0 && !fault.lose_response {
+            return Err(BadFault::NoEffect);
+        }
         lock(&self.faults).push((path, fault));
         Ok(())
+    }
+
+    /// The faults that are still to come.
+    pub fn faults(&self) -> Vec<Fault> {
+        lock(&self.faults).iter().map(|(_, fault)| fault.clone()).collect()
     }
 
     /// Takes all faults back.
@@ -138,5 +169,42 @@ impl Journal {
             fault.count -= 1;
         }
         Some(struck)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(journal: &Journal, fault: &str) -> Result<(), String> {
+        journal.order(serde_json::from_str(fault).unwrap()).map_err(|bad| bad.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_fault_hits_as_many_calls_as_were_ordered() {
+        let journal = Journal::new(Clock::of_this_machine());
+        order(&journal, r#"{"api": "google", "method": "patch", "path": "/services/", "count": 2, "status": 503}"#)
+            .unwrap();
+        assert!(journal.strike(Api::Kubernetes, "PATCH", "/v2/services/api").is_none());
+        assert!(journal.strike(Api::Google, "GET", "/v2/services/api").is_none());
+        assert_eq!(journal.strike(Api::Google, "PATCH", "/v2/services/api").unwrap().status, Some(503));
+        assert_eq!(journal.faults().len(), 1);
+        assert!(journal.strike(Api::Google, "PATCH", "/v2/services/api").is_some());
+        assert!(journal.strike(Api::Google, "PATCH", "/v2/services/api").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_fault_that_can_do_nothing_is_refused() {
+        let journal = Journal::new(Clock::of_this_machine());
+        for (fault, word) in [
+            (r#"{"path": "("}"#, "path"),
+            (r#"{"status": 9999}"#, "status"),
+            (r#"{"status": 200}"#, "status"),
+            (r#"{"status": 503, "count": 0}"#, "count"),
+            ("{}", "nothing"),
+        ] {
+            assert!(order(&journal, fault).is_err_and(|why| why.contains(word)), "{fault}");
+        }
+        assert!(journal.faults().is_empty());
     }
 }

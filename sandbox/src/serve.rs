@@ -261,6 +261,7 @@ fn control(sandbox: &Sandbox, path: &str, request: &Request) -> Reply {
             Reply::ok(json!({"google": sandbox.google.view(), "kubernetes": sandbox.cluster.state()}))
         }
         ("clock", &Method::GET) => Reply::ok(json!(sandbox.journal.clock().read())),
+        ("faults", &Method::GET) => Reply::ok(json!(sandbox.journal.faults())),
         ("faults", &Method::DELETE) => {
             sandbox.journal.clear_faults();
             Reply::ok(json!({}))
@@ -268,7 +269,7 @@ fn control(sandbox: &Sandbox, path: &str, request: &Request) -> Reply {
         ("faults", &Method::POST) => match serde_json::from_slice::<Fault>(&request.body) {
             Ok(fault) => match sandbox.journal.order(fault) {
                 Ok(()) => Reply::ok(json!({})),
-                Err(bad) => refuse(format!("path: {bad}")),
+                Err(bad) => refuse(bad.to_string()),
             },
             Err(bad) => refuse(format!("the fault could not be read: {bad}")),
         },
