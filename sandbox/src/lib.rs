@@ -86,8 +86,13 @@ pub enum SandboxError {
         source: std::io::Error,
     },
     /// The controller ended.
-    #[error("the controller ended: {0}")]
-    ControllerEnded(String),
+    #[error("the controller ended ({how}): its log is in {}", log.display())]
+    ControllerEnded {
+        /// How it ended.
+        how: String,
+        /// Where it says why.
+        log: PathBuf,
+    },
     /// The cluster refused something in the demo.
     #[error("{doing}: {source}")]
     Cluster {

@@ -47,7 +47,8 @@ struct Serve {
     /// A secret to put into Secret Manager, with one made-up version. May be given several times.
     #[arg(long, value_name = "PROJECT/SECRET")]
     secret: Vec<String>,
-    /// Install the CRDs, and run orchestra-controller too, from the same folder as this program.
+    /// Install the CRDs, and run orchestra-controller too, from the same folder as this program; its log goes to
+    /// controller.log beside the kubeconfig.
     #[arg(long, conflicts_with = "google_only")]
     with_controller: bool,
 }
@@ -68,7 +69,9 @@ async fn serve(settings: Serve) -> Result<(), SandboxError> {
     let mut controller = None;
     if let (true, Some(path)) = (settings.with_controller, &settings.kubeconfig) {
         sandbox.install_crds()?;
-        controller = Some(Controller::start(path, google_address)?);
+        let log = path.with_file_name("controller.log");
+        controller = Some(Controller::start(path, google_address, &log)?);
+        println!("controller: its log is in {}", log.display());
     }
     println!("google: http://{google_address}");
     if let Some(address) = kube_address {

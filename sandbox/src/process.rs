@@ -16,6 +16,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Controller {
     child: Child,
+    log: PathBuf,
 }
 
 /// Beside this program, or beside the folder of a test's program.
@@ -28,20 +29,13 @@ fn program() -> Result<PathBuf, SandboxError> {
 }
 
 impl Controller {
-    /// Starts the one that lies beside this program, against a sandbox.
+    /// Starts the one that lies beside this program, against a sandbox; its log goes to a file.
     ///
     /// # Errors
-    /// When there is none, or it can't be started.
-    pub fn start(kubeconfig: &Path, google: SocketAddr) -> Result<Self, SandboxError> {
-        Self::start_logging_to(kubeconfig, google, Stdio::inherit())
-    }
-
-    /// The same, with its logs sent somewhere.
-    ///
-    /// # Errors
-    /// When there is none, or it can't be started.
-    pub fn start_logging_to(kubeconfig: &Path, google: SocketAddr, logs: Stdio) -> Result<Self, SandboxError> {
+    /// When there is none, it can't be started, or the file can't be written.
+    pub fn start(kubeconfig: &Path, google: SocketAddr, log: &Path) -> Result<Self, SandboxError> {
         let program = program()?;
+        let file = std::fs::File::create(log).map_err(|source| SandboxError::File { path: log.into(), source })?;
         let child = Command::new(&program)
             .env("KUBECONFIG", kubeconfig)
             .args(["--google-endpoint", &format!("http://{google}")])
@@ -49,11 +43,11 @@ impl Controller {
             .args(["--http-address", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(logs)
+            .stderr(file)
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| SandboxError::Start { program, source })?;
-        Ok(Self { child })
+        Ok(Self { child, log: log.into() })
     }
 
     /// Its process ID, while it runs.
@@ -64,7 +58,7 @@ impl Controller {
     /// Waits for its end, which should not come.
     pub async fn ended(&mut self) -> SandboxError {
         let how = self.child.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string());
-        SandboxError::ControllerEnded(how)
+        SandboxError::ControllerEnded { how, log: self.log.clone() }
     }
 
     /// Kills it, as a crash would.

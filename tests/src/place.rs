@@ -13,7 +13,6 @@ use orchestra_sandbox::serve::Servers;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// Longest to wait for something that should happen.
@@ -61,9 +60,8 @@ impl Place {
     pub fn start(&mut self) -> (Controller, PathBuf) {
         self.logs += 1;
         let log = self.folder.path().join(format!("{}.log", self.logs));
-        let file = std::fs::File::create(&log).unwrap();
         let kubeconfig = self.folder.path().join("kubeconfig");
-        (Controller::start_logging_to(&kubeconfig, self.google, Stdio::from(file)).unwrap(), log)
+        (Controller::start(&kubeconfig, self.google, &log).unwrap(), log)
     }
 
     pub async fn create(&self, kind: &str, name: &str, spec: Value) {

@@ -8,7 +8,6 @@ use orchestra_controller::clock::{Clock, ClockReading};
 use orchestra_crds::{OrchestraEnvironment, Rollout, condition};
 use serde::Deserialize;
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
@@ -65,9 +64,7 @@ impl Stage {
             let ended = servers.run(served).await;
             ended.map_or_else(SandboxError::from, |()| failed("the sandbox ended"))
         });
-        let path = settings.folder.join("controller.log");
-        let log = std::fs::File::create(&path).map_err(|source| SandboxError::File { path, source })?;
-        let controller = Controller::start_logging_to(&kubeconfig, google, Stdio::from(log))?;
+        let controller = Controller::start(&kubeconfig, google, &settings.folder.join("controller.log"))?;
         let url = url.parse().map_err(|e| failed(format!("the cluster's address: {e}")))?;
         let client = Client::try_from(crate::serve::kube_config(url)).map_err(cluster("make a client"))?;
         Ok(Self { sandbox, client, controller: Mutex::new(controller), servers })
