@@ -28,6 +28,50 @@ struct Course {
     withdrawn_in: Option<(String, i64)>,
 }
 
+impl Course {
+    fn gets(&mut self, share: i64, time: Timestamp) {
+        self.shares.push((share, time));
+        self.was_stable |= share == 100;
+    }
+}
+
+/// A change of a service's traffic.
+struct Shift<'a> {
+    service: &'a str,
+    /// As asked for now, and before; and as it was in effect before.
+    now: BTreeMap<String, i64>,
+    then: BTreeMap<String, i64>,
+    serving: BTreeMap<String, i64>,
+    reconciling: bool,
+    /// By the service's marks.
+    stable: &'a str,
+    failed: Vec<&'a str>,
+    rollout: Value,
+    /// Of which Rollout, and of its spec.
+    generation: (String, i64),
+    time: Timestamp,
+}
+
+impl<'a> Shift<'a> {
+    fn new(name: &'a str, before: &Value, service: &'a Value, rollouts: &[Value], time: Timestamp) -> Self {
+        let owner = rollouts.iter().find(|r| name.ends_with(&format!("/{}", text(&r["spec"]["serviceName"]))));
+        let rollout = owner.cloned().unwrap_or(Value::Null);
+        let generation = rollout["metadata"]["generation"].as_i64().unwrap_or(0);
+        Self {
+            service: name,
+            now: shares(&service["traffic"]),
+            then: shares(&before["traffic"]),
+            serving: shares(&before["trafficStatuses"]),
+            reconciling: before["reconciling"] == true,
+            stable: text(&service["annotations"][STABLE]),
+            failed: failed(service),
+            generation: (text(&rollout["metadata"]["uid"]).to_string(), generation),
+            rollout,
+            time,
+        }
+    }
+}
+
 /// What was true before a write.
 #[derive(Debug, Default)]
 pub struct Promises {
@@ -174,69 +218,62 @@ impl Promises {
     }
 
     fn check_service(&mut self, name: &str, before: &Value, service: &Value, rollouts: &[Value], time: Timestamp) {
-        let latest = service["traffic"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|t| text(&t["revision"]).is_empty() && t["percent"].as_i64().unwrap_or(0) > 0);
-        let (now, then) = (shares(&service["traffic"]), shares(&before["traffic"]));
-        if service["annotations"][OWNER].is_null() {
+        if service["annotations"][OWNER].is_null() || service["traffic"] == before["traffic"] {
             return;
         }
-        if service["traffic"] == before["traffic"] {
-            return;
-        }
+        let targets = service["traffic"].as_array().into_iter().flatten();
+        let latest = |t: &Value| text(&t["revision"]).is_empty() && t["percent"].as_i64().unwrap_or(0) > 0;
+        let (latest, shift) = (targets.clone().any(latest), Shift::new(name, before, service, rollouts, time));
+        let now = &shift.now;
         self.check(1, !latest && now.values().sum::<i64>() == 100, || format!("{name}: {now:?}"));
         self.check(2, now.len() <= 2, || format!("{name} serves {now:?}"));
         if before.is_null() {
-            for (revision, share) in now {
-                let course = self.courses.entry((name.to_string(), revision)).or_default();
-                course.shares.push((share, time));
-                course.was_stable |= share == 100;
+            now.iter().for_each(|(revision, share)| self.course(&shift, revision).gets(*share, time));
+        } else if *now != shift.then {
+            now.iter().for_each(|(revision, share)| self.check_share(&shift, revision, *share));
+            self.check_withdrawals(&shift);
+        }
+    }
+
+    fn course(&mut self, shift: &Shift<'_>, revision: &str) -> &mut Course {
+        self.courses.entry((shift.service.to_string(), revision.to_string())).or_default()
+    }
+
+    /// What gets more must not have failed, nor come back after it was withdrawn; and goes by the steps.
+    fn check_share(&mut self, shift: &Shift<'_>, revision: &str, share: i64) {
+        let (name, rollout) = (shift.service, &shift.rollout);
+        // What has it already, by whatever name, is given nothing.
+        let was = shift.then.get(revision).max(shift.serving.get(revision)).copied().unwrap_or(0);
+        if share <= was {
+            // Put back to a step from more that it was given by hand, it is on that step.
+            if share < was && revision != shift.stable {
+                self.course(shift, revision).shares.push((share, shift.time));
             }
             return;
         }
-        if now == then {
-            return;
+        let latched = text(&rollout["status"]["failed"]["revision"]) == revision;
+        self.check(3, !latched && !shift.failed.contains(&revision), || {
+            format!("{name}: failed {revision} from {was} to {share}")
+        });
+        let course = self.course(shift, revision);
+        let (withdrawn, known) = (course.withdrawn_in.as_ref() == Some(&shift.generation), course.was_stable);
+        let is_stable = revision == shift.stable || text(&rollout["status"]["stable"]["revision"]) == revision || known;
+        self.check(3, !withdrawn || is_stable, || format!("{name}: {revision} was withdrawn, and gets {share}"));
+        if !is_stable {
+            // Where nobody is served yet, nobody can be harmed.
+            let reconciling = shift.reconciling && !shift.serving.is_empty();
+            self.check(8, !reconciling, || format!("{name}: {revision} to {share} while reconciling"));
+            self.check_step(&(name.to_string(), revision.to_string()), share, rollout, shift.time);
         }
-        let rollout = rollouts.iter().find(|r| name.ends_with(&format!("/{}", text(&r["spec"]["serviceName"]))));
-        let rollout = rollout.cloned().unwrap_or(Value::Null);
-        let generation = rollout["metadata"]["generation"].as_i64().unwrap_or(0);
-        let generation = (text(&rollout["metadata"]["uid"]).to_string(), generation);
-        let serving = shares(&before["trafficStatuses"]);
-        let stable = text(&service["annotations"][STABLE]).to_string();
-        for (revision, share) in &now {
-            // What has it already, by whatever name, is given nothing.
-            let was = then.get(revision).max(serving.get(revision)).copied().unwrap_or(0);
-            if *share <= was {
-                // Put back to a step from more that it was given by hand, it is on that step.
-                if *share < was && *revision != stable {
-                    self.courses.entry((name.to_string(), revision.clone())).or_default().shares.push((*share, time));
-                }
-                continue;
-            }
-            let latched = text(&rollout["status"]["failed"]["revision"]) == revision;
-            let bad = failed(service).contains(&revision.as_str()) || latched;
-            self.check(3, !bad, || format!("{name}: failed {revision} from {was} to {share}"));
-            let subject = (name.to_string(), revision.clone());
-            let withdrawn = self.courses.get(&subject).is_some_and(|c| c.withdrawn_in.as_ref() == Some(&generation));
-            let known = self.courses.get(&subject).is_some_and(|c| c.was_stable);
-            let back = *revision != stable && text(&rollout["status"]["stable"]["revision"]) != revision && !known;
-            self.check(3, !(withdrawn && back), || format!("{name}: {revision} was withdrawn, and gets {share}"));
-            if back {
-                // Where nobody is served yet, nobody can be harmed.
-                let served = !shares(&before["trafficStatuses"]).is_empty();
-                let reconciling = before["reconciling"] == true && served;
-                self.check(8, !reconciling, || format!("{name}: {revision} to {share} while reconciling"));
-                self.check_step(&subject, *share, &rollout, time);
-            }
-            let course = self.courses.entry(subject).or_default();
-            course.shares.push((*share, time));
-            course.was_stable |= *share == 100;
-        }
-        for revision in then.keys().filter(|revision| !now.contains_key(*revision) && **revision != stable) {
-            let course = self.courses.entry((name.to_string(), revision.clone())).or_default();
-            course.withdrawn_in = Some(generation.clone());
+        self.course(shift, revision).gets(share, shift.time);
+    }
+
+    /// What lost its share is noted; and nothing moves while a Rollout is paused.
+    fn check_withdrawals(&mut self, shift: &Shift<'_>) {
+        let Shift { service: name, now, then, rollout, .. } = shift;
+        for revision in then.keys().filter(|revision| !now.contains_key(*revision) && **revision != shift.stable) {
+            let course = self.course(shift, revision);
+            course.withdrawn_in = Some(shift.generation.clone());
             course.shares.clear();
         }
         let aborted = !rollout["metadata"]["annotations"][ABORT].is_null();

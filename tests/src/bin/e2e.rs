@@ -185,8 +185,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Deletes what was made, newest first, and waits until it is gone.
-    async fn clean_up(&mut self) -> Result<(), Failure> {
+    /// Deletes the scenarios' objects, and waits until the controller has let them go.
+    async fn release(&self) -> Result<(), Failure> {
         for kind in ["Rollout", "OrchestraEnvironment"] {
             self.ours(kind).delete_collection(&DeleteParams::default(), &Default::default()).await?;
             self.until(&format!("no {kind} is left"), async |stage| {
@@ -194,11 +194,20 @@ impl Stage {
             })
             .await?;
         }
-        while let Some((resource, namespace, name)) = self.made.pop() {
-            let api = self.api(&resource, namespace.as_deref());
-            api.delete(&name, &DeleteParams::default()).await?;
-        }
         Ok(())
+    }
+
+    /// Deletes what was made, newest first; what is gone already is no failure, and none keeps the others.
+    async fn clean_up(&mut self) -> Result<(), Failure> {
+        let mut failures = vec![];
+        while let Some((resource, namespace, name)) = self.made.pop() {
+            match self.api(&resource, namespace.as_deref()).delete(&name, &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => failures.push(format!("{} {name}: {error}", resource.kind)),
+                Ok(_) => {}
+            }
+        }
+        if failures.is_empty() { Ok(()) } else { Err(format!("left behind: {}", failures.join("; ")).into()) }
     }
 }
 
@@ -271,6 +280,26 @@ async fn play(stage: &Stage) -> Result<usize, Failure> {
     Ok(passed)
 }
 
+/// Everything between the first object and the last: how many scenarios passed.
+async fn rehearse(stage: &mut Stage, folder: &Path, own: Option<&Path>, google: &str) -> Result<usize, Failure> {
+    stage.install().await?;
+    println!("ok   the shipped manifests are applied");
+    let kubeconfig = stage.kubeconfig(folder, own).await?;
+    let controller = Command::new(program("orchestra-controller")?)
+        .env("KUBECONFIG", kubeconfig)
+        .env("POD_NAMESPACE", SYSTEM)
+        .args(["--google-endpoint", google, "--http-address", "127.0.0.1:0"])
+        .args(["--sandbox-clock", &format!("{google}/sandbox/clock")])
+        .stderr(std::fs::File::create("target/e2e-controller.log")?)
+        .kill_on_drop(true)
+        .spawn()?;
+    let played = play(stage).await;
+    // The controller lets its objects go.
+    let released = stage.release().await;
+    drop(controller);
+    played.and_then(|passed| released.map(|()| passed))
+}
+
 async fn run() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let own = std::env::var_os("KUBECONFIG").is_none();
@@ -284,24 +313,9 @@ async fn run() -> Result<(), Failure> {
     println!("cluster: {}", if own { "the sandbox's" } else { "that of KUBECONFIG" });
     let namespace = format!("orchestra-e2e-{}", std::process::id());
     let mut stage = Stage { client, namespace, made: vec![] };
-    let result = async {
-        stage.install().await?;
-        println!("ok   the shipped manifests are applied");
-        let kubeconfig = stage.kubeconfig(folder.path(), own.then_some(file.as_path())).await?;
-        let _controller = Command::new(program("orchestra-controller")?)
-            .env("KUBECONFIG", kubeconfig)
-            .env("POD_NAMESPACE", SYSTEM)
-            .args(["--google-endpoint", &google, "--http-address", "127.0.0.1:0"])
-            .args(["--sandbox-clock", &format!("{google}/sandbox/clock")])
-            .stderr(std::fs::File::create("target/e2e-controller.log")?)
-            .kill_on_drop(true)
-            .spawn()?;
-        let played = play(&stage).await;
-        let cleaned = stage.clean_up().await;
-        played.and_then(|passed| cleaned.map(|()| passed))
-    }
-    .await;
-    let passed = result?;
+    let played = rehearse(&mut stage, folder.path(), own.then_some(file.as_path()), &google).await;
+    let cleaned = stage.clean_up().await;
+    let passed = played.and_then(|passed| cleaned.map(|()| passed))?;
     println!("ok   everything is cleaned up\n{passed} scenarios passed");
     Ok(())
 }
