@@ -9,11 +9,13 @@ mod crd;
 mod delete;
 mod discovery;
 mod events;
+mod go;
 mod kinds;
 mod managed;
 mod metadata;
 mod object_meta;
 mod openapi;
+mod options;
 mod patch;
 mod protobuf;
 mod read;
@@ -106,6 +108,7 @@ impl Cluster {
                 Ok(discovery::document(&document, self.store().kinds(), &request.accept))
             }
             Some(Route::Document(_)) => Err(Refusal::method_not_allowed()),
+            Some(Route::NoSuchPart(kind, name)) => Err(Refusal::not_found(&kind, &name)),
             Some(Route::NoSuchResource) => Err(Refusal::no_such_resource()),
             None => Ok(Reply::text(404, "404 page not found\n")),
         }

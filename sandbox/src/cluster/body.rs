@@ -10,6 +10,8 @@ use super::protobuf;
 use super::refusal::Refusal;
 use crate::exchange::Request;
 
+/// How much of a body is shown that can't be read.
+const SHOWN: usize = 30;
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// A decoded body.
@@ -23,14 +25,8 @@ pub(super) struct Body {
 /// Reads an object.
 pub(super) fn object(request: &Request, kind: &Kind) -> Result<Body, Refusal> {
     match content_type(request) {
-        "" | "application/json" => json(&request.body).map_err(|why| {
-            Refusal::bad_request(format!(
-                "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
-                 {why} ({})",
-                kind.kind,
-                String::from_utf8_lossy(&request.body)
-            ))
-        }),
+        "" | "application/json" => json(&request.body)
+            .map_err(|why| unrecognized(request, kind, &format!("couldn't get version/kind; json parse error: {why}"))),
         "application/yaml" => yaml(request, kind),
         PROTOBUF if !kind.is_custom() => {
             let value = protobuf::object(&request.body).map_err(Refusal::bad_request)?;
@@ -40,6 +36,20 @@ pub(super) fn object(request: &Request, kind: &Kind) -> Result<Body, Refusal> {
             "application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )),
     }
+}
+
+/// A body that is no object of the kind.
+pub(super) fn unrecognized(request: &Request, kind: &Kind, why: &str) -> Refusal {
+    let body = &request.body;
+    let start = body.get(..SHOWN).unwrap_or(body);
+    let more = if body.len() > SHOWN { " ..." } else { "" };
+    let shown = match start.first() {
+        None => "<empty>".to_string(),
+        Some(b'{') => String::from_utf8_lossy(start).into_owned(),
+        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    let kind = &kind.kind;
+    Refusal::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({shown}{more})"))
 }
 
 /// Reads an object that may be YAML, as server-side apply sends it.

@@ -1,7 +1,6 @@
 //! One request while it is answered.
 
 use super::managed::Writer;
-use super::refusal::{Cause, Refusal};
 use super::route::Target;
 use super::store::Store;
 use crate::exchange::Request;
@@ -34,25 +33,15 @@ impl Call<'_> {
         }
     }
 
-    /// Warns of fields that were not understood, or refuses them.
-    pub(super) fn misread(&mut self, target: &Target, mistakes: Vec<String>) -> Result<(), Refusal> {
+    /// Warns of fields that were not understood; gives them back when they are to be refused.
+    pub(super) fn misread(&mut self, mistakes: Vec<String>) -> Result<(), Vec<String>> {
         match self.validation() {
-            _ if mistakes.is_empty() => Ok(()),
-            Validation::Ignore => Ok(()),
+            Validation::Strict if !mistakes.is_empty() => Err(mistakes),
             Validation::Warn => {
                 self.warnings.extend(mistakes);
                 Ok(())
             }
-            Validation::Strict => {
-                let kind = &target.kind;
-                Err(Refusal::bad_request(format!(
-                    "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
-                    kind.kind,
-                    kind.version,
-                    kind.kind,
-                    mistakes.join(", ")
-                )))
-            }
+            Validation::Ignore | Validation::Strict => Ok(()),
         }
     }
 
@@ -66,14 +55,5 @@ impl Call<'_> {
             time: store.timestamp(),
             force: self.request.flag("force"),
         }
-    }
-
-    /// An apply needs a name for its manager.
-    pub(super) fn check_manager(&self) -> Result<(), Refusal> {
-        if self.request.param("fieldManager").is_some_and(|name| !name.is_empty()) {
-            return Ok(());
-        }
-        let cause = Cause::required("fieldManager", "is required for apply patch");
-        Err(Refusal::invalid_as("meta.k8s.io", "PatchOptions", "", &[cause]))
     }
 }

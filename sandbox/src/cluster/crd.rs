@@ -82,12 +82,14 @@ fn columns(version: &Value) -> Result<Vec<Column>, Vec<Cause>> {
         .into_iter()
         .flatten()
         .map(|column| {
-            let path = column["jsonPath"].as_str().unwrap_or_default();
-            let path = serde_json_path::JsonPath::parse(&format!("${path}")).map_err(|e| {
+            let text = column["jsonPath"].as_str().unwrap_or_default();
+            let path = serde_json_path::JsonPath::parse(&format!("${text}")).map_err(|e| {
                 let field = "spec.versions[0].additionalPrinterColumns.jsonPath";
-                vec![Cause::invalid(field, format!("{path:?}: {e}"))]
+                vec![Cause::invalid(field, format!("{text:?}: {e}"))]
             })?;
+            let by_path = || format!("Custom resource definition column (in JSONPath format): {text}");
             Ok(Column {
+                description: column["description"].as_str().map_or_else(by_path, ToString::to_string),
                 name: column["name"].as_str().unwrap_or_default().to_string(),
                 type_: column["type"].as_str().unwrap_or("string").to_string(),
                 priority: column["priority"].as_i64().unwrap_or(0),

@@ -12,7 +12,7 @@ use super::route::Target;
 use super::select::Selector;
 use super::store::{Key, Store, key, place};
 use super::write::text;
-use super::{body, read};
+use super::{options, read};
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -30,16 +30,6 @@ fn has_spec_finalizers(kind: &Kind, object: &Value) -> bool {
 
 /// Namespaces that the real server keeps.
 const PROTECTED: [&str; 3] = ["default", "kube-system", "kube-public"];
-
-fn options(call: &Call<'_>) -> Result<Value, Refusal> {
-    let mut options = body::options(call.request)?;
-    for name in ["propagationPolicy", "dryRun"] {
-        if let Some(value) = call.request.param(name) {
-            options[name] = json!(value);
-        }
-    }
-    Ok(options)
-}
 
 fn check(kind: &Kind, name: &str, object: &Value, options: &Value) -> Result<(), Refusal> {
     for (field, what, ending) in
@@ -60,18 +50,18 @@ fn check(kind: &Kind, name: &str, object: &Value, options: &Value) -> Result<(),
 /// Deletes, or marks as being deleted while something holds the object.
 pub(super) fn delete(store: &mut Store, target: &Target, call: &Call<'_>) -> Result<Value, Refusal> {
     let (kind, name) = (&target.kind, target.name());
+    let options = options::of_deletion(call.request)?;
     let mut object = read::get(store, target)?;
     if kind.plural == "namespaces" && PROTECTED.contains(&name) {
         return Err(Refusal::forbidden(kind, name, "this namespace may not be deleted"));
     }
-    let options = options(call)?;
     check(kind, name, &object, &options)?;
     let hold = match options["propagationPolicy"].as_str() {
         Some("Foreground") => Some(FOREGROUND),
         Some("Orphan") => Some(ORPHAN),
         _ => None,
     };
-    let is_dry = !options["dryRun"].is_null();
+    let is_dry = options["dryRun"].as_array().is_some_and(|dry| !dry.is_empty());
     let key = key(kind, target.namespace.as_deref(), name);
     let mut held: Vec<&str> = finalizers(&object);
     held.extend(hold.filter(|hold| !held.contains(hold)));

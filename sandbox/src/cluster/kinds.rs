@@ -44,6 +44,7 @@ pub(super) struct Scale {
 /// A printer column.
 #[derive(Debug)]
 pub(super) struct Column {
+    pub(super) description: String,
     pub(super) name: String,
     pub(super) type_: String,
     pub(super) priority: i64,
@@ -90,10 +91,11 @@ pub(super) static METADATA: LazyLock<Value> = LazyLock::new(metadata_schema);
 
 fn metadata_schema() -> Value {
     let text = json!({"type": "string"});
+    let time = json!({"type": "string", "format": "date-time"});
     let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
     json!({"type": "object", "properties": {
         "name": text, "generateName": text, "namespace": text, "selfLink": text, "uid": text, "resourceVersion": text,
-        "generation": {"type": "integer"}, "creationTimestamp": text, "deletionTimestamp": text,
+        "generation": {"type": "integer"}, "creationTimestamp": time, "deletionTimestamp": time,
         "deletionGracePeriodSeconds": {"type": "integer"}, "labels": texts, "annotations": texts,
         "finalizers": {"type": "array", "x-kubernetes-list-type": "set", "items": text},
         "ownerReferences": {
@@ -103,7 +105,10 @@ fn metadata_schema() -> Value {
                 "controller": {"type": "boolean"}, "blockOwnerDeletion": {"type": "boolean"},
             }},
         },
-        "managedFields": {"type": "array", "items": {"x-kubernetes-preserve-unknown-fields": true}},
+        "managedFields": {"type": "array", "items": {"type": "object", "properties": {
+            "manager": text, "operation": text, "apiVersion": text, "time": text, "fieldsType": text,
+            "subresource": text, "fieldsV1": {"x-kubernetes-preserve-unknown-fields": true},
+        }}},
     }})
 }
 

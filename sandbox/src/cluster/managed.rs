@@ -1,5 +1,6 @@
 //! Managed fields: who last set which field, and server-side apply.
 
+mod check;
 mod fields;
 mod typed;
 
@@ -31,6 +32,7 @@ enum Operation {
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
     operation: Operation,
+    /// Empty, when it never changed the object.
     time: String,
     manager: String,
     subresource: String,
@@ -85,9 +87,12 @@ impl Entry {
     fn to_json(&self) -> Value {
         let operation = if self.operation == Operation::Apply { "Apply" } else { "Update" };
         let mut entry = json!({
-            "manager": self.manager, "operation": operation, "apiVersion": self.api_version, "time": self.time,
+            "manager": self.manager, "operation": operation, "apiVersion": self.api_version,
             "fieldsType": "FieldsV1", "fieldsV1": self.fields.to_v1(),
         });
+        if !self.time.is_empty() {
+            entry["time"] = json!(self.time);
+        }
         if !self.subresource.is_empty() {
             entry["subresource"] = json!(self.subresource);
         }
@@ -108,7 +113,7 @@ impl Entry {
         }
         match self.operation {
             Operation::Apply => words,
-            Operation::Update => format!("{words} using {} at {}", self.api_version, self.time),
+            Operation::Update => format!("{words} using {}", self.api_version),
         }
     }
 }
@@ -182,12 +187,14 @@ impl Entry {
 /// nobody else owns.
 pub(super) fn apply(kind: &Kind, writer: &Writer, live: Option<&Value>, config: &Value) -> Result<Value, Refusal> {
     let schema = &kind.merging;
-    let named = typed::named(schema, config, "").map_err(|path| undeclared(kind, config, &path))?;
-    let named = ownable(kind, writer, named);
+    if let Some(why) = check::check(schema, config) {
+        return Err(untyped(kind, config, &why));
+    }
+    let named = ownable(kind, writer, typed::named(schema, config));
     let mut entries = entries(live);
     let own = |entry: &Entry| entry.is_of(writer, Operation::Apply);
     let last = entries.iter().find(|e| own(e)).map(|e| e.fields.clone()).unwrap_or_default();
-    let time = entries.iter().find(|e| own(e)).map_or(&writer.time, |e| &e.time).clone();
+    let time = entries.iter().find(|e| own(e)).map(|e| e.time.clone()).unwrap_or_default();
     entries.retain(|entry| !own(entry));
     entries.push(Entry { fields: named, time, ..Entry::new(kind, writer, Operation::Apply) });
 
@@ -195,7 +202,11 @@ pub(super) fn apply(kind: &Kind, writer: &Writer, live: Option<&Value>, config: 
     let before = live.cloned().unwrap_or(empty);
     let merged = typed::merge(schema, &before, config);
     let kept = entries.iter().fold(Fields::default(), |all, entry| all.union(&entry.fields));
-    let gone = typed::with_parents(schema, &last).minus(&typed::with_parents(schema, &kept));
+    let mut gone = typed::with_parents(schema, &last).minus(&typed::with_parents(schema, &kept));
+    // An object always has metadata.
+    if let Some(metadata) = gone.under.get_mut("f:metadata") {
+        metadata.here = false;
+    }
     let mut object = typed::remove(schema, &merged, &gone);
 
     let changes = typed::compare(schema, Some(&before), Some(&object)).map(|f| ownable(kind, writer, f));
@@ -203,9 +214,13 @@ pub(super) fn apply(kind: &Kind, writer: &Writer, live: Option<&Value>, config: 
     if !writer.force && !conflicts.is_empty() {
         return Err(conflict(&conflicts));
     }
-    let mut unchanged = object.clone();
-    write(&mut unchanged, entries.clone());
-    if live != Some(&unchanged) {
+    // Who only comes to own what is there already has no time.
+    let without_owners = |object: &Value| {
+        let mut object = object.clone();
+        write(&mut object, vec![]);
+        object
+    };
+    if live.map(without_owners) != Some(without_owners(&object)) {
         for entry in entries.iter_mut().filter(|entry| own(entry)) {
             entry.time.clone_from(&writer.time);
         }
@@ -214,10 +229,10 @@ pub(super) fn apply(kind: &Kind, writer: &Writer, live: Option<&Value>, config: 
     Ok(object)
 }
 
-fn undeclared(kind: &Kind, config: &Value, path: &str) -> Refusal {
+fn untyped(kind: &Kind, config: &Value, why: &str) -> Refusal {
     let text = |field: &str| config["metadata"][field].as_str().unwrap_or_default();
     Refusal::internal(format!(
-        "failed to create typed patch object ({}/{}; {}, Kind={}): {path}: field not declared in schema",
+        "failed to create typed patch object ({}/{}; {}, Kind={}): {why}",
         text("namespace"),
         text("name"),
         kind.api_version(),

@@ -1,5 +1,8 @@
 //! What holds for every object: identity, names, preconditions, finalizers.
 
+pub(super) mod decoded;
+pub(super) mod names;
+
 use regex::Regex;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -22,7 +25,7 @@ pub(super) fn check_version(kind: &Kind, object: &Value) -> Result<(), Refusal> 
         return Err(Refusal::bad_request("the object provided is unrecognized: it is no JSON object"));
     }
     let (sent, expected) = (text(&object["apiVersion"]), kind.api_version());
-    if sent == expected || sent.is_empty() {
+    if sent == expected || (sent.is_empty() && !kind.is_custom()) {
         return Ok(());
     }
     Err(Refusal::bad_request(format!(
@@ -37,7 +40,7 @@ pub(super) fn check_identity(target: &Target, object: &mut Value) -> Result<(), 
         object["metadata"] = json!({});
     }
     if let Some(fields) = object["metadata"].as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
+        fields.retain(|_, value| !is_empty(value));
     }
     if object["kind"].is_null() || text(&object["kind"]).is_empty() {
         object["kind"] = json!(kind.kind);
@@ -101,11 +104,16 @@ pub(super) fn carry_over(before: &Value, object: &mut Value) {
             None => unset(&mut object["metadata"], field),
         }
     }
-    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
-        let value = &object["metadata"][field];
-        if value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty) {
-            unset(&mut object["metadata"], field);
-        }
+}
+
+/// What Go leaves out of metadata.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -114,23 +122,36 @@ pub(super) fn finalizers(object: &Value) -> Vec<&str> {
 }
 
 pub(super) fn validate(kind: &Kind, object: &Value, before: Option<&Value>) -> Vec<Cause> {
-    match before {
-        None => name(kind, text(&object["metadata"]["name"])).into_iter().collect(),
-        Some(before) => new_finalizers(kind, before, object),
-    }
+    let metadata = &object["metadata"];
+    let Some(before) = before else {
+        let prefix = text(&metadata["generateName"]);
+        let made = if prefix.ends_with('-') { format!("{prefix}a") } else { prefix.to_string() };
+        let prefix = (!prefix.is_empty()).then(|| name(kind, "metadata.generateName", &made, prefix)).flatten();
+        let own = text(&metadata["name"]);
+        let mut causes: Vec<Cause> = prefix.into_iter().chain(name(kind, "metadata.name", own, own)).collect();
+        causes.extend(names::check(metadata));
+        causes.extend(names::finalizers(&finalizers(object)));
+        return causes;
+    };
+    let mut causes = new_finalizers(before, object);
+    causes.extend(names::check(metadata));
+    // The real server looks twice at the metadata of a custom resource.
+    let again = if kind.is_custom() { causes.clone() } else { vec![] };
+    causes.into_iter().chain(again).collect()
 }
 
-fn name(kind: &Kind, name: &str) -> Option<Cause> {
+/// What is wrong with a name in a field, shown as it was sent.
+fn name(kind: &Kind, field: &str, name: &str, sent: &str) -> Option<Cause> {
     let example = |pattern: &str, what: &str, example: &str| {
         let message = format!(
-            "{name:?}: {what}, and must start and end with an alphanumeric character (e.g. {example}, regex used for \
+            "{sent:?}: {what}, and must start and end with an alphanumeric character (e.g. {example}, regex used for \
              validation is '{pattern}')"
         );
-        Some(Cause::invalid("metadata.name", message))
+        Some(Cause::invalid(field, message))
     };
     let fits = |pattern: &LazyLock<Option<Regex>>| pattern.as_ref().is_some_and(|p| p.is_match(name));
     match kind.plural.as_str() {
-        _ if name.is_empty() => Some(Cause::required("metadata.name", "name or generateName is required")),
+        _ if name.is_empty() => Some(Cause::required(field, "name or generateName is required")),
         // Names of roles are any path segment.
         "roles" | "clusterroles" | "rolebindings" | "clusterrolebindings" => None,
         "namespaces" if name.len() <= 63 && fits(&IS_LABEL) => None,
@@ -138,9 +159,7 @@ fn name(kind: &Kind, name: &str) -> Option<Cause> {
             let what = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-'";
             example(LABEL, what, "'my-name',  or '123-abc'")
         }
-        _ if name.len() > 253 => {
-            Some(Cause::invalid("metadata.name", format!("{name:?}: must be no more than 253 bytes")))
-        }
+        _ if name.len() > 253 => Some(Cause::invalid(field, format!("{sent:?}: must be no more than 253 bytes"))),
         _ if fits(&IS_SUBDOMAIN) => None,
         _ => {
             let what = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'";
@@ -149,7 +168,7 @@ fn name(kind: &Kind, name: &str) -> Option<Cause> {
     }
 }
 
-fn new_finalizers(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause> {
+fn new_finalizers(before: &Value, object: &Value) -> Vec<Cause> {
     if before["metadata"]["deletionTimestamp"].is_null() {
         return vec![];
     }
@@ -162,7 +181,5 @@ fn new_finalizers(kind: &Kind, before: &Value, object: &Value) -> Vec<Cause> {
         "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
         new.join(", ")
     );
-    let cause = Cause::forbidden("metadata.finalizers", message);
-    // The real server finds this twice in a custom resource.
-    vec![cause; if kind.is_custom() { 2 } else { 1 }]
+    vec![Cause::forbidden("metadata.finalizers", message)]
 }

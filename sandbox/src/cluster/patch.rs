@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::body;
 use super::kinds::Kind;
 use super::refusal::Refusal;
+use super::{body, go};
 use crate::exchange::Request;
 
 pub(super) const APPLY: &str = "application/apply-patch+yaml";
@@ -14,24 +14,53 @@ const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 /// A patch that was read.
 pub(super) enum Patch {
-    Json(json_patch::Patch),
+    Json(Vec<Value>),
     Merge(Value),
     Strategic(Value),
 }
 
-pub(super) fn read(kind: &Kind, request: &Request) -> Result<Patch, Refusal> {
-    let unreadable = |why: String| Refusal::bad_request(format!("error decoding patch: {why}"));
-    let value = || body::json(&request.body).map(|body| body.value).map_err(unreadable);
+/// The kind of patch is one that objects of this kind take.
+pub(super) fn check_type(kind: &Kind, request: &Request) -> Result<(), Refusal> {
     match body::content_type(request) {
-        JSON => {
-            let patch = serde_json::from_value(value()?).map_err(|e| unreadable(e.to_string()))?;
-            Ok(Patch::Json(patch))
-        }
-        MERGE => Ok(Patch::Merge(value()?)),
-        STRATEGIC if !kind.is_custom() => Ok(Patch::Strategic(value()?)),
+        JSON | MERGE | APPLY => Ok(()),
+        STRATEGIC if !kind.is_custom() => Ok(()),
         _ if kind.is_custom() => Err(Refusal::unsupported_media_type(&[JSON, MERGE, APPLY].join(", "))),
         _ => Err(Refusal::unsupported_media_type(&[JSON, MERGE, STRATEGIC, APPLY].join(", "))),
     }
+}
+
+pub(super) fn read(request: &Request) -> Result<Patch, Refusal> {
+    let unreadable = |why: String| Refusal::bad_request(format!("error decoding patch: {why}"));
+    let value = body::json(&request.body).map(|body| body.value).map_err(unreadable)?;
+    let wrong_type = |found: &Value, wanted: &str| {
+        let found = go::kind(found);
+        unreadable(format!("json: cannot unmarshal {found} into Go value of type {wanted}"))
+    };
+    match (body::content_type(request), value) {
+        (JSON, Value::Array(operations)) => {
+            operations.iter().try_for_each(check_operation).map_err(Refusal::bad_request)?;
+            Ok(Patch::Json(operations))
+        }
+        (JSON, ref other) => Err(wrong_type(other, "[]handlers.jsonPatchOp")),
+        (STRATEGIC, patch) => Ok(Patch::Strategic(patch)),
+        (_, patch @ Value::Object(_)) => Ok(Patch::Merge(patch)),
+        (_, ref other) => Err(wrong_type(other, "map[string]interface {}")),
+    }
+}
+
+fn check_operation(operation: &Value) -> Result<(), String> {
+    let has_text = |field: &str| operation[field].is_string();
+    let missing = |field: &str| {
+        let comma = if field == "path" { "" } else { "," };
+        format!("failed to decode '{field}': operation{comma} missing {field} field: missing value")
+    };
+    let wrong = match operation["op"].as_str() {
+        Some("add" | "replace") if operation.get("value").is_none() => Some(missing("value")),
+        Some("move" | "copy") if !has_text("from") => Some(missing("from")),
+        Some("add" | "replace" | "move" | "copy" | "remove" | "test") => (!has_text("path")).then(|| missing("path")),
+        _ => Some("unsupported operation".into()),
+    };
+    wrong.map_or(Ok(()), |wrong| Err(format!("invalid operation {operation}: {wrong}")))
 }
 
 impl Patch {
@@ -39,8 +68,8 @@ impl Patch {
     pub(super) fn on(&self, kind: &Kind, object: &Value) -> Result<Value, Refusal> {
         let mut patched = object.clone();
         match self {
-            Self::Json(patch) => {
-                for operation in &patch.0 {
+            Self::Json(operations) => {
+                for operation in operations {
                     step(&mut patched, operation)?;
                 }
             }
@@ -52,14 +81,13 @@ impl Patch {
 }
 
 /// One operation. A test for null holds where there is nothing.
-fn step(object: &mut Value, operation: &json_patch::PatchOperation) -> Result<(), Refusal> {
-    if let json_patch::PatchOperation::Test(test) = operation
-        && test.value.is_null()
-        && object.pointer(test.path.as_str()).is_none()
-    {
+fn step(object: &mut Value, operation: &Value) -> Result<(), Refusal> {
+    let path = operation["path"].as_str().unwrap_or_default();
+    if operation["op"] == "test" && operation["value"].is_null() && object.pointer(path).is_none() {
         return Ok(());
     }
-    json_patch::patch(object, std::slice::from_ref(operation)).map_err(|_| Refusal::bad_patch())
+    let operation = serde_json::from_value(operation.clone()).map_err(|_| Refusal::bad_patch())?;
+    json_patch::patch(object, &[operation]).map_err(|_| Refusal::bad_patch())
 }
 
 /// Strategic merge: as a merge patch, but lists that have a key merge item by item, and directives say what goes.

@@ -10,13 +10,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::events::shown_as;
 use super::kinds::Kind;
-use super::refusal::{Cause, Refusal};
+use super::refusal::Refusal;
 use super::route::Target;
 use super::select::Selector;
 use super::store::{Change, ChangeKind, Key, Store, Stored, key, place};
 use super::table::Form;
 use super::write::unset;
-use super::{Cluster, body, table};
+use super::{Cluster, body, options, table};
 use crate::exchange::{Reply, Request};
 
 /// How often a quiet watch is told the current version.
@@ -103,8 +103,12 @@ struct Page<'a> {
 }
 
 fn page<'a>(store: &'a Store, target: &'a Target, place: &'a str, request: &Request) -> Result<Page<'a>, Refusal> {
+    options::check_list(request)?;
     let selector = selector(target, request)?;
-    asked_version(store, request, |why| Refusal::bad_request(format!("invalid resource version: {why}")))?;
+    let asked = asked_version(store, request, |why| Refusal::bad_request(format!("invalid resource version: {why}")))?;
+    if request.param("resourceVersionMatch") == Some(options::EXACT) && asked != Some(store.version()) {
+        return Err(Refusal::no_longer_listed());
+    }
     let after = request.param("continue").filter(|c| !c.is_empty()).map(Continue::read).transpose()?;
     // From its cache, the real server gives everything.
     let cached = request.param("resourceVersion") == Some("0");
@@ -175,6 +179,7 @@ pub(super) struct Plan {
 }
 
 pub(super) fn watch(store: &Store, target: &Target, request: &Request) -> Result<Plan, Refusal> {
+    options::check_list(request)?;
     let watch = Watch {
         selector: selector(target, request)?,
         place: place(&target.kind),
@@ -183,11 +188,6 @@ pub(super) fn watch(store: &Store, target: &Target, request: &Request) -> Result
         request: request.clone(),
     };
     let streams = request.flag("sendInitialEvents");
-    if streams && request.param("resourceVersionMatch") != Some("NotOlderThan") {
-        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        let cause = Cause::forbidden("resourceVersionMatch", why);
-        return Err(Refusal::invalid_as("meta.k8s.io", "ListOptions", "", &[cause]));
-    }
     let seconds = request.param("timeoutSeconds").and_then(|s| s.parse().ok());
     let ends = Instant::now() + seconds.map_or(WATCH_LASTS, Duration::from_secs);
     let asked = asked_version(store, request, Refusal::internal)?;

@@ -32,6 +32,13 @@ impl Cause {
         Self { reason: "FieldValueRequired", field: field.into(), message: format!("Required value{more}") }
     }
 
+    /// A value that is none of those that there are.
+    pub(super) fn not_supported(field: &str, value: &Value, supported: &[&str]) -> Self {
+        let supported: Vec<String> = supported.iter().map(|value| format!("{value:?}")).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
+        Self { reason: "FieldValueNotSupported", field: field.into(), message }
+    }
+
     pub(super) fn forbidden(field: &str, message: impl Into<String>) -> Self {
         let message = format!("Forbidden: {}", message.into());
         Self { reason: "FieldValueForbidden", field: field.into(), message }
@@ -109,8 +116,9 @@ impl Refusal {
         refusal
     }
 
-    pub(super) fn already_exists(kind: &Kind, name: &str) -> Self {
-        let message = format!("{} \"{name}\" already exists", kind.group_resource());
+    pub(super) fn already_exists(kind: &Kind, name: &str, is_ending: bool) -> Self {
+        let ending = if is_ending { "object is being deleted: " } else { "" };
+        let message = format!("{ending}{} \"{name}\" already exists", kind.group_resource());
         Self::new(409, "AlreadyExists", message).about(kind, name)
     }
 
@@ -186,10 +194,20 @@ impl Refusal {
         Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
+    /// A list as it was at a version that is not kept.
+    pub(super) fn no_longer_listed() -> Self {
+        Self::new(410, "Expired", "The resourceVersion for the provided list is too old.")
+    }
+
     pub(super) fn too_new(asked: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
         let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
         Self::new(504, "Timeout", message).with("causes", json!([cause])).with("retryAfterSeconds", json!(1))
+    }
+
+    /// An object that a patch makes, and that can't be read.
+    pub(super) fn bad_outcome(patched: &str, why: &str) -> Self {
+        Self::invalid_as("", "", "", &[Cause::invalid("patch", format!("{patched:?}: {why}"))])
     }
 
     /// A JSON patch that can't be applied.

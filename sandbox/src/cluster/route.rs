@@ -11,6 +11,8 @@ pub(super) enum Route {
     Resource(Target),
     /// Discovery, OpenAPI, health.
     Document(String),
+    /// A part that objects of a kind don't have.
+    NoSuchPart(Arc<Kind>, String),
     /// Something in a group that is known, but not this.
     NoSuchResource,
 }
@@ -73,14 +75,14 @@ pub(super) fn parse(path: &str, kinds: &Kinds) -> Option<Route> {
         _ => return None,
     };
     let known = has(kinds, group, version);
-    known.then(|| resource(group, version, rest, kinds).map_or(Route::NoSuchResource, Route::Resource))
+    known.then(|| resource(group, version, rest, kinds).unwrap_or(Route::NoSuchResource))
 }
 
 fn has(kinds: &Kinds, group: &str, version: &str) -> bool {
     kinds.all().any(|kind| kind.group == group && kind.version == version)
 }
 
-fn resource(group: &str, version: &str, rest: &[&str], kinds: &Kinds) -> Option<Target> {
+fn resource(group: &str, version: &str, rest: &[&str], kinds: &Kinds) -> Option<Route> {
     let (namespace, rest) = match rest {
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !is_namespace_itself(group, rest) => {
             (Some(namespace.to_string()), rest)
@@ -100,9 +102,11 @@ fn resource(group: &str, version: &str, rest: &[&str], kinds: &Kinds) -> Option<
         Some("scale") if kind.scale.is_some() => Some(Part::Scale),
         Some("finalize") if kind.plural == "namespaces" => Some(Part::Finalize),
         Some("token") if kind.plural == "serviceaccounts" => Some(Part::Token),
+        Some(_) if kind.is_custom() => return name.map(|name| Route::NoSuchPart(kind, name)),
         Some(_) => return None,
     };
-    (kind.namespaced || namespace.is_none()).then_some(Target { kind, namespace, name, part })
+    let fits = kind.namespaced || namespace.is_none();
+    fits.then_some(Route::Resource(Target { kind, namespace, name, part }))
 }
 
 /// `/api/v1/namespaces/NAME/status` is about the namespace, not about something in it.

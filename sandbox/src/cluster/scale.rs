@@ -35,7 +35,7 @@ pub(super) fn answer(store: &mut Store, target: &Target, call: &Call<'_>) -> Res
     let asked = match call.request.method {
         Method::GET => return Ok(now),
         Method::PUT => super::body::object(call.request, &target.kind)?.value,
-        Method::PATCH => patch::read(&target.kind, call.request)?.on(&target.kind, &now)?,
+        Method::PATCH => patch::read(call.request)?.on(&target.kind, &now)?,
         _ => return Err(Refusal::method_not_allowed()),
     };
     let mut object = before.clone();

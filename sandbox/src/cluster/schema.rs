@@ -1,37 +1,60 @@
 //! Structural schemas: defaulting, pruning, validation, and CEL rules.
 
+use kube_cel::ValidationError;
 use regex::Regex;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use super::go;
 use super::kinds::{Kind, METADATA, Scale, Schema};
 use super::refusal::Cause;
 use super::route::Part;
 
+/// Which nulls count as absent, where the schema does not allow them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nulls {
+    /// All of them.
+    Absent,
+    /// Those of fields with a default: so it is with what is applied.
+    Defaulted,
+}
+
 /// Fills defaults in, takes unknown fields out, and names those.
-pub(super) fn admit(schema: &Schema, object: &mut Value) -> Vec<String> {
+pub(super) fn admit(schema: &Schema, object: &mut Value, nulls: Nulls) -> Vec<String> {
     let mut unknown = vec![];
     prune(&schema.json, object, "", true, &mut unknown);
-    drop_nulls(&schema.json, object);
+    drop_nulls(&schema.json, object, nulls);
     *object = kube_cel::apply_defaults(&schema.json, object);
     unknown
 }
 
-/// A null counts as absent where the schema does not allow it but has a default; so does the real server.
-fn drop_nulls(schema: &Value, value: &mut Value) {
+fn drop_nulls(schema: &Value, value: &mut Value, nulls: Nulls) {
     if let (Some(fields), Some(properties)) = (value.as_object_mut(), schema["properties"].as_object()) {
-        fields.retain(|name, value| {
-            !value.is_null() || properties.get(name).is_none_or(|property| property["nullable"] == true)
-        });
+        let stays = |property: &Value| {
+            property["nullable"] == true || (nulls == Nulls::Defaulted && property["default"].is_null())
+        };
+        fields.retain(|name, value| !value.is_null() || properties.get(name).is_none_or(stays));
         for (name, value) in fields.iter_mut() {
             if let Some(property) = properties.get(name) {
-                drop_nulls(property, value);
+                drop_nulls(property, value, nulls);
             }
         }
     }
     if let (Some(items), schema @ Value::Object(_)) = (value.as_array_mut(), &schema["items"]) {
-        items.iter_mut().for_each(|item| drop_nulls(schema, item));
+        items.iter_mut().for_each(|item| drop_nulls(schema, item, nulls));
+    }
+}
+
+/// The object as rules see it: what is null is not there.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let there = fields.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(there.map(|(name, value)| (name.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        scalar => scalar.clone(),
     }
 }
 
@@ -105,10 +128,37 @@ pub(super) fn validate(
     {
         return causes;
     }
-    if let Err(errors) = kube_cel::Validator::new().validate_compiled(&schema.rules, object, before) {
-        causes.extend(errors.into_vec().into_iter().map(|e| Cause::invalid(&e.field_path, e.message)));
+    let (seen, seen_before) = (without_nulls(object), before.map(without_nulls));
+    if let Err(errors) = kube_cel::Validator::new().validate_compiled(&schema.rules, &seen, seen_before.as_ref()) {
+        causes.extend(errors.as_slice().iter().map(|error| broken_rule(&schema.json, object, error)));
     }
     causes
+}
+
+/// A rule that does not hold. What it is about is shown, unless that is an object or a list; a rule may name another
+/// field than the one it is about.
+fn broken_rule(schema: &Value, object: &Value, error: &ValidationError) -> Cause {
+    let path: Vec<&str> = error
+        .field_path
+        .split(['.', '['])
+        .map(|part| part.trim_end_matches(']'))
+        .filter(|part| !part.is_empty())
+        .collect();
+    let (mut schema, mut value) = (schema, object);
+    for part in path {
+        let index = part.parse::<usize>().ok().filter(|_| value.is_array());
+        let below = index.map_or_else(|| value.get(part), |index| value.get(index));
+        let of = match index {
+            Some(_) => schema.get("items"),
+            None => schema["properties"].get(part).or_else(|| schema.get("additionalProperties")),
+        };
+        (schema, value) = (of.unwrap_or(&Value::Null), below.unwrap_or(&Value::Null));
+    }
+    let rules = schema["x-kubernetes-validations"].as_array();
+    let is_own = rules.into_iter().flatten().any(|rule| rule["rule"] == error.rule.as_str());
+    let shown = is_own && !matches!(value, Value::Object(_) | Value::Array(_));
+    let message = if shown { format!("{value}: {}", error.message) } else { error.message.clone() };
+    Cause::invalid(&error.field_path, message)
 }
 
 /// The scale subresource reads replicas as a number.
@@ -125,30 +175,46 @@ fn check(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
     if value.is_null() && schema["nullable"] == true {
         return;
     }
-    if let Some(wanted) = schema["type"].as_str()
-        && !is_type(wanted, value)
-        && schema["x-kubernetes-int-or-string"] != true
-    {
-        let found = type_of(value);
-        let message = format!("\"{found}\": {path} in body must be of type {wanted}: \"{found}\"");
+    if let Some(message) = wrong_type(schema, value, path) {
         causes.push(Cause { reason: "FieldValueTypeInvalid", ..Cause::invalid(path, message) });
-        return;
     }
     check_enum(schema, value, path, causes);
     match value {
         Value::Object(fields) => check_fields(schema, fields, path, causes),
         Value::Array(items) => check_items(schema, items, path, causes),
         Value::String(text) => check_text(schema, text, path, causes),
-        Value::Number(number) => check_number(schema, number.as_f64().unwrap_or_default(), value, path, causes),
+        Value::Number(number) => check_number(schema, number, path, causes),
         _ => {}
     }
 }
 
-fn is_type(wanted: &str, value: &Value) -> bool {
-    match wanted {
-        "integer" => value.is_i64() || value.is_u64(),
+/// What is wrong with the type of a value. Numbers are told by their format, where the schema has one.
+fn wrong_type(schema: &Value, value: &Value, path: &str) -> Option<String> {
+    let wanted = schema["type"].as_str().filter(|_| schema["x-kubernetes-int-or-string"] != true)?;
+    let fits = match wanted {
+        "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() < MOST_EXACT),
         "number" => value.is_number(),
         wanted => type_of(value) == wanted,
+    };
+    if fits {
+        return None;
+    }
+    let by_format = !(value.is_null() || value.is_string() || value.is_array());
+    let (wanted, found) = match schema["format"].as_str().filter(|_| by_format) {
+        Some(format) => (format, format_of(value)),
+        None => (wanted, type_of(value)),
+    };
+    Some(format!("{found:?}: {path} in body must be of type {wanted}: {found:?}"))
+}
+
+/// Whole numbers below this are exact as floats.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+fn format_of(value: &Value) -> &'static str {
+    match value {
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        _ => "",
     }
 }
 
@@ -210,6 +276,11 @@ fn check_items(schema: &Value, items: &[Value], path: &str, causes: &mut Vec<Cau
         let inner = format!("{path}[{index}]");
         check(&schema["items"], item, &inner, causes);
         let Some(keys) = &keys else { continue };
+        if !keys.is_empty() && !item.is_object() {
+            let wrong = format!("{item}: must be an object for an array of list-type map");
+            causes.extend((!item.is_null()).then(|| Cause::invalid(&inner, wrong)));
+            continue;
+        }
         let identity = identity(item, keys);
         if known.contains(&identity) {
             let message = format!("Duplicate value: {identity}");
@@ -233,32 +304,40 @@ fn fits(pattern: &str, text: &str) -> bool {
     })
 }
 
+/// The first that is wrong: length, then pattern, then format.
 fn check_text(schema: &Value, text: &str, path: &str, causes: &mut Vec<Cause>) {
     let length = text.chars().count() as u64;
     if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
         let message = format!("Too long: may not be more than {most} bytes");
         causes.push(Cause { reason: "FieldValueTooLong", field: path.into(), message });
+        return;
     }
-    if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
-        let message = format!("{text:?}: {path} in body should be at least {least} chars long");
-        causes.push(Cause::invalid(path, message));
-    }
-    if let Some(pattern) = schema["pattern"].as_str()
-        && !fits(pattern, text)
-    {
-        causes.push(Cause::invalid(path, format!("{text:?}: {path} in body should match '{pattern}'")));
-    }
-    if schema["format"] == "date-time" && text.parse::<jiff::Timestamp>().is_err() {
-        causes.push(Cause::invalid(path, format!("{text:?}: {path} in body must be of type date-time: {text:?}")));
-    }
+    let wrong = match (schema["minLength"].as_u64(), schema["pattern"].as_str()) {
+        (Some(least), _) if length < least => Some(format!("should be at least {least} chars long")),
+        (_, Some(pattern)) if !fits(pattern, text) => Some(format!("should match '{pattern}'")),
+        _ if schema["format"] == "date-time" && text.parse::<jiff::Timestamp>().is_err() => {
+            Some(format!("must be of type date-time: {text:?}"))
+        }
+        _ => None,
+    };
+    causes.extend(wrong.map(|wrong| Cause::invalid(path, format!("{text:?}: {path} in body {wrong}"))));
 }
 
-fn check_number(schema: &Value, number: f64, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    if let Some(most) = schema["maximum"].as_f64().filter(|most| number > *most) {
-        causes.push(Cause::invalid(path, format!("{value}: {path} in body should be less than or equal to {most}")));
+fn check_number(schema: &Value, number: &Number, path: &str, causes: &mut Vec<Cause>) {
+    let shown = go::plain(&Value::Number(number.clone()));
+    let value = number.as_f64().unwrap_or_default();
+    if let (Some("integer"), Some(format)) = (schema["type"].as_str(), schema["format"].as_str()) {
+        let most = if format == "int32" { f64::from(i32::MAX) } else { MOST_EXACT };
+        if value.fract() != 0.0 || value.abs() > most {
+            let message = format!("\"\": Checked value must be of type integer with format {format} in {path}");
+            causes.push(Cause::invalid("<nil>", message));
+        }
     }
-    if let Some(least) = schema["minimum"].as_f64().filter(|least| number < *least) {
-        causes
-            .push(Cause::invalid(path, format!("{value}: {path} in body should be greater than or equal to {least}")));
+    if let Some(most) = schema["maximum"].as_f64().filter(|most| value > *most) {
+        causes.push(Cause::invalid(path, format!("{shown}: {path} in body should be less than or equal to {most}")));
+    }
+    if let Some(least) = schema["minimum"].as_f64().filter(|least| value < *least) {
+        let message = format!("{shown}: {path} in body should be greater than or equal to {least}");
+        causes.push(Cause::invalid(path, message));
     }
 }

@@ -1,5 +1,7 @@
 //! Label and field selectors.
 
+mod labels;
+
 use serde_json::Value;
 
 use super::kinds::Kind;
@@ -24,12 +26,14 @@ enum Test {
     NotIn(Vec<String>),
     Exists,
     Absent,
+    Above(i64),
+    Below(i64),
 }
 
 impl Selector {
     /// Reads selectors, the fields in the kind's own words.
     pub(super) fn parse(kind: &Kind, labels: Option<&str>, fields: Option<&str>) -> Result<Self, Refusal> {
-        let mut fields = requirements(fields.unwrap_or(""))?;
+        let mut fields = self::fields(fields.unwrap_or(""))?;
         for field in &mut fields {
             let known = matches!(field.key.as_str(), "metadata.name" | "metadata.namespace");
             if !known && !kind.selectable.contains(&field.key) {
@@ -37,7 +41,8 @@ impl Selector {
             }
             field.key = stored_field(kind, &field.key);
         }
-        Ok(Self { labels: requirements(labels.unwrap_or(""))?, fields })
+        let labels = labels::parse(labels.unwrap_or("")).map_err(Refusal::bad_request)?;
+        Ok(Self { labels, fields })
     }
 
     /// Whether it leaves nothing out.
@@ -88,58 +93,52 @@ impl Test {
             Self::NotIn(values) => value.is_none_or(|v| values.iter().all(|w| w != v)),
             Self::Exists => value.is_some(),
             Self::Absent => value.is_none(),
+            Self::Above(bound) => value.and_then(|v| v.parse::<i64>().ok()).is_some_and(|v| v > *bound),
+            Self::Below(bound) => value.and_then(|v| v.parse::<i64>().ok()).is_some_and(|v| v < *bound),
         }
     }
 }
 
-/// Splits at commas outside parentheses.
-fn split(text: &str) -> Vec<&str> {
-    let (mut parts, mut depth, mut start) = (vec![], 0, 0);
-    for (index, c) in text.char_indices() {
+/// Splits at commas that no backslash stands before.
+fn terms(text: &str) -> Vec<String> {
+    let (mut terms, mut term, mut escaped) = (vec![], String::new(), false);
+    for c in text.chars() {
         match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(&text[start..index]);
-                start = index + 1;
+            _ if escaped => escaped = false,
+            '\\' => {
+                escaped = true;
+                continue;
+            }
+            ',' => {
+                terms.push(std::mem::take(&mut term));
+                continue;
             }
             _ => {}
         }
+        term.push(c);
     }
-    parts.push(&text[start..]);
-    parts.into_iter().map(str::trim).filter(|p| !p.is_empty()).collect()
+    terms.push(term);
+    terms.retain(|term| !term.is_empty());
+    terms
 }
 
-fn requirements(text: &str) -> Result<Vec<Requirement>, Refusal> {
-    split(text).into_iter().map(requirement).collect()
-}
-
-fn requirement(text: &str) -> Result<Requirement, Refusal> {
-    let is = |key: &str, test| Requirement { key: key.trim().to_string(), test };
-    let one = |value: &str| vec![value.trim().to_string()];
-    if let Some((key, value)) = text.split_once("!=") {
-        return Ok(is(key, Test::NotIn(one(value))));
-    }
-    if let Some((key, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
-        if value.starts_with('=') {
-            return Err(Refusal::bad_request("unable to parse requirement: found '=', expected: identifier"));
-        }
-        return Ok(is(key, Test::In(one(value))));
-    }
-    let words: Vec<&str> = text.splitn(3, ' ').collect();
-    let set = |list: &str| {
-        let inner = list.trim().trim_start_matches('(').trim_end_matches(')');
-        inner.split(',').map(|v| v.trim().to_string()).collect()
+/// Field selectors know equality only.
+fn fields(text: &str) -> Result<Vec<Requirement>, Refusal> {
+    let requirement = |term: String| {
+        let split = |operator: &str| term.split_once(operator).map(|(key, value)| (key.len(), key, value));
+        let parts = [("!=", false), ("==", true), ("=", true)].into_iter().filter_map(|(operator, equal)| {
+            let (at, key, value) = split(operator)?;
+            Some((at, key.to_string(), vec![value.to_string()], equal))
+        });
+        // The first operator in the text counts.
+        let first = parts.min_by_key(|(at, ..)| *at);
+        let Some((_, key, values, equal)) = first else {
+            let message = format!("invalid selector: '{text}'; can't understand '{term}'");
+            return Err(Refusal::bad_request(message));
+        };
+        Ok(Requirement { key, test: if equal { Test::In(values) } else { Test::NotIn(values) } })
     };
-    match words.as_slice() {
-        [key, "in", list] => Ok(is(key, Test::In(set(list)))),
-        [key, "notin", list] => Ok(is(key, Test::NotIn(set(list)))),
-        [key] => Ok(match key.strip_prefix('!') {
-            Some(key) => is(key, Test::Absent),
-            None => is(key, Test::Exists),
-        }),
-        _ => Err(Refusal::bad_request(format!("unable to parse requirement: {text}"))),
-    }
+    terms(text).into_iter().map(requirement).collect()
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ struct Header<'a> {
     name: &'a str,
     type_: &'a str,
     format: &'a str,
+    description: &'a str,
     priority: i64,
 }
 
@@ -133,15 +134,24 @@ pub(super) fn of(kind: &Kind, items: &[Value], metadata: Value, request: &Reques
         name,
         type_: if kind.is_custom() && *name == "Age" { "date" } else { "string" },
         format: format(name),
+        description: "",
         priority: *priority,
     });
-    let custom =
-        kind.columns.iter().map(|c| Header { name: &c.name, type_: &c.type_, format: "", priority: c.priority });
+    let custom = kind.columns.iter().map(|c| Header {
+        name: &c.name,
+        type_: &c.type_,
+        format: "",
+        description: &c.description,
+        priority: c.priority,
+    });
     let definitions: Vec<Value> = built_in
         .chain(custom)
-        .map(
-            |h| json!({"name": h.name, "type": h.type_, "format": h.format, "description": "", "priority": h.priority}),
-        )
+        .map(|h| {
+            json!({
+                "name": h.name, "type": h.type_, "format": h.format, "description": h.description,
+                "priority": h.priority,
+            })
+        })
         .collect();
     let rows: Vec<Value> = items.iter().map(|item| row(kind, &own, item, request, now)).collect();
     json!({

@@ -8,8 +8,10 @@ use super::events::{shown_as, stored_as};
 use super::kinds::Kind;
 use super::refusal::{Cause, Refusal};
 use super::route::{Part, Target};
+use super::schema::Nulls;
 use super::store::{Key, Store, key};
-use super::{body, crd, delete, managed, metadata, patch, read, schema};
+use super::{body, crd, delete, managed, metadata, options, patch, read, schema};
+use crate::exchange::Request;
 
 pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
@@ -21,11 +23,63 @@ pub(super) fn unset(value: &mut Value, field: &str) {
     }
 }
 
+/// Where an object comes from: what is wrong with it is told in other words.
+enum Source {
+    Body,
+    /// A configuration that was applied, and merged with what was there.
+    Configuration,
+    /// With what it makes of the object, as text.
+    Patch(String),
+}
+
+impl Source {
+    fn nulls(&self) -> Nulls {
+        if matches!(self, Self::Configuration) { Nulls::Defaulted } else { Nulls::Absent }
+    }
+
+    fn refuse(&self, kind: &Kind, why: &str) -> Refusal {
+        let (name, version) = (&kind.kind, &kind.version);
+        match self {
+            Self::Body | Self::Configuration => {
+                Refusal::bad_request(format!("{name} in version {version:?} cannot be handled as a {name}: {why}"))
+            }
+            Self::Patch(made) => Refusal::bad_outcome(made, why),
+        }
+    }
+
+    /// Nothing is known of an object without version and kind.
+    fn unrecognized(&self, request: &Request, kind: &Kind, why: &str) -> Refusal {
+        match self {
+            Self::Body | Self::Configuration => body::unrecognized(request, kind, why),
+            Self::Patch(made) => Refusal::bad_outcome(made, why),
+        }
+    }
+
+    /// A custom resource always names its kind.
+    fn has_kind(&self, request: &Request, kind: &Kind, object: &Value) -> Result<(), String> {
+        if !kind.is_custom() || !text(&object["kind"]).is_empty() {
+            return Ok(());
+        }
+        let sent = match self {
+            Self::Patch(made) => made.into(),
+            Self::Body | Self::Configuration => String::from_utf8_lossy(&request.body),
+        };
+        Err(format!("Object 'Kind' is missing in '{sent}'"))
+    }
+
+    /// Tells of fields that the schema does not have, or that appear twice.
+    fn misread(&self, kind: &Kind, call: &mut Call<'_>, mistakes: Vec<String>) -> Result<(), Refusal> {
+        let told = call.misread(mistakes);
+        told.map_err(|mistakes| self.refuse(kind, &format!("strict decoding error: {}", mistakes.join(", "))))
+    }
+}
+
 pub(super) fn create(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<Value, Refusal> {
+    options::check_write(call.request)?;
     let body = body::object(call.request, &target.kind)?;
     let mut object = body.value;
     let twice = body.duplicates.iter().map(|field| format!("duplicate field {field:?}")).collect();
-    decode(target, &mut object, twice, call)?;
+    decode(target, &mut object, twice, call, &Source::Body)?;
     let writer = call.writer(store, target);
     create_decoded(store, target, call, object, |kind, object| managed::note(kind, &writer, None, object))
 }
@@ -64,8 +118,9 @@ fn create_decoded(
     let defined = validate(target, &name, &object, None)?;
     built_in::prepare(kind, &mut object);
     let key = key(kind, target.namespace.as_deref(), &name);
-    if store.get(&key).is_some() {
-        return Err(Refusal::already_exists(kind, &name));
+    if let Some(there) = store.get(&key) {
+        let is_ending = !there["metadata"]["deletionTimestamp"].is_null();
+        return Err(Refusal::already_exists(kind, &name, is_ending));
     }
     if call.is_dry() {
         return Ok(object);
@@ -80,22 +135,34 @@ fn create_decoded(
 
 /// apiVersion, kind, name and namespace as the path says; what the schema does not have is told and taken out;
 /// defaults are filled in.
-fn decode(target: &Target, object: &mut Value, mut mistakes: Vec<String>, call: &mut Call<'_>) -> Result<(), Refusal> {
+fn decode(
+    target: &Target,
+    object: &mut Value,
+    mut mistakes: Vec<String>,
+    call: &mut Call<'_>,
+    source: &Source,
+) -> Result<(), Refusal> {
     let kind = &target.kind;
+    let unreadable = |why: String| format!("couldn't get version/kind; json parse error: {why}");
+    let typed = metadata::decoded::check_type(object).map_err(unreadable);
+    typed
+        .and_then(|()| source.has_kind(call.request, kind, object))
+        .map_err(|why| source.unrecognized(call.request, kind, &why))?;
     if let Err(refusal) = metadata::check_version(kind, object) {
         // The real server then knows no schema, and so no field of the object.
         let fields = object.as_object().into_iter().flatten().map(|(name, _)| name);
         let unknown = fields.filter(|name| !matches!(name.as_str(), "apiVersion" | "kind" | "metadata"));
-        call.misread(target, unknown.map(|name| format!("unknown field {name:?}")).collect())?;
+        source.misread(kind, call, unknown.map(|name| format!("unknown field {name:?}")).collect())?;
         return Err(refusal);
     }
+    metadata::decoded::check(&object["metadata"]).map_err(|why| source.refuse(kind, &why))?;
     if let Some(schema) = &kind.schema {
-        let unknown = schema::admit(schema, object);
+        let unknown = schema::admit(schema, object, source.nulls());
         mistakes.extend(unknown.iter().map(|field| format!("unknown field {field:?}")));
     } else {
         built_in::decode(kind, object)?;
     }
-    call.misread(target, mistakes)?;
+    source.misread(kind, call, mistakes)?;
     metadata::check_identity(target, object)
 }
 
@@ -121,15 +188,12 @@ fn validate(target: &Target, name: &str, object: &Value, before: Option<&Value>)
 
 pub(super) fn replace(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<Value, Refusal> {
     let (kind, name) = (&target.kind, target.name());
+    options::check_write(call.request)?;
     let body = body::object(call.request, kind)?;
     let mut object = body.value;
     let twice = body.duplicates.iter().map(|field| format!("duplicate field {field:?}")).collect();
-    decode(target, &mut object, twice, call)?;
-    let sent = text(&object["metadata"]["name"]);
-    if sent != name {
-        let message = format!("the name of the object ({sent}) does not match the name on the URL ({name})");
-        return Err(Refusal::bad_request(message));
-    }
+    decode(target, &mut object, twice, call, &Source::Body)?;
+    check_name(name, &object)?;
     let before = read::get(store, target)?;
     if kind.is_custom() && text(&object["metadata"]["resourceVersion"]).is_empty() {
         let cause = Cause::invalid("metadata.resourceVersion", "0: must be specified for an update");
@@ -141,15 +205,40 @@ pub(super) fn replace(store: &mut Store, target: &Target, call: &mut Call<'_>) -
     })
 }
 
+fn check_name(name: &str, object: &Value) -> Result<(), Refusal> {
+    match text(&object["metadata"]["name"]) {
+        sent if sent == name => Ok(()),
+        "" => Err(Refusal::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))),
+        sent => Err(Refusal::bad_request(format!(
+            "the name of the object ({sent}) does not match the name on the URL ({name})"
+        ))),
+    }
+}
+
+/// A configuration names its kind and version.
+fn check_kind(kind: &Kind, config: &Value) -> Result<(), Refusal> {
+    let (version, named) = (text(&config["apiVersion"]), text(&config["kind"]));
+    if version == kind.api_version() && named == kind.kind {
+        return Ok(());
+    }
+    let slash = if version.contains('/') { "" } else { "/" };
+    Err(Refusal::bad_request(format!("invalid object type: {slash}{version}, Kind={named}")))
+}
+
 pub(super) fn patch(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<(u16, Value), Refusal> {
     let kind = &target.kind;
+    patch::check_type(kind, call.request)?;
+    options::check_write(call.request)?;
     if body::content_type(call.request) == patch::APPLY {
         return apply(store, target, call);
     }
-    let patch = patch::read(kind, call.request)?;
     let before = read::get(store, target)?;
-    let mut object = patch.on(kind, &before)?;
-    decode(target, &mut object, vec![], call)?;
+    let mut object = patch::read(call.request)?.on(kind, &before)?;
+    let source = Source::Patch(object.to_string());
+    decode(target, &mut object, vec![], call, &source)?;
+    check_name(target.name(), &object)?;
     let writer = call.writer(store, target);
     let object = update(store, target, call, before, object, |kind, before, object| {
         managed::note(kind, &writer, Some(before), object);
@@ -159,21 +248,22 @@ pub(super) fn patch(store: &mut Store, target: &Target, call: &mut Call<'_>) -> 
 
 fn apply(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<(u16, Value), Refusal> {
     let kind = &target.kind;
-    call.check_manager()?;
-    let mut config = body::yaml(call.request, kind)?.value;
+    let config = body::yaml(call.request, kind)?.value;
     if !config["metadata"]["managedFields"].is_null() {
         return Err(Refusal::bad_request("metadata.managedFields must be nil"));
     }
-    metadata::check_version(kind, &config)?;
     let writer = call.writer(store, target);
     let live = read::get(store, target).ok();
     if live.is_none() && target.part.is_some() {
         return Err(Refusal::not_found(kind, target.name()));
     }
-    config["kind"] = json!(kind.kind);
+    check_kind(kind, &config)?;
     let mut object = managed::apply(kind, &writer, live.as_ref(), &config)?;
-    object["metadata"]["name"] = json!(target.name());
-    decode(target, &mut object, vec![], call)?;
+    if !object["metadata"].is_object() {
+        object["metadata"] = json!({});
+    }
+    check_name(target.name(), &object)?;
+    decode(target, &mut object, vec![], call, &Source::Configuration)?;
     match live {
         None => create_decoded(store, target, call, object, |_, _| {}).map(|object| (201, object)),
         Some(before) => update(store, target, call, before, object, |_, _, _| {}).map(|object| (200, object)),

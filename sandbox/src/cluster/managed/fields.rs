@@ -62,12 +62,12 @@ impl Fields {
         paths
     }
 
+    /// What is owned here, then what is owned further below.
     fn collect(&self, path: &str, paths: &mut Vec<String>) {
-        if self.here {
-            paths.push(path.to_string());
-        }
-        for (step, below) in &self.under {
-            below.collect(&format!("{path}{}", in_words(step)), paths);
+        let below = |step: &str| format!("{path}{}", in_words(step));
+        paths.extend(self.under.iter().filter(|(_, node)| node.here).map(|(step, _)| below(step)));
+        for (step, node) in &self.under {
+            node.collect(&below(step), paths);
         }
     }
 

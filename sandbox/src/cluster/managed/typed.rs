@@ -16,9 +16,9 @@ enum Shape<'a> {
     Items { keys: Option<Vec<&'a str>>, of: &'a Value },
 }
 
-const UNKNOWN: &Value = &Value::Null;
+pub(super) const UNKNOWN: &Value = &Value::Null;
 
-fn is_open(schema: &Value) -> bool {
+pub(super) fn is_open(schema: &Value) -> bool {
     schema.is_null() || schema["x-kubernetes-preserve-unknown-fields"] == true
 }
 
@@ -39,7 +39,7 @@ fn shape<'a>(schema: &'a Value, value: &Value) -> Shape<'a> {
 }
 
 /// The schema of a field; None when the schema does not have it.
-fn field<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
+pub(super) fn field<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
     if let Some(property) = schema["properties"].get(name) {
         return Some(property);
     }
@@ -136,29 +136,32 @@ fn compare_items(keys: Option<&[&str]>, of: &Value, old: Option<&Value>, new: Op
     }
 }
 
-/// The fields that a value names: its leaves, and the items of its lists. The error is the path of a field that the
-/// schema does not have.
-pub(super) fn named(schema: &Value, value: &Value, path: &str) -> Result<Fields, String> {
+/// The fields that an object names: its leaves, and the items of its lists.
+pub(super) fn named(schema: &Value, object: &Value) -> Fields {
+    let mut fields = below(schema, object);
+    fields.here = false;
+    fields
+}
+
+fn below(schema: &Value, value: &Value) -> Fields {
     let mut fields = Fields::default();
     match (shape(schema, value), value) {
         (Shape::Fields, Value::Object(values)) => {
-            fields.here = values.is_empty() && !path.is_empty();
+            fields.here = values.is_empty();
             for (name, value) in values {
-                let path = format!("{path}.{name}");
-                let schema = field(schema, name).ok_or_else(|| path.clone())?;
-                fields.put(format!("f:{name}"), named(schema, value, &path)?);
+                fields.put(format!("f:{name}"), below(field(schema, name).unwrap_or(UNKNOWN), value));
             }
         }
         (Shape::Items { keys, of }, Value::Array(items)) => {
             for item in items {
-                let mut below = named(of, item, path)?;
+                let mut below = below(of, item);
                 below.here = true;
                 fields.put(step(keys.as_deref(), item, of), below);
             }
         }
         _ => fields.here = true,
     }
-    Ok(fields)
+    fields
 }
 
 /// Lays a configuration over a live value.
@@ -212,8 +215,11 @@ fn merge_items(keys: Option<&[&str]>, of: &Value, old: &[Value], new: &[Value]) 
     merged
 }
 
-/// Takes fields out of a value.
+/// Takes fields out of a value. What has nothing left then is null.
 pub(super) fn remove(schema: &Value, value: &Value, gone: &Fields) -> Value {
+    if gone.under.is_empty() {
+        return value.clone();
+    }
     match (shape(schema, value), value) {
         (Shape::Fields, Value::Object(values)) => {
             let mut left = Map::new();
@@ -225,12 +231,14 @@ pub(super) fn remove(schema: &Value, value: &Value, gone: &Fields) -> Value {
                 let schema = field(schema, name).unwrap_or(UNKNOWN);
                 left.insert(name.clone(), below.map_or_else(|| value.clone(), |below| remove(schema, value, below)));
             }
-            Value::Object(left)
+            if left.is_empty() { Value::Null } else { Value::Object(left) }
         }
         (Shape::Items { keys, of }, Value::Array(items)) => {
             let below = |item: &Value| gone.under.get(&step(keys.as_deref(), item, of));
             let left = items.iter().filter(|item| below(item).is_none_or(|below| !below.here));
-            Value::Array(left.map(|item| below(item).map_or_else(|| item.clone(), |b| remove(of, item, b))).collect())
+            let left: Vec<Value> =
+                left.map(|item| below(item).map_or_else(|| item.clone(), |b| remove(of, item, b))).collect();
+            if left.is_empty() { Value::Null } else { Value::Array(left) }
         }
         _ => value.clone(),
     }
