@@ -174,6 +174,10 @@ impl State {
                 self.quotas.take(&quota::RUN, context.now, project, region, &request.method)?;
                 let place = run::Place { project: (*project).into(), region: (*region).into() };
                 let context = Context { enums: &enums::RUN, ..context };
+                let lists = rest == ["services"] && request.method == Method::GET && place.region != "-";
+                if lists && !enums::as_numbers(request) {
+                    return self.run.list_as_text(context, &place).map(Reply::json_text);
+                }
                 (context.enums, self.run.handle(context, &place, rest, verb, &self.secrets)?)
             }
             ["v1" | "v2", "projects", project, "locations", rest @ ..] if rest.len() < 2 && verb.is_empty() => {

@@ -137,7 +137,7 @@ pub(super) static MONITORING: Enums = Enums(&[
 const OPAQUE: [&str; 6] = ["labels", "annotations", "redisConfigs", "versionAliases", "limits", "nodeSelector"];
 
 /// Whether the caller would like enums by number.
-fn as_numbers(request: &Request) -> bool {
+pub(super) fn as_numbers(request: &Request) -> bool {
     request.param("$alt").is_some_and(|alt| alt.contains("enum-encoding=int"))
 }
 

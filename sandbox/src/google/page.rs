@@ -21,8 +21,20 @@ pub(super) fn page(request: &Request, field: &str, items: Vec<(String, Value)>, 
     Ok(Value::Object(body))
 }
 
+/// The same as text, of items that are text already: for lists that are long.
+pub(super) fn page_text(
+    request: &Request,
+    field: &str,
+    items: Vec<(String, &str)>,
+    most: usize,
+) -> Result<String, Problem> {
+    let (items, next) = turn(request, items, most)?;
+    let next = next.map(|next| format!("\"nextPageToken\":{:?},", next)).unwrap_or_default();
+    Ok(format!("{{{next}{field:?}:[{}]}}", items.join(",")))
+}
+
 /// The items of the page that is asked for, and the token of the next.
-fn turn(request: &Request, items: Vec<(String, Value)>, most: usize) -> Result<(Vec<Value>, Option<String>), Problem> {
+fn turn<T>(request: &Request, items: Vec<(String, T)>, most: usize) -> Result<(Vec<T>, Option<String>), Problem> {
     let param = |camel: &str, snake: &str| request.param(camel).or(request.param(snake)).filter(|v| !v.is_empty());
     let size = match param("pageSize", "page_size").map(str::parse::<i64>) {
         None | Some(Ok(0)) => most,
@@ -35,13 +47,13 @@ fn turn(request: &Request, items: Vec<(String, Value)>, most: usize) -> Result<(
         Some(token) => after(token, &items).ok_or_else(|| Problem::invalid("Invalid page token."))?,
     };
     let more = items.len().saturating_sub(first) > size;
-    let shown: Vec<(String, Value)> = items.into_iter().skip(first).take(size).collect();
+    let shown: Vec<(String, T)> = items.into_iter().skip(first).take(size).collect();
     let next = shown.last().filter(|_| more).map(|(last, _)| URL_SAFE_NO_PAD.encode(last));
     Ok((shown.into_iter().map(|(_, item)| item).collect(), next))
 }
 
 /// Where the page after a token begins. What was last shown may be gone by now.
-fn after(token: &str, items: &[(String, Value)]) -> Option<usize> {
+fn after<T>(token: &str, items: &[(String, T)]) -> Option<usize> {
     let last = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
     let found = items.iter().position(|(key, _)| *key == last).map(|index| index + 1);
     Some(found.unwrap_or_else(|| items.iter().filter(|(key, _)| *key < last).count()))

@@ -11,7 +11,7 @@ use super::{Place, Run, document};
 use crate::google::Context;
 use crate::google::mask::Mask;
 use crate::google::operations::{Mishap, name_of};
-use crate::google::page::page;
+use crate::google::page::{page, page_text};
 use crate::google::problem::Problem;
 use crate::google::secrets::Secrets;
 use crate::google::users::ROUND_SECONDS;
@@ -76,6 +76,12 @@ impl Run {
     /// The services of a place, with their names.
     fn own(&self, place: &Place) -> impl Iterator<Item = (&String, &Entry)> {
         self.services.iter().filter(move |(_, entry)| entry.place == *place)
+    }
+
+    /// A list of services as text, enums by name: of a thousand services, documents would take ten times as long.
+    pub(in crate::google) fn list_as_text(&self, context: Context<'_>, place: &Place) -> Result<String, Problem> {
+        let texts = self.own(place).map(|(name, entry)| (name.clone(), entry.text()));
+        page_text(context.request, "services", texts.collect(), PAGE)
     }
 
     fn entry(&mut self, name: &str) -> Result<&mut Entry, Problem> {

@@ -14,6 +14,8 @@ pub(super) struct Entry {
     service: Service,
     /// The service as it is shown, once somebody looked.
     shown: OnceCell<Value>,
+    /// The same as text, for lists.
+    text: OnceCell<String>,
     pub(super) policy: Policy,
     /// Operations that end when the service settles, with the generation they are about.
     pub(super) waiting: Vec<(String, i64)>,
@@ -23,7 +25,8 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(place: Place, service: Service, users_until: Timestamp) -> Self {
-        Self { place, service, shown: OnceCell::new(), policy: Policy::default(), waiting: vec![], users_until }
+        let (shown, text) = (OnceCell::new(), OnceCell::new());
+        Self { place, service, shown, text, policy: Policy::default(), waiting: vec![], users_until }
     }
 
     pub(super) fn service(&self) -> &Service {
@@ -33,7 +36,12 @@ impl Entry {
     /// The service, to be changed.
     pub(super) fn service_mut(&mut self) -> &mut Service {
         self.shown.take();
+        self.text.take();
         &mut self.service
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.text.get_or_init(|| self.document().to_string())
     }
 
     pub(super) fn document(&self) -> &Value {
