@@ -236,7 +236,7 @@ fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
 }
 
 /// Whether a deletion has waited longer than any operation should take: since it was asked for, or since what was
-/// wrong before it is over.
+/// wrong before it is over. After a time without a controller that is said early; the deletion goes on all the same.
 fn takes_too_long(seen: &Observation, status: &EnvironmentStatus) -> bool {
     let asked = seen.environment.metadata.deletion_timestamp.as_ref().map(|at| at.0);
     let known = status.conditions.iter().find(|c| c.type_ == "Reconciling" && c.status == "True");

@@ -93,6 +93,7 @@ impl Cluster {
                     return Err(Refusal::method_not_allowed());
                 }
                 let asked = body::object(request, &target.kind)?.value;
+                metadata::check_version(&target.kind, &asked)?;
                 let store = self.store();
                 let writer = Call { request, warnings: vec![] }.writer(&store, &target);
                 Ok(Reply::json(201, auth::review(&store, &user, &target.kind, &writer, asked)))

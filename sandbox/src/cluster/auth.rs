@@ -1,5 +1,6 @@
 //! Who calls, and what they may: bearer tokens and role-based access control.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::built_in::{self, ACCESS_REVIEW, RULES_REVIEW};
@@ -245,7 +246,7 @@ pub(super) fn review(store: &Store, user: &User, kind: &Kind, writer: &Writer, m
 pub(super) fn token(store: &mut Store, writer: &Writer, account: &Value, asked: &Value) -> Value {
     let (namespace, name) = (text(&account["metadata"]["namespace"]), text(&account["metadata"]["name"]));
     let seconds = asked["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
-    let ends = store.now() + std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let ends = store.now().checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
     let metadata = &account["metadata"];
     let mut request = json!({
         "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": asked["spec"],

@@ -54,9 +54,30 @@ pub(super) fn unrecognized(request: &Request, kind: &Kind, why: &str) -> Refusal
 
 /// Reads an object that may be YAML, as server-side apply sends it.
 pub(super) fn yaml(request: &Request, kind: &Kind) -> Result<Body, Refusal> {
-    let value = serde_yaml_ng::from_slice(&request.body)
+    let mut value = serde_yaml_ng::from_slice(&request.body)
         .map_err(|e| Refusal::bad_request(format!("error decoding YAML of {}: {e}", kind.kind)))?;
+    whole_numbers(&mut value);
     Ok(Body { value, duplicates: vec![] })
+}
+
+/// Whole numbers below this are exact as floats.
+pub(super) const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Go writes a whole number without a fraction, however it was read.
+fn number(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < MOST_EXACT {
+        return Value::from(value as i64);
+    }
+    Number::from_f64(value).map_or(Value::Null, Value::Number)
+}
+
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(float) if float.is_f64() => *value = number(float.as_f64().unwrap_or_default()),
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
 }
 
 /// Reads the options of a deletion, which may be left out.
@@ -147,7 +168,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+        Ok(number(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

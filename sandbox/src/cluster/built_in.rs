@@ -1,5 +1,7 @@
 //! The built-in kinds: which there are, their defaults and what they refuse.
 
+mod shapes;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -107,8 +109,8 @@ fn selectable(names: &Names) -> Vec<String> {
 
 /// Lists that merge by key, and structs that merge as a whole; all else is open.
 fn merging(plural: &str) -> Value {
-    let open = |properties: Value| json!({"x-kubernetes-preserve-unknown-fields": true, "properties": properties});
-    let by = |keys: &[&str], items: Value| json!({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys, "items": items});
+    let open = |properties: Value| json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": properties});
+    let by = |keys: &[&str], items: Value| json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys, "items": items});
     let atomic = json!({"x-kubernetes-map-type": "atomic"});
     let mut top = match plural {
         "events" => json!({"regarding": atomic, "involvedObject": atomic, "related": atomic}),
@@ -159,6 +161,7 @@ fn text(value: &Value) -> &str {
 
 /// What decoding an object does: fields of one form become those of another, absent ones get their default.
 pub(super) fn decode(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
+    shapes::check(kind, object)?;
     match kind.plural.as_str() {
         "secrets" => decode_secret(object)?,
         "namespaces" => {

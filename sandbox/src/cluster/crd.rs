@@ -89,7 +89,10 @@ fn columns(version: &Value) -> Result<Vec<Column>, Vec<Cause>> {
             })?;
             let by_path = || format!("Custom resource definition column (in JSONPath format): {text}");
             Ok(Column {
-                description: column["description"].as_str().map_or_else(by_path, ToString::to_string),
+                description: column["description"]
+                    .as_str()
+                    .filter(|text| !text.is_empty())
+                    .map_or_else(by_path, ToString::to_string),
                 name: column["name"].as_str().unwrap_or_default().to_string(),
                 type_: column["type"].as_str().unwrap_or("string").to_string(),
                 priority: column["priority"].as_i64().unwrap_or(0),

@@ -7,12 +7,13 @@ use super::call::Call;
 use super::events::{shown_as, stored_as};
 use super::kinds::Kind;
 use super::metadata::finalizers;
+use super::options::{self, Deletion, Propagation};
+use super::read;
 use super::refusal::Refusal;
 use super::route::Target;
 use super::select::Selector;
 use super::store::{Key, Store, key, place};
 use super::write::text;
-use super::{options, read};
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -31,12 +32,13 @@ fn has_spec_finalizers(kind: &Kind, object: &Value) -> bool {
 /// Namespaces that the real server keeps.
 const PROTECTED: [&str; 3] = ["default", "kube-system", "kube-public"];
 
-fn check(kind: &Kind, name: &str, object: &Value, options: &Value) -> Result<(), Refusal> {
-    for (field, what, ending) in
-        [("uid", "UID", "deleted and then recreated"), ("resourceVersion", "ResourceVersion", "modified")]
-    {
-        let (sent, is) = (text(&options["preconditions"][field]), text(&object["metadata"][field]));
-        if !sent.is_empty() && sent != is {
+fn check(kind: &Kind, name: &str, object: &Value, asked: &Deletion) -> Result<(), Refusal> {
+    for (field, sent, what, ending) in [
+        ("uid", &asked.uid, "UID", "deleted and then recreated"),
+        ("resourceVersion", &asked.version, "ResourceVersion", "modified"),
+    ] {
+        let is = text(&object["metadata"][field]);
+        if let Some(sent) = sent.as_ref().filter(|sent| *sent != is) {
             let why = format!(
                 "the {what} in the precondition ({sent}) does not match the {what} in record ({is}). The object might \
                  have been {ending}"
@@ -49,19 +51,22 @@ fn check(kind: &Kind, name: &str, object: &Value, options: &Value) -> Result<(),
 
 /// Deletes, or marks as being deleted while something holds the object.
 pub(super) fn delete(store: &mut Store, target: &Target, call: &Call<'_>) -> Result<Value, Refusal> {
+    let asked = options::of_deletion(call.request)?;
+    delete_one(store, target, &asked)
+}
+
+fn delete_one(store: &mut Store, target: &Target, asked: &Deletion) -> Result<Value, Refusal> {
     let (kind, name) = (&target.kind, target.name());
-    let options = options::of_deletion(call.request)?;
     let mut object = read::get(store, target)?;
     if kind.plural == "namespaces" && PROTECTED.contains(&name) {
         return Err(Refusal::forbidden(kind, name, "this namespace may not be deleted"));
     }
-    check(kind, name, &object, &options)?;
-    let hold = match options["propagationPolicy"].as_str() {
-        Some("Foreground") => Some(FOREGROUND),
-        Some("Orphan") => Some(ORPHAN),
-        _ => None,
+    check(kind, name, &object, asked)?;
+    let hold = match asked.propagation {
+        Propagation::Foreground => Some(FOREGROUND),
+        Propagation::Orphan => Some(ORPHAN),
+        Propagation::Background => None,
     };
-    let is_dry = options["dryRun"].as_array().is_some_and(|dry| !dry.is_empty());
     let key = key(kind, target.namespace.as_deref(), name);
     let mut held: Vec<&str> = finalizers(&object);
     held.extend(hold.filter(|hold| !held.contains(hold)));
@@ -69,14 +74,14 @@ pub(super) fn delete(store: &mut Store, target: &Target, call: &Call<'_>) -> Res
         let held = json!(held);
         if object["metadata"]["deletionTimestamp"].is_null() {
             mark(kind, &mut object, held, &store.timestamp());
-            if !is_dry {
+            if !asked.is_dry {
                 object = shown_as(kind, store.put(key, stored_as(kind, object)));
             }
         }
         return Ok(object);
     }
     let uid = object["metadata"]["uid"].clone();
-    if !is_dry {
+    if !asked.is_dry {
         remove(store, kind, &key);
     }
     let mut details = json!({"name": name, "kind": kind.plural, "uid": uid});
@@ -117,6 +122,7 @@ pub(super) fn remove(store: &mut Store, kind: &Kind, key: &Key) {
 
 pub(super) fn delete_all(store: &mut Store, target: &Target, call: &Call<'_>) -> Result<Value, Refusal> {
     let kind = &target.kind;
+    let asked = options::of_deletion(call.request)?;
     let selector = Selector::parse(kind, call.request.param("labelSelector"), call.request.param("fieldSelector"))?;
     let place = place(kind);
     let selected = store.list(&place, target.namespace.as_deref()).filter(|(_, object)| selector.matches(object));
@@ -126,7 +132,7 @@ pub(super) fn delete_all(store: &mut Store, target: &Target, call: &Call<'_>) ->
         let namespace = (!namespace.is_empty()).then_some(namespace);
         let one = Target { namespace, name: Some(name), ..target.clone() };
         items.push(read::get(store, &one)?);
-        delete(store, &one, call)?;
+        delete_one(store, &one, &asked)?;
     }
     Ok(read::list_of(kind, items, json!({"resourceVersion": store.version().to_string()})))
 }

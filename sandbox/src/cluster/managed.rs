@@ -83,6 +83,17 @@ fn write(object: &mut Value, mut entries: Vec<Entry>) {
     }
 }
 
+/// An object without the times at which its managers wrote.
+pub(super) fn without_times(object: &Value) -> Value {
+    let mut object = object.clone();
+    for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+        if let Some(fields) = entry.as_object_mut() {
+            fields.remove("time");
+        }
+    }
+    object
+}
+
 impl Entry {
     fn to_json(&self) -> Value {
         let operation = if self.operation == Operation::Apply { "Apply" } else { "Update" };

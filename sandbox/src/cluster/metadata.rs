@@ -125,7 +125,9 @@ pub(super) fn validate(kind: &Kind, object: &Value, before: Option<&Value>) -> V
     let metadata = &object["metadata"];
     let Some(before) = before else {
         let prefix = text(&metadata["generateName"]);
-        let made = if prefix.ends_with('-') { format!("{prefix}a") } else { prefix.to_string() };
+        // The real server checks a prefix with its last two characters as one letter.
+        let masked = prefix.strip_suffix('-').and_then(|rest| rest.char_indices().last().map(|(at, _)| &rest[..at]));
+        let made = masked.map_or_else(|| prefix.to_string(), |rest| format!("{rest}a"));
         let prefix = (!prefix.is_empty()).then(|| name(kind, "metadata.generateName", &made, prefix)).flatten();
         let own = text(&metadata["name"]);
         let mut causes: Vec<Cause> = prefix.into_iter().chain(name(kind, "metadata.name", own, own)).collect();

@@ -69,26 +69,77 @@ fn of_manager(name: &str) -> Vec<Cause> {
     causes
 }
 
-/// What a deletion asks for: in its body, or else in its query.
-pub(super) fn of_deletion(request: &Request) -> Result<Value, Refusal> {
+/// What becomes of the dependents of a deleted object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Propagation {
+    Background,
+    Foreground,
+    Orphan,
+}
+
+/// What a deletion asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Deletion {
+    pub(super) is_dry: bool,
+    pub(super) propagation: Propagation,
+    /// Only an object with this UID.
+    pub(super) uid: Option<String>,
+    /// Only this version of it.
+    pub(super) version: Option<String>,
+}
+
+/// Reads what a deletion asks for: in its body, or else in its query.
+pub(super) fn of_deletion(request: &Request) -> Result<Deletion, Refusal> {
     let mut options = body::options(request)?;
+    if !options.is_object() {
+        return Err(undecodable("the options are no object"));
+    }
     if request.body.is_empty() {
-        if let Some(policy) = request.param("propagationPolicy") {
-            options["propagationPolicy"] = json!(policy);
+        for name in ["propagationPolicy", "orphanDependents"] {
+            let value = request.param(name).map(|value| if value == "true" { json!(true) } else { json!(value) });
+            options[name] = value.unwrap_or_default();
         }
         let dry = request.query.iter().filter(|(name, _)| name == "dryRun");
         options["dryRun"] = dry.map(|(_, value)| json!(value)).collect();
     }
-    let mut causes = vec![];
-    let policy = &options["propagationPolicy"];
-    if !policy.is_null() && !POLICIES.contains(&text(policy)) {
-        causes.push(Cause::not_supported("propagationPolicy", policy, &[&POLICIES[..], &["nil"]].concat()));
+    let (policy, dry, orphans) = (&options["propagationPolicy"], &options["dryRun"], &options["orphanDependents"]);
+    for (field, fits) in [
+        ("propagationPolicy", policy.is_null() || policy.is_string()),
+        ("dryRun", dry.is_null() || dry.as_array().is_some_and(|values| values.iter().all(Value::is_string))),
+        ("preconditions", options["preconditions"].is_null() || options["preconditions"].is_object()),
+    ] {
+        if !fits {
+            return Err(undecodable(&format!("{field} is of another type")));
+        }
     }
-    if options["dryRun"].as_array().is_some_and(|dry| dry.iter().any(|value| value != "All")) {
-        causes.push(Cause::not_supported("dryRun", &options["dryRun"], &["All"]));
+    let mut causes = vec![];
+    if !orphans.is_null() && !policy.is_null() {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        causes.push(Cause::invalid("propagationPolicy", format!("{policy}: {why}")));
+    }
+    let propagation = match (policy.as_str(), orphans.as_bool()) {
+        (None, Some(true)) | (Some("Orphan"), _) => Propagation::Orphan,
+        (Some("Foreground"), _) => Propagation::Foreground,
+        (None | Some("Background"), _) => Propagation::Background,
+        (Some(_), _) => {
+            causes.push(Cause::not_supported("propagationPolicy", policy, &[&POLICIES[..], &["nil"]].concat()));
+            Propagation::Background
+        }
+    };
+    let dry = dry.as_array().cloned().unwrap_or_default();
+    if dry.iter().any(|value| value != "All") {
+        causes.push(Cause::not_supported("dryRun", &json!(dry), &["All"]));
     }
     told("DeleteOptions", &causes)?;
-    Ok(options)
+    let precondition =
+        |field: &str| Some(text(&options["preconditions"][field]).to_string()).filter(|value| !value.is_empty());
+    let (uid, version) = (precondition("uid"), precondition("resourceVersion"));
+    Ok(Deletion { is_dry: !dry.is_empty(), propagation, uid, version })
+}
+
+fn undecodable(why: &str) -> Refusal {
+    let kind = "DeleteOptions";
+    Refusal::bad_request(format!("{kind} in version \"v1\" cannot be handled as a {kind}: {why}"))
 }
 
 /// The options of a list or a watch fit each other.
@@ -112,6 +163,9 @@ pub(super) fn check_list(request: &Request) -> Result<(), Refusal> {
             }
             if matching != NOT_OLDER {
                 causes.push(Cause::not_supported("resourceVersionMatch", &json!(matching), &[NOT_OLDER]));
+            }
+            if given("continue") {
+                causes.push(forbid("resourceVersionMatch is forbidden when continue is provided"));
             }
         }
         return told("ListOptions", &causes);
@@ -174,6 +228,33 @@ mod tests {
         }
         let long = message(check_write, Method::POST, &format!("fieldManager={}", "x".repeat(129)));
         assert!(long.ends_with("fieldManager: Too long: may not be more than 128 bytes"), "{long}");
+    }
+
+    fn deletion(query: &str, body: &str) -> Result<Deletion, u64> {
+        let request = Request::new(Method::DELETE, &format!("/x?{query}"), Bytes::from(body.to_string()));
+        of_deletion(&request).map_err(|refusal| refusal.to_status()["code"].as_u64().unwrap())
+    }
+
+    #[test]
+    fn a_deletion_that_can_not_be_read_is_none() {
+        let plain = Deletion { is_dry: false, propagation: Propagation::Background, uid: None, version: None };
+        assert_eq!(deletion("", ""), Ok(plain.clone()));
+        assert_eq!(deletion("dryRun=All", ""), Ok(Deletion { is_dry: true, ..plain.clone() }));
+        // The query counts only without a body.
+        assert_eq!(deletion("dryRun=All", "{}"), Ok(plain.clone()));
+        let orphaning = Deletion { propagation: Propagation::Orphan, ..plain };
+        assert_eq!(deletion("", r#"{"orphanDependents": true}"#), Ok(orphaning.clone()));
+        assert_eq!(deletion("propagationPolicy=Orphan", ""), Ok(orphaning));
+        for (body, code) in [
+            (r#"{"dryRun": "All"}"#, 400),
+            ("[]", 400),
+            (r#"{"propagationPolicy": 5}"#, 400),
+            (r#"{"propagationPolicy": "Foo"}"#, 422),
+            (r#"{"dryRun": ["Foo"]}"#, 422),
+            (r#"{"orphanDependents": true, "propagationPolicy": "Orphan"}"#, 422),
+        ] {
+            assert_eq!(deletion("", body), Err(code), "{body}");
+        }
     }
 
     #[test]

@@ -29,23 +29,30 @@ pub(super) fn check_type(kind: &Kind, request: &Request) -> Result<(), Refusal> 
     }
 }
 
-pub(super) fn read(request: &Request) -> Result<Patch, Refusal> {
+/// Reads a patch; with what appears in it more than once.
+pub(super) fn read(kind: &Kind, request: &Request) -> Result<(Patch, Vec<String>), Refusal> {
+    check_type(kind, request)?;
     let unreadable = |why: String| Refusal::bad_request(format!("error decoding patch: {why}"));
-    let value = body::json(&request.body).map(|body| body.value).map_err(unreadable)?;
+    let body = body::json(&request.body).map_err(unreadable)?;
     let wrong_type = |found: &Value, wanted: &str| {
         let found = go::kind(found);
         unreadable(format!("json: cannot unmarshal {found} into Go value of type {wanted}"))
     };
-    match (body::content_type(request), value) {
+    let type_ = body::content_type(request);
+    let patch = match (type_, body.value) {
         (JSON, Value::Array(operations)) => {
             operations.iter().try_for_each(check_operation).map_err(Refusal::bad_request)?;
-            Ok(Patch::Json(operations))
+            Patch::Json(operations)
         }
-        (JSON, ref other) => Err(wrong_type(other, "[]handlers.jsonPatchOp")),
-        (STRATEGIC, patch) => Ok(Patch::Strategic(patch)),
-        (_, patch @ Value::Object(_)) => Ok(Patch::Merge(patch)),
-        (_, ref other) => Err(wrong_type(other, "map[string]interface {}")),
-    }
+        (JSON, ref other) => return Err(wrong_type(other, "[]handlers.jsonPatchOp")),
+        (STRATEGIC, patch) => Patch::Strategic(patch),
+        (MERGE, patch @ Value::Object(_)) => Patch::Merge(patch),
+        (MERGE, ref other) => return Err(wrong_type(other, "map[string]interface {}")),
+        _ => return Err(Refusal::unsupported_media_type(&[JSON, MERGE].join(", "))),
+    };
+    let list = if type_ == JSON { "json patch " } else { "" };
+    let twice = body.duplicates.iter().map(|field| format!("{list}duplicate field {field:?}")).collect();
+    Ok((patch, twice))
 }
 
 fn check_operation(operation: &Value) -> Result<(), String> {
@@ -170,6 +177,25 @@ fn clean(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_are_refused_in_the_words_of_the_real_server() {
+        for (operation, said) in [
+            (json!({"op": "foo", "path": "/a"}), "unsupported operation"),
+            (
+                json!({"op": "add", "path": "/a"}),
+                "failed to decode 'value': operation, missing value field: missing value",
+            ),
+            (
+                json!({"op": "move", "path": "/a"}),
+                "failed to decode 'from': operation, missing from field: missing value",
+            ),
+            (json!({"op": "remove"}), "failed to decode 'path': operation missing path field: missing value"),
+        ] {
+            assert_eq!(check_operation(&operation), Err(format!("invalid operation {operation}: {said}")));
+        }
+        assert_eq!(check_operation(&json!({"op": "add", "path": "/a", "value": null})), Ok(()));
+    }
 
     #[test]
     fn strategic_merge_keeps_what_it_does_not_name() {

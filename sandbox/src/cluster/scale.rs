@@ -7,7 +7,7 @@ use super::call::Call;
 use super::refusal::Refusal;
 use super::route::Target;
 use super::store::Store;
-use super::{managed, patch, read, write};
+use super::{managed, options, patch, read, write};
 
 fn pointer(path: &str) -> String {
     format!("/{}", path.replace('.', "/"))
@@ -32,10 +32,13 @@ fn view(target: &Target, object: &Value) -> Value {
 pub(super) fn answer(store: &mut Store, target: &Target, call: &Call<'_>) -> Result<Value, Refusal> {
     let before = read::get(store, target)?;
     let now = view(target, &before);
+    if call.request.method != Method::GET {
+        options::check_write(call.request)?;
+    }
     let asked = match call.request.method {
         Method::GET => return Ok(now),
         Method::PUT => super::body::object(call.request, &target.kind)?.value,
-        Method::PATCH => patch::read(call.request)?.on(&target.kind, &now)?,
+        Method::PATCH => patch::read(&target.kind, call.request)?.0.on(&target.kind, &now)?,
         _ => return Err(Refusal::method_not_allowed()),
     };
     let mut object = before.clone();

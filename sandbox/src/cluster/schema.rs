@@ -114,7 +114,11 @@ pub(super) fn validate(
     check(&schema.json, object, "", &mut causes);
     if part == Some(Part::Status) {
         // The real server names fields of the status by their path in it.
-        causes.iter_mut().for_each(|cause| cause.message = cause.message.replace("status.", ""));
+        for cause in &mut causes {
+            let inside = cause.field.strip_prefix("status.").unwrap_or(&cause.field);
+            cause.message =
+                cause.message.replacen(&format!("{} in body", cause.field), &format!("{inside} in body"), 1);
+        }
     }
     causes.extend(kind.scale.iter().filter_map(|scale| check_scale(scale, object)));
     if found.iter().chain(&causes).any(Cause::blocks_rules) {
@@ -192,7 +196,7 @@ fn check(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
 fn wrong_type(schema: &Value, value: &Value, path: &str) -> Option<String> {
     let wanted = schema["type"].as_str().filter(|_| schema["x-kubernetes-int-or-string"] != true)?;
     let fits = match wanted {
-        "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() < MOST_EXACT),
+        "integer" => value.is_i64(),
         "number" => value.is_number(),
         wanted => type_of(value) == wanted,
     };
@@ -206,9 +210,6 @@ fn wrong_type(schema: &Value, value: &Value, path: &str) -> Option<String> {
     };
     Some(format!("{found:?}: {path} in body must be of type {wanted}: {found:?}"))
 }
-
-/// Whole numbers below this are exact as floats.
-const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 fn format_of(value: &Value) -> &'static str {
     match value {
@@ -326,10 +327,15 @@ fn check_text(schema: &Value, text: &str, path: &str, causes: &mut Vec<Cause>) {
 fn check_number(schema: &Value, number: &Number, path: &str, causes: &mut Vec<Cause>) {
     let shown = go::plain(&Value::Number(number.clone()));
     let value = number.as_f64().unwrap_or_default();
-    if let (Some("integer"), Some(format)) = (schema["type"].as_str(), schema["format"].as_str()) {
-        let most = if format == "int32" { f64::from(i32::MAX) } else { MOST_EXACT };
-        if value.fract() != 0.0 || value.abs() > most {
-            let message = format!("\"\": Checked value must be of type integer with format {format} in {path}");
+    if schema["type"] == "integer" {
+        let format = schema["format"].as_str();
+        let fits = match format {
+            Some("int32") => number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+            _ => number.is_i64(),
+        };
+        if !fits {
+            let format = format.map_or("(default format)".into(), |format| format!("with format {format}"));
+            let message = format!("\"\": Checked value must be of type integer {format} in {path}");
             causes.push(Cause::invalid("<nil>", message));
         }
     }

@@ -235,9 +235,10 @@ pub(super) fn patch(store: &mut Store, target: &Target, call: &mut Call<'_>) -> 
         return apply(store, target, call);
     }
     let before = read::get(store, target)?;
-    let mut object = patch::read(call.request)?.on(kind, &before)?;
+    let (patch, twice) = patch::read(kind, call.request)?;
+    let mut object = patch.on(kind, &before)?;
     let source = Source::Patch(object.to_string());
-    decode(target, &mut object, vec![], call, &source)?;
+    decode(target, &mut object, twice, call, &source)?;
     check_name(target.name(), &object)?;
     let writer = call.writer(store, target);
     let object = update(store, target, call, before, object, |kind, before, object| {
@@ -289,7 +290,11 @@ pub(super) fn update(
         let generation = before["metadata"]["generation"].as_i64().unwrap_or(0);
         object["metadata"]["generation"] = json!(generation + 1);
     }
-    if object == before || call.is_dry() {
+    // What changes only the times of managed fields changes nothing.
+    if managed::without_times(&object) == managed::without_times(&before) {
+        return Ok(before);
+    }
+    if call.is_dry() {
         return Ok(object);
     }
     let key: Key = key(kind, target.namespace.as_deref(), name);

@@ -108,7 +108,7 @@ fn owners(references: &Value) -> Vec<Cause> {
     let mut controller: Option<String> = None;
     for owner in references.as_array().into_iter().flatten() {
         let (version, kind) = (text(&owner["apiVersion"]), text(&owner["kind"]));
-        if version.rsplit('/').next().is_none_or(str::is_empty) {
+        if version.matches('/').count() > 1 || version.rsplit('/').next().is_none_or(str::is_empty) {
             causes.push(Cause::invalid(
                 &format!("{FIELD}.apiVersion"),
                 format!("{version:?}: version must not be empty"),

@@ -64,8 +64,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, String> {
     loop {
         match parser.peek() {
             Token::End => return Ok(requirements),
-            token if parser.begins_requirement() => {
-                drop(token);
+            _ if parser.begins_requirement() => {
                 let requirement = parser.requirement().map_err(|why| format!("unable to parse requirement: {why}"))?;
                 requirements.push(requirement);
             }

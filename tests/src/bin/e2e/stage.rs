@@ -1,7 +1,7 @@
 //! A cluster, and what is put into it and taken out again.
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{AuthInfo, Kubeconfig};
@@ -18,8 +18,8 @@ pub const SYSTEM: &str = "orchestra-system";
 const ACCOUNT: &str = "orchestra-controller";
 /// Longest to wait for something that should happen.
 const LIMIT: Duration = Duration::from_secs(180);
-/// Longest to wait for a namespace whose end nobody works at.
-const NAMESPACE_LIMIT: Duration = Duration::from_secs(10);
+/// Longest to wait for a namespace that no controller manager looks after.
+const UNMANAGED_LIMIT: Duration = Duration::from_secs(10);
 
 /// A cluster with what was put into it.
 pub struct Stage {
@@ -104,13 +104,16 @@ impl Stage {
         self.apply(namespace).await
     }
 
+    async fn send(&self, method: http::Method, path: &str, body: &Value) -> Result<Value, Failure> {
+        let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+        Ok(self.client.request(request.body(body.to_string().into_bytes())?).await?)
+    }
+
     /// A kubeconfig for the controller's service account.
     pub async fn kubeconfig(&self, folder: &Path, own: Option<&Path>) -> Result<PathBuf, Failure> {
         let path = format!("/api/v1/namespaces/{SYSTEM}/serviceaccounts/{ACCOUNT}/token");
         let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}});
-        let request =
-            http::Request::post(path).header("content-type", "application/json").body(body.to_string().into_bytes())?;
-        let answer: Value = self.client.request(request).await?;
+        let answer = self.send(http::Method::POST, &path, &body).await?;
         let token = answer["status"]["token"].as_str().ok_or("no token")?.to_string();
         let mut config = own.map_or_else(Kubeconfig::read, Kubeconfig::read_from)?;
         let context = config.current_context.clone().unwrap_or_default();
@@ -178,11 +181,13 @@ impl Stage {
     pub async fn clean_up(&mut self) -> Result<(), Failure> {
         let mut failures = vec![];
         while let Some((resource, namespace, name)) = self.made.pop() {
+            let is_namespace = resource.kind == "Namespace";
+            let managed = is_namespace && self.is_managed(&name).await;
             match self.api(&resource, namespace.as_deref()).delete(&name, &DeleteParams::default()).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => failures.push(format!("{} {name}: {error}", resource.kind)),
-                Ok(_) if resource.kind == "Namespace" => {
-                    if let Err(error) = self.see_off(&name).await {
+                Ok(_) if is_namespace => {
+                    if let Err(error) = self.see_off(&name, managed).await {
                         failures.push(format!("Namespace {name}: {error}"));
                     }
                 }
@@ -192,19 +197,24 @@ impl Stage {
         if failures.is_empty() { Ok(()) } else { Err(format!("left behind: {}", failures.join("; ")).into()) }
     }
 
+    /// Whether a controller manager looks after a namespace: it puts the certificates of the cluster there.
+    async fn is_managed(&self, name: &str) -> bool {
+        let maps = Api::<ConfigMap>::namespaced(self.client.clone(), name);
+        !matches!(maps.get_opt("kube-root-ca.crt").await, Ok(None))
+    }
+
     /// Waits for the end of a namespace. An API server without a controller manager never ends one: then this deletes
     /// what the controller left there, and lets the namespace go.
-    async fn see_off(&self, name: &str) -> Result<(), Failure> {
+    async fn see_off(&self, name: &str, managed: bool) -> Result<(), Failure> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let limit = if managed { LIMIT } else { UNMANAGED_LIMIT };
         let began = Instant::now();
-        while let Some(namespace) = namespaces.get_opt(name).await? {
-            let worked_at = namespace.status.and_then(|status| status.conditions).is_some_and(|all| !all.is_empty());
-            let limit = if worked_at { LIMIT } else { NAMESPACE_LIMIT };
-            if began.elapsed() > limit && worked_at {
-                return Err(format!("it is still there after {} s", limit.as_secs()).into());
-            }
+        while namespaces.get_opt(name).await?.is_some() {
             if began.elapsed() > limit {
-                return self.let_go(name).await;
+                return match managed {
+                    true => Err(format!("it is still there after {} s", limit.as_secs()).into()),
+                    false => self.let_go(name).await,
+                };
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -217,10 +227,7 @@ impl Stage {
         Api::<Lease>::namespaced(self.client.clone(), name).delete_collection(&DeleteParams::default(), &all).await?;
         let body =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": []}});
-        let request = http::Request::put(format!("/api/v1/namespaces/{name}/finalize"))
-            .header("content-type", "application/json")
-            .body(body.to_string().into_bytes())?;
-        let _: Value = self.client.request(request).await?;
+        self.send(http::Method::PUT, &format!("/api/v1/namespaces/{name}/finalize"), &body).await?;
         Ok(())
     }
 }

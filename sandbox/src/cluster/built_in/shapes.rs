@@ -1,0 +1,103 @@
+//! Which fields of built-in kinds are objects and lists, as far as the sandbox looks into them.
+
+use serde_json::Value;
+
+use super::CRD;
+use crate::cluster::go;
+use crate::cluster::kinds::Kind;
+use crate::cluster::refusal::Refusal;
+
+/// Objects, or lists of objects.
+const OBJECTS: [(&str, &str); 12] = [
+    ("", "/spec"),
+    ("", "/status"),
+    ("configmaps", "/data"),
+    ("configmaps", "/binaryData"),
+    ("secrets", "/data"),
+    ("secrets", "/stringData"),
+    (CRD, "/spec/names"),
+    (CRD, "/spec/conversion"),
+    (CRD, "/spec/versions"),
+    ("deployments", "/spec/template"),
+    ("events", "/series"),
+    ("events", "/source"),
+];
+
+/// The object can be looked into.
+pub(super) fn check(kind: &Kind, object: &Value) -> Result<(), Refusal> {
+    let own = OBJECTS.iter().filter(|(plural, _)| plural.is_empty() || *plural == kind.plural);
+    for (_, pointer) in own {
+        let found = object.pointer(pointer).unwrap_or(&Value::Null);
+        let is_list = *pointer == "/spec/versions";
+        let fits = if is_list { is_list_of_objects(found) } else { is_object(found) };
+        if !fits {
+            return Err(refuse(kind, pointer, found));
+        }
+    }
+    if kind.plural != CRD {
+        return Ok(());
+    }
+    for version in object["spec"]["versions"].as_array().into_iter().flatten() {
+        let fits = is_object(&version["schema"])
+            && is_schema(&version["schema"]["openAPIV3Schema"])
+            && is_list_of_objects(&version["additionalPrinterColumns"]);
+        if !fits {
+            return Err(refuse(kind, "/spec/versions", version));
+        }
+    }
+    Ok(())
+}
+
+fn refuse(kind: &Kind, pointer: &str, found: &Value) -> Refusal {
+    let (name, version, found) = (&kind.kind, &kind.version, go::kind(found));
+    let path = pointer.trim_start_matches('/').replace('/', ".");
+    Refusal::bad_request(format!(
+        "{name} in version {version:?} cannot be handled as a {name}: json: cannot unmarshal {found} into Go struct \
+         field {name}.{path} or what is below it"
+    ))
+}
+
+fn is_object(value: &Value) -> bool {
+    value.is_null() || value.is_object()
+}
+
+fn is_list_of_objects(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(|items| items.iter().all(Value::is_object))
+}
+
+fn is_schema(schema: &Value) -> bool {
+    let Some(fields) = schema.as_object() else { return schema.is_null() };
+    let is = |name: &str, fits: fn(&Value) -> bool| fields.get(name).is_none_or(fits);
+    is("properties", |all| all.is_null() || all.as_object().is_some_and(|all| all.values().all(is_schema)))
+        && is("items", is_schema)
+        && is("additionalProperties", |of| of.is_boolean() || is_schema(of))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::kinds::Kinds;
+    use serde_json::json;
+
+    #[test]
+    fn what_can_not_be_looked_into_is_refused() {
+        let kinds = Kinds::built_in();
+        let find = |group: &str, plural: &str| kinds.find(group, "v1", plural).unwrap();
+        let crd = |version: Value| json!({"spec": {"names": {}, "versions": [version]}});
+        let definitions = find("apiextensions.k8s.io", CRD);
+        for (kind, object) in [
+            (find("", "namespaces"), json!({"spec": "x"})),
+            (find("", "namespaces"), json!({"status": "x"})),
+            (find("", "secrets"), json!({"data": "x", "stringData": {"a": "b"}})),
+            (definitions.clone(), json!({"spec": {"names": "x"}})),
+            (definitions.clone(), crd(json!("x"))),
+            (definitions.clone(), crd(json!({"schema": {"openAPIV3Schema": {"properties": []}}}))),
+        ] {
+            let refusal = check(&kind, &object).unwrap_err().to_status();
+            assert!(refusal["code"] == 400 && refusal["message"].as_str().unwrap().contains("cannot unmarshal"));
+        }
+        let good = crd(json!({"schema": {"openAPIV3Schema": {"properties": {"a": {"type": "string"}}}}}));
+        assert!(check(&definitions, &good).is_ok());
+        assert!(check(&find("", "configmaps"), &json!({"data": {"a": "b"}})).is_ok());
+    }
+}
