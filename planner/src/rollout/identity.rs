@@ -56,19 +56,20 @@ impl<'a> Release<'a> {
             // With one region's marks missing, stable and candidate could be mistaken for each other.
             return Self { seen, desired, status, remembers };
         }
-        let marks = || seen.regions.iter().filter_map(RegionView::view).map(|view| &view.marks);
+        // What another's service says is none of our past.
+        let ours = |view: &&ServiceView| ownership(seen, &view.marks) != Ownership::Foreign;
+        let views: Vec<&ServiceView> = seen.regions.iter().filter_map(RegionView::view).filter(ours).collect();
+        let marks = || views.iter().map(|view| &view.marks);
         if status.stable.is_none() {
-            status.stable =
-                recover_stable(seen).map(|r| RevisionStatus { image: image_of(seen, &r), revision: r.to_string() });
+            status.stable = recover_stable(seen, &views)
+                .map(|r| RevisionStatus { image: image_of(seen, &r), revision: r.to_string() });
         }
         let stable = status.stable.as_ref().map(|s| s.revision.clone());
         let serves = |revision: &str| Some(revision) == stable.as_deref();
         if status.candidate.is_none() && status.failed.is_none() {
             let failed: BTreeSet<&RevisionName> = marks().flat_map(|m| &m.failed).collect();
-            status.candidate = seen
-                .regions
+            status.candidate = views
                 .iter()
-                .filter_map(RegionView::view)
                 .filter_map(|view| recover_candidate(seen, view, &desired))
                 .find(|c| !serves(&c.revision) && !failed.iter().any(|f| f.as_str() == c.revision));
         }
@@ -109,14 +110,7 @@ impl<'a> Release<'a> {
     }
 
     pub(super) fn ownership(&self, marks: &Marks) -> Ownership {
-        match &marks.owner {
-            Some(owner) if owner.name == self.seen.full_name() => match &owner.uid {
-                Some(uid) if uid == self.seen.uid() => Ownership::Ours,
-                None => Ownership::Released,
-                Some(_) => Ownership::Foreign,
-            },
-            _ => Ownership::Foreign,
-        }
+        ownership(self.seen, marks)
     }
 
     /// Our owner mark.
@@ -141,6 +135,17 @@ impl<'a> Release<'a> {
     }
 }
 
+fn ownership(seen: &Observation, marks: &Marks) -> Ownership {
+    match &marks.owner {
+        Some(owner) if owner.name == seen.full_name() => match &owner.uid {
+            Some(uid) if uid == seen.uid() => Ownership::Ours,
+            None => Ownership::Released,
+            Some(_) => Ownership::Foreign,
+        },
+        _ => Ownership::Foreign,
+    }
+}
+
 /// Whether a retry of that revision was acted on already.
 fn was_asked(status: &RolloutStatus, revision: &RevisionName) -> bool {
     status.requests.iter().any(|r| r.request == "retry" && r.target == revision.as_str())
@@ -162,8 +167,7 @@ fn desired(seen: &Observation) -> Result<Desired, Gate> {
 }
 
 /// The revision that has everything everywhere; while a release is going on, the one that the marks name.
-fn recover_stable(seen: &Observation) -> Option<RevisionName> {
-    let views: Vec<&ServiceView> = seen.regions.iter().filter_map(RegionView::view).collect();
+fn recover_stable(seen: &Observation, views: &[&ServiceView]) -> Option<RevisionName> {
     let first = views.first()?;
     let status = seen.rollout.status.as_ref();
     let on_trial = |revision: &RevisionName| {

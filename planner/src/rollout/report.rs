@@ -6,7 +6,7 @@ use orchestra_crds::condition::STALLED;
 use orchestra_crds::{Outcome, RegionStatus, RequestRecord, RolloutPhase, RolloutStatus};
 
 use super::deadline::overdue_since;
-use super::identity::Release;
+use super::identity::{Ownership, Release};
 use super::region::{Placement, Progress};
 use super::{Decision, RegionView};
 use crate::analysis::in_words;
@@ -83,6 +83,10 @@ fn region_status(
         }
         return new;
     };
+    if release.ownership(&view.marks) == Ownership::Foreign {
+        new.state = "a service that is not ours".into();
+        return new;
+    }
     new.url = view.url.clone();
     new.weight = subject.map(|revision| weight_of(revision, &view.serving).get());
     new.state = match subject {

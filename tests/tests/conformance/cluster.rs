@@ -84,7 +84,8 @@ async fn numbers_are_told_by_their_format() {
     let world = World::new(1).await;
     let weight = |weight: Value| with(rollout("a"), "/spec/strategy/canary/steps/0/weight", weight);
     let whole = create(&world, &weight(json!(10.0)));
-    assert_eq!(whole.0, 201, "{whole:?}");
+    assert_eq!((whole.0, &whole.1["spec"]["strategy"]["canary"]["steps"][0]["weight"]), (201, &json!(10)));
+    serde_json::from_value::<orchestra_crds::Rollout>(whole.1).unwrap();
     let (_, refused) = create(&world, &weight(json!(10.5)));
     let causes = refused["details"]["causes"].to_string();
     assert!(causes.contains("must be of type int32: \\\"float64\\\""), "{causes}");
@@ -102,6 +103,10 @@ async fn an_apply_that_changes_nothing_owns_without_a_time() {
     };
     let first = apply("one", &rollout("a")).1;
     assert!(first["metadata"]["managedFields"][0]["time"].is_string());
+    tokio::time::advance(std::time::Duration::from_secs(5)).await;
+    // What decoding drops is no change either.
+    let same = apply("one", &with(rollout("a"), "/metadata/creationTimestamp", Value::Null)).1;
+    assert_eq!(same["metadata"], first["metadata"]);
     let (_, second) = apply("two", &rollout("a"));
     let entries = second["metadata"]["managedFields"].as_array().unwrap();
     let two = entries.iter().find(|entry| entry["manager"] == "two").unwrap();

@@ -154,6 +154,8 @@ async fn a_service_made_by_somebody_else_is_left_alone() {
     world.run_for(Duration::from_secs(600)).await;
     let status = world.status("api").await;
     assert_eq!(status.conditions[2].reason, "ServiceNotOurs");
+    // Nor is it claimed.
+    assert_eq!((status.stable, status.weight, status.regions[0].weight), (None, None, None));
     assert!(world.tap.writes().iter().all(|w| !w.contains("/v2/")), "{:?}", world.tap.writes());
 }
 
