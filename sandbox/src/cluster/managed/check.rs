@@ -47,19 +47,19 @@ fn walk(schema: &Value, value: &Value, path: &str, wrong: &mut Vec<String>) {
         (Some("integer" | "number"), other) => {
             wrong.push(tell(path, &format!("expected numeric (int or float), got {}", go::type_name(other))));
         }
-        // Formats are texts that the real server does not look into here.
-        (Some("string"), other) if schema["format"].is_string() && schema["format"] != "byte" => {
-            if other.is_object() || other.is_array() {
-                wrong.push(expected("any scalar"));
-            }
-        }
-        (Some("string"), other) => {
-            let found = format!("&value.valueUnstructured{{Value:{}}}", go::source(other));
-            wrong.push(tell(path, &format!("expected string, got {found}")));
-        }
+        (Some("string"), other) => wrong.extend(wrong_text(schema, other).map(|what| tell(path, &what))),
         (Some("boolean"), _) => wrong.push(expected("boolean")),
         _ => {}
     }
+}
+
+/// What is wrong where a text should be. With a format, the real server takes any scalar here.
+fn wrong_text(schema: &Value, found: &Value) -> Option<String> {
+    if schema["format"].is_string() && schema["format"] != "byte" {
+        let is_scalar = !found.is_object() && !found.is_array();
+        return (!is_scalar).then(|| format!("expected any scalar, got &{{{}}}", go::plain(found)));
+    }
+    Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go::source(found)))
 }
 
 fn walk_items(schema: &Value, items: &[Value], path: &str, wrong: &mut Vec<String>) {
