@@ -139,7 +139,7 @@ async fn answers_are_those_of_a_real_server() {
     }
     assert_eq!(count, 175);
     assert!(KNOWN.len() <= 20);
-    println!("{count} recorded exchanges, {} of them answered differently", different.len());
+    orchestra_tests::tell(&format!("{count} recorded exchanges, {} of them answered differently", different.len()));
     let unexpected: BTreeMap<_, _> =
         different.iter().filter(|(name, _)| KNOWN.iter().all(|(k, _)| k != name)).collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}");

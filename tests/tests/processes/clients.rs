@@ -9,7 +9,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 async fn googles_clients_are_at_home() {
     let python = format!("{ROOT}/target/clients/bin/python");
     if !std::path::Path::new(&python).exists() {
-        println!("Google's clients are not installed here (make clients): nothing was tried");
+        orchestra_tests::tell("Google's clients are not installed here (make clients): nothing was tried");
         return;
     }
     let place = Place::at_speed(600).await;

@@ -67,7 +67,7 @@ spec:
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_finds_nothing_to_complain_of() {
     if !is_there() {
-        println!("kubectl is not installed here: nothing was tried");
+        orchestra_tests::tell("kubectl is not installed here: nothing was tried");
         return;
     }
     let mut place = Place::new().await;

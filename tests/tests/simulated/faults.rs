@@ -53,10 +53,10 @@ async fn every_fault(scenario: Scenario) {
     }
     let writes = calls.iter().filter(|call| call.is_write()).count();
     let reads = calls.len() - writes;
-    println!(
+    orchestra_tests::tell(&format!(
         "{scenario:?}: {} plans over {writes} writes and {reads} reads; the first {first} are tried elsewhere",
         plans.len()
-    );
+    ));
     let told: Vec<String> = failures.iter().map(|f| f.chars().take(2500).collect()).collect();
     assert!(failures.is_empty(), "{} of {} plans failed:\n{}", failures.len(), plans.len(), told.join("\n"));
 }

@@ -10,7 +10,7 @@ async fn seeds_end_well() {
         assert_eq!(run.complaint, None, "make simulate FIRST={seed} SEEDS=1\n{}", run.story.join("\n"));
         steps += run.steps;
     }
-    println!("100 seeds, {steps} steps");
+    orchestra_tests::tell(&format!("100 seeds, {steps} steps"));
 }
 
 #[tokio::test(start_paused = true)]
