@@ -13,7 +13,6 @@ mod go;
 mod kinds;
 mod managed;
 mod metadata;
-mod object_meta;
 mod openapi;
 mod options;
 mod patch;

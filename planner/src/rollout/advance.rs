@@ -106,6 +106,11 @@ fn act(
         (Progress::Drifted(step), Some(view)) => Some(placed.put_on_step(view, *step)),
         _ => None,
     };
+    underway(&state, place, candidate).doing(effect.into_iter().collect())
+}
+
+/// What is being done, in words.
+fn underway(state: &Progress, place: &str, candidate: &RevisionName) -> Decision {
     let (phase, reason, message) = match state {
         Progress::Missing | Progress::NotDeployed => {
             (RolloutPhase::Deploying, "Deploying", format!("{place}: `{candidate}` is being created without traffic"))
@@ -116,7 +121,7 @@ fn act(
         }
         _ => (RolloutPhase::Progressing, "Moving", format!("{place}: traffic is moving")),
     };
-    Decision::working(phase, reason, message).doing(effect.into_iter().collect())
+    Decision::working(phase, reason, message)
 }
 
 /// A service of that name which is not ours.

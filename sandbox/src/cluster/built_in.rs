@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::kinds::{Kind, METADATA};
+use super::kinds::Kind;
+use super::metadata::fields::METADATA;
 use super::refusal::{Cause, Refusal};
 
 pub(super) const CRD: &str = "customresourcedefinitions";

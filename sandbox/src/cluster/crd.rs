@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::cel;
-use super::kinds::{Column, Kind, METADATA, Scale, Schema};
+use super::kinds::{Column, Kind, Scale, Schema};
 use super::managed::{self, Writer};
+use super::metadata::fields::METADATA;
 use super::refusal::Cause;
 
 /// The kind that a CRD defines; its first served version.

@@ -1,7 +1,7 @@
 //! The kinds that the cluster knows: the built-in ones, and those of its CRDs.
 
-use serde_json::{Value, json};
-use std::sync::{Arc, LazyLock};
+use serde_json::Value;
+use std::sync::Arc;
 
 use super::built_in;
 
@@ -84,32 +84,6 @@ impl Kind {
     pub(super) fn is_custom(&self) -> bool {
         self.schema.is_some()
     }
-}
-
-/// The schema of metadata.
-pub(super) static METADATA: LazyLock<Value> = LazyLock::new(metadata_schema);
-
-fn metadata_schema() -> Value {
-    let text = json!({"type": "string"});
-    let time = json!({"type": "string", "format": "date-time"});
-    let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
-    json!({"type": "object", "properties": {
-        "name": text, "generateName": text, "namespace": text, "selfLink": text, "uid": text, "resourceVersion": text,
-        "generation": {"type": "integer"}, "creationTimestamp": time, "deletionTimestamp": time,
-        "deletionGracePeriodSeconds": {"type": "integer"}, "labels": texts, "annotations": texts,
-        "finalizers": {"type": "array", "x-kubernetes-list-type": "set", "items": text},
-        "ownerReferences": {
-            "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["uid"],
-            "items": {"type": "object", "properties": {
-                "apiVersion": text, "kind": text, "name": text, "uid": text,
-                "controller": {"type": "boolean"}, "blockOwnerDeletion": {"type": "boolean"},
-            }},
-        },
-        "managedFields": {"type": "array", "items": {"type": "object", "properties": {
-            "manager": text, "operation": text, "apiVersion": text, "time": text, "fieldsType": text,
-            "subresource": text, "fieldsV1": {"x-kubernetes-preserve-unknown-fields": true},
-        }}},
-    }})
 }
 
 /// All kinds.

@@ -1,6 +1,7 @@
 //! What holds for every object: identity, names, preconditions, finalizers.
 
 pub(super) mod decoded;
+pub(super) mod fields;
 pub(super) mod names;
 
 use regex::Regex;

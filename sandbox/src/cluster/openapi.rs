@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::kinds::{Kind, Kinds};
-use super::object_meta;
+use super::metadata::fields::METADATA;
 use crate::exchange::Reply;
 
 fn info() -> Value {
@@ -42,7 +42,7 @@ fn schema(kind: &Kind) -> Value {
     let known = json!({
         "apiVersion": {"type": "string", "description": "Version of the schema of this object."},
         "kind": {"type": "string", "description": "Kind of this object."},
-        "metadata": object_meta::schema(),
+        "metadata": METADATA.clone(),
     });
     for (name, value) in known.as_object().into_iter().flatten() {
         schema["properties"][name] = value.clone();

@@ -7,7 +7,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::go;
-use super::kinds::{Kind, METADATA, Scale, Schema};
+use super::kinds::{Kind, Scale, Schema};
+use super::metadata::fields::METADATA;
 use super::refusal::Cause;
 use super::route::Part;
 

@@ -3,56 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::super::go;
-
-/// What a field of metadata is in Go.
-#[derive(Clone, Copy)]
-enum Type {
-    Text,
-    Uid,
-    Number,
-    Switch,
-    Time,
-    Texts,
-    List,
-    Owners,
-    Managers,
-    Fields,
-}
-
-const METADATA: &[(&str, Type)] = &[
-    ("annotations", Type::Texts),
-    ("creationTimestamp", Type::Time),
-    ("deletionGracePeriodSeconds", Type::Number),
-    ("deletionTimestamp", Type::Time),
-    ("finalizers", Type::List),
-    ("generateName", Type::Text),
-    ("generation", Type::Number),
-    ("labels", Type::Texts),
-    ("managedFields", Type::Managers),
-    ("name", Type::Text),
-    ("namespace", Type::Text),
-    ("ownerReferences", Type::Owners),
-    ("resourceVersion", Type::Text),
-    ("selfLink", Type::Text),
-    ("uid", Type::Uid),
-];
-const OWNER: &[(&str, Type)] = &[
-    ("apiVersion", Type::Text),
-    ("blockOwnerDeletion", Type::Switch),
-    ("controller", Type::Switch),
-    ("kind", Type::Text),
-    ("name", Type::Text),
-    ("uid", Type::Uid),
-];
-const MANAGER: &[(&str, Type)] = &[
-    ("apiVersion", Type::Text),
-    ("fieldsType", Type::Text),
-    ("fieldsV1", Type::Fields),
-    ("manager", Type::Text),
-    ("operation", Type::Text),
-    ("subresource", Type::Text),
-    ("time", Type::Time),
-];
+use super::fields::{Field, MANAGER, OBJECT, OWNER, Type};
 
 /// Where a field is: the struct it is of, and its path from metadata.
 struct Place {
@@ -89,20 +40,15 @@ pub(in super::super) fn check_type(object: &Value) -> Result<(), String> {
 pub(in super::super) fn check(metadata: &Value) -> Result<(), String> {
     match metadata {
         Value::Null => Ok(()),
-        Value::Object(fields) => check_fields(fields, METADATA, "ObjectMeta", ""),
+        Value::Object(fields) => check_fields(fields, OBJECT, "ObjectMeta", ""),
         other => Err(format!("json: cannot unmarshal {} into Go value of type v1.ObjectMeta", go::kind(other))),
     }
 }
 
-fn check_fields(
-    fields: &Map<String, Value>,
-    types: &[(&str, Type)],
-    owner: &'static str,
-    above: &str,
-) -> Result<(), String> {
+fn check_fields(fields: &Map<String, Value>, known: &[Field], owner: &'static str, above: &str) -> Result<(), String> {
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-        if let Some((_, type_)) = types.iter().find(|(known, _)| known == name) {
-            check_field(value, *type_, &Place { owner, path: format!("{above}{name}") })?;
+        if let Some(field) = known.iter().find(|field| field.name == name) {
+            check_field(value, field.type_, &Place { owner, path: format!("{above}{name}") })?;
         }
     }
     Ok(())
@@ -114,7 +60,7 @@ fn check_field(value: &Value, type_: Type, place: &Place) -> Result<(), String> 
         (Type::Number, Value::Number(number)) if number.is_i64() => Ok(()),
         (Type::Time, Value::String(text)) => check_time(text),
         (Type::Texts, Value::Object(texts)) => texts.values().try_for_each(|text| check_text(text, place)),
-        (Type::List, Value::Array(items)) => items.iter().try_for_each(|item| check_text(item, place)),
+        (Type::Set, Value::Array(items)) => items.iter().try_for_each(|item| check_text(item, place)),
         (Type::Owners, Value::Array(items)) => check_structs(items, OWNER, "OwnerReference", place),
         (Type::Managers, Value::Array(items)) => check_structs(items, MANAGER, "ManagedFieldsEntry", place),
         (Type::Text | Type::Time, other) => place.refuse(other, "string"),
@@ -122,7 +68,7 @@ fn check_field(value: &Value, type_: Type, place: &Place) -> Result<(), String> 
         (Type::Switch, other) => place.refuse(other, "bool"),
         (Type::Number, other) => place.refuse(other, "int64"),
         (Type::Texts, other) => place.refuse(other, "map[string]string"),
-        (Type::List, other) => place.refuse(other, "[]string"),
+        (Type::Set, other) => place.refuse(other, "[]string"),
         (Type::Owners, other) => place.refuse(other, "[]v1.OwnerReference"),
         (Type::Managers, other) => place.refuse(other, "[]v1.ManagedFieldsEntry"),
     }
@@ -132,10 +78,10 @@ fn check_text(value: &Value, place: &Place) -> Result<(), String> {
     if value.is_string() || value.is_null() { Ok(()) } else { place.refuse(value, "string") }
 }
 
-fn check_structs(items: &[Value], types: &[(&str, Type)], name: &'static str, place: &Place) -> Result<(), String> {
+fn check_structs(items: &[Value], known: &[Field], name: &'static str, place: &Place) -> Result<(), String> {
     for item in items.iter().filter(|item| !item.is_null()) {
         match item.as_object() {
-            Some(fields) => check_fields(fields, types, name, &format!("{}.", place.path))?,
+            Some(fields) => check_fields(fields, known, name, &format!("{}.", place.path))?,
             None => place.refuse(item, &format!("v1.{name}"))?,
         }
     }

@@ -1,5 +1,7 @@
 //! Label selectors, read as the real server reads them.
 
+use std::collections::VecDeque;
+
 use super::super::metadata::names;
 use super::{Requirement, Test};
 
@@ -29,37 +31,37 @@ impl Token {
     }
 }
 
-fn tokens(text: &str) -> Vec<Token> {
+fn tokens(text: &str) -> VecDeque<Token> {
     let is_special = |c: char| "=!(),><".contains(c);
-    let mut tokens = vec![];
+    let mut tokens = VecDeque::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
         if is_special(first) {
             let symbol = SYMBOLS.iter().chain([&COMMA]).find(|symbol| rest.starts_with(**symbol));
             match symbol {
                 Some(symbol) => {
-                    tokens.push(Token::Symbol(symbol));
+                    tokens.push_back(Token::Symbol(symbol));
                     rest = &rest[symbol.len()..];
                 }
                 None => {
-                    tokens.push(Token::Unknown(rest.to_string()));
+                    tokens.push_back(Token::Unknown(rest.to_string()));
                     rest = "";
                 }
             }
         } else {
             let end = rest.find(|c: char| is_special(c) || c.is_whitespace()).unwrap_or(rest.len());
-            tokens.push(Token::Word(rest[..end].to_string()));
+            tokens.push_back(Token::Word(rest[..end].to_string()));
             rest = &rest[end..];
         }
         rest = rest.trim_start();
     }
-    tokens.push(Token::End);
+    tokens.push_back(Token::End);
     tokens
 }
 
 /// Reads a selector; the error is the real server's.
 pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, String> {
-    let mut parser = Parser { tokens: tokens(text), at: 0 };
+    let mut parser = Parser { tokens: tokens(text) };
     let mut requirements = vec![];
     loop {
         match parser.peek() {
@@ -83,19 +85,16 @@ pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, String> {
 }
 
 struct Parser {
-    tokens: Vec<Token>,
-    at: usize,
+    tokens: VecDeque<Token>,
 }
 
 impl Parser {
-    fn peek(&self) -> Token {
-        self.tokens.get(self.at).cloned().unwrap_or(Token::End)
+    fn peek(&self) -> &Token {
+        self.tokens.front().unwrap_or(&Token::End)
     }
 
     fn next(&mut self) -> Token {
-        let token = self.peek();
-        self.at += 1;
-        token
+        self.tokens.pop_front().unwrap_or(Token::End)
     }
 
     fn begins_requirement(&self) -> bool {
@@ -114,7 +113,7 @@ impl Parser {
         }
         let test = match self.peek() {
             _ if absent => Test::Absent,
-            next if next == Token::End || next.is(COMMA) => Test::Exists,
+            next if *next == Token::End || next.is(COMMA) => Test::Exists,
             _ => self.test(&key)?,
         };
         Ok(Requirement { key, test })
@@ -143,11 +142,11 @@ impl Parser {
 
     fn value(&mut self) -> Result<String, String> {
         match self.peek() {
-            Token::Word(value) => {
-                self.at += 1;
-                Ok(value)
-            }
-            token if token == Token::End || token.is(COMMA) => Ok(String::new()),
+            token if *token == Token::End || token.is(COMMA) => return Ok(String::new()),
+            _ => {}
+        }
+        match self.next() {
+            Token::Word(value) => Ok(value),
             other => Err(format!("found '{}', expected: identifier", other.text())),
         }
     }
