@@ -2,9 +2,11 @@
 //! A failure names the scenario and the plan; `FAULT_PLAN=Scenario/12:Hang` replays one and prints its calls.
 
 use futures::FutureExt;
-use orchestra_tests::faults::Plan;
+use orchestra_tests::faults::{Call, Plan};
 use orchestra_tests::scenario::{End, Scenario, complaint};
 use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::thread;
 use std::time::Duration;
 
 /// Longest that a scenario may take, in its own time.
@@ -25,7 +27,14 @@ async fn try_plan(scenario: Scenario, plan: Plan, expected: &End) -> Option<Stri
     }
 }
 
-async fn every_fault(scenario: Scenario) {
+/// Runs something in a time of its own: it begins at the same instant whatever ran before.
+fn in_its_own_time<T>(play: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.unwrap().block_on(play)
+}
+
+/// How a scenario ends without a fault, its calls, and how many of them another scenario begins with.
+async fn without_faults(scenario: Scenario) -> (End, Vec<Call>, usize) {
     let (expected, calm) = scenario.play(None).await;
     calm.assert_promises();
     let calls = calm.tap.calls();
@@ -36,6 +45,11 @@ async fn every_fault(scenario: Scenario) {
         }
         None => 0,
     };
+    (expected, calls, first)
+}
+
+fn every_fault(scenario: Scenario) {
+    let (expected, calls, first) = in_its_own_time(without_faults(scenario));
     let mut plans: Vec<Plan> = calls
         .iter()
         .enumerate()
@@ -45,27 +59,38 @@ async fn every_fault(scenario: Scenario) {
     if let Ok(wanted) = std::env::var("FAULT_PLAN") {
         plans.retain(|plan| wanted == format!("{scenario:?}/{plan}"));
     }
-    let mut failures = vec![];
-    for plan in &plans {
-        if let Some(complaint) = try_plan(scenario, *plan, &expected).await {
-            failures.push(format!("FAULT_PLAN='{scenario:?}/{plan}' ({}): {complaint}", calls[plan.call]));
+    let (left, failures) = (Mutex::new(plans.iter().enumerate()), Mutex::new(vec![]));
+    let next = || left.lock().unwrap().next();
+    let work = || {
+        while let Some((place, plan)) = next() {
+            if let Some(complaint) = in_its_own_time(try_plan(scenario, *plan, &expected)) {
+                let failure = format!("FAULT_PLAN='{scenario:?}/{plan}' ({}): {complaint}", calls[plan.call]);
+                failures.lock().unwrap().push((place, failure));
+            }
         }
-    }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
     let writes = calls.iter().filter(|call| call.is_write()).count();
     let reads = calls.len() - writes;
     orchestra_tests::tell(&format!(
         "{scenario:?}: {} plans over {writes} writes and {reads} reads; the first {first} are tried elsewhere",
         plans.len()
     ));
-    let told: Vec<String> = failures.iter().map(|f| f.chars().take(2500).collect()).collect();
+    let told: Vec<String> = failures.iter().map(|(_, f)| f.chars().take(2500).collect()).collect();
     assert!(failures.is_empty(), "{} of {} plans failed:\n{}", failures.len(), plans.len(), told.join("\n"));
 }
 
 macro_rules! scenarios {
     ($($test:ident: $scenario:ident,)*) => {$(
-        #[tokio::test(start_paused = true)]
-        async fn $test() {
-            every_fault(Scenario::$scenario).await;
+        #[test]
+        fn $test() {
+            every_fault(Scenario::$scenario);
         }
     )*};
 }
