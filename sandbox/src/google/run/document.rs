@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Place;
 use super::entry::Entry;
+use super::limits::{self, DEFAULT_CPU, DEFAULT_MEMORY};
 use super::revision::{Outcome, Revision};
 use super::service::{Failure, Service, State};
 use crate::google::stamp;
@@ -79,7 +80,7 @@ fn failed(type_: &str, at: jiff::Timestamp, failure: &Failure) -> Value {
 /// Values that Cloud Run shows where nothing was set.
 fn with_defaults(mut template: Value) -> Value {
     let defaults = [
-        ("maxInstanceRequestConcurrency", json!(80)),
+        ("maxInstanceRequestConcurrency", json!(limits::default_concurrency(&template["containers"][0]))),
         ("timeout", json!("300s")),
         ("serviceAccount", json!("000000000000-compute@developer.gserviceaccount.com")),
     ];
@@ -90,7 +91,7 @@ fn with_defaults(mut template: Value) -> Value {
     }
     if let Some(container) = template["containers"].get_mut(0) {
         if container["resources"].is_null() {
-            container["resources"] = json!({"limits": {"cpu": "1000m", "memory": "512Mi"}, "cpuIdle": true});
+            container["resources"] = json!({"limits": {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY}, "cpuIdle": true});
         }
         if container["ports"].is_null() {
             container["ports"] = json!([{"name": "http1", "containerPort": 8080}]);

@@ -8,10 +8,18 @@ use super::super::problem::Problem;
 
 /// Names that Cloud Run sets itself.
 const RESERVED_VARIABLES: [&str; 4] = ["PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
-/// Thousandths of a CPU that a container can have, besides fractions of one.
-const CPUS: [i64; 5] = [1000, 2000, 4000, 6000, 8000];
-/// Mebibytes that a container can have.
-const MEMORY: RangeInclusive<f64> = 128.0..=32.0 * 1024.0;
+/// Thousandths of a CPU that a container can have, and the mebibytes that go with them.
+const SIZES: [(RangeInclusive<i64>, RangeInclusive<f64>); 7] = [
+    (80..=499, 128.0..=512.0),
+    (500..=999, 128.0..=1024.0),
+    (1000..=1000, 128.0..=4.0 * 1024.0),
+    (2000..=2000, 128.0..=8.0 * 1024.0),
+    (4000..=4000, 2.0 * 1024.0..=16.0 * 1024.0),
+    (6000..=6000, 4.0 * 1024.0..=24.0 * 1024.0),
+    (8000..=8000, 4.0 * 1024.0..=32.0 * 1024.0),
+];
+pub(super) const DEFAULT_CPU: &str = "1000m";
+pub(super) const DEFAULT_MEMORY: &str = "512Mi";
 
 fn within(field: &str, value: &Value, allowed: RangeInclusive<i64>) -> Result<(), Problem> {
     // Zero is not set.
@@ -69,6 +77,10 @@ pub(super) fn check_template(template: &Value) -> Result<(), Problem> {
     }
     let concurrency = &template["maxInstanceRequestConcurrency"];
     within("template.max_instance_request_concurrency", concurrency, 1..=1000)?;
+    if containers.iter().any(|container| default_concurrency(container) == 1) && concurrency.as_i64() > Some(1) {
+        let description = "Total cpu < 1 is not supported with concurrency > 1.";
+        return Err(Problem::field("template.containers[0].resources.limits.cpu", description));
+    }
     containers.iter().try_for_each(check_container)
 }
 
@@ -86,16 +98,41 @@ fn check_container(container: &Value) -> Result<(), Problem> {
             return refuse("env", format!("{name:?} is empty, reserved, or given twice"));
         }
     }
-    let limits = &container["resources"]["limits"];
-    let fits_cpu = |cpu: i64| (80..1000).contains(&cpu) || CPUS.contains(&cpu);
-    if limits["cpu"].as_str().is_some_and(|text| !millis(text).is_some_and(fits_cpu)) {
-        return refuse("resources.limits.cpu", "it must be below 1, or 1, 2, 4, 6 or 8".into());
+    check_resources(&container["resources"]["limits"])
+}
+
+fn check_resources(limits: &Value) -> Result<(), Problem> {
+    let refuse =
+        |name: &str, why: String| Err(Problem::field(&format!("template.containers[0].resources.limits.{name}"), why));
+    let cpu = millis(limits["cpu"].as_str().unwrap_or(DEFAULT_CPU));
+    let Some((cpu, memory)) = cpu.and_then(|cpu| Some((cpu, memory_with(cpu)?))) else {
+        return refuse(
+            "cpu",
+            "Invalid value specified for cpu. It must be between 0.08 and 1, or 2, 4, 6 or 8.".into(),
+        );
+    };
+    let wanted = mebibytes(limits["memory"].as_str().unwrap_or(DEFAULT_MEMORY));
+    if wanted.is_some_and(|wanted| memory.contains(&wanted)) {
+        return Ok(());
     }
-    let fits_memory = |memory: f64| MEMORY.contains(&memory);
-    if limits["memory"].as_str().is_some_and(|text| !mebibytes(text).is_some_and(fits_memory)) {
-        return refuse("resources.limits.memory", "it must be between 128Mi and 32Gi".into());
-    }
-    Ok(())
+    let (cpu, least, most) = (cpu as f64 / 1000.0, amount(*memory.start()), amount(*memory.end()));
+    let rule = format!("For {cpu:?} CPU, memory must be between {least} and {most} inclusive.");
+    refuse("memory", format!("Invalid value specified for memory. {rule}"))
+}
+
+fn memory_with(cpu: i64) -> Option<RangeInclusive<f64>> {
+    SIZES.into_iter().find(|(cpus, _)| cpus.contains(&cpu)).map(|(_, memory)| memory)
+}
+
+/// `512Mi`, `4Gi`.
+fn amount(mebibytes: f64) -> String {
+    if mebibytes < 1024.0 { format!("{mebibytes}Mi") } else { format!("{}Gi", mebibytes / 1024.0) }
+}
+
+/// Requests that an instance takes at once, if it is not said.
+pub(super) fn default_concurrency(container: &Value) -> i64 {
+    let cpu = container["resources"]["limits"]["cpu"].as_str().and_then(millis);
+    if cpu.is_some_and(|cpu| cpu < 1000) { 1 } else { 80 }
 }
 
 /// `2` or `500m`.
@@ -128,10 +165,18 @@ mod tests {
             check_template(&template)
         };
         let limits = "/containers/0/resources/limits";
-        for limit in [json!({"cpu": "3"}), json!({"memory": "64Gi"}), json!({"cpu": "many"})] {
-            assert!(template(limits, limit.clone()).is_err(), "{limit}");
+        for (cpu, memory) in [("3", "512Mi"), ("1", "64Gi"), ("many", "1Gi"), ("8", "512Mi"), ("400m", "1Gi")] {
+            assert!(template(limits, json!({"cpu": cpu, "memory": memory})).is_err(), "{cpu} {memory}");
         }
-        assert!(template(limits, json!({"cpu": "500m", "memory": "512Mi"})).is_ok());
+        for (cpu, memory) in [("500m", "512Mi"), ("1", "4Gi"), ("8", "32Gi"), ("0.08", "128Mi")] {
+            assert!(template(limits, json!({"cpu": cpu, "memory": memory})).is_ok(), "{cpu} {memory}");
+        }
+        assert!(template(limits, json!({"cpu": "4"})).is_err(), "the default memory is too little for four CPUs");
+        let crowded = |cpu: &str| {
+            let container = json!({"image": "app:1", "resources": {"limits": {"cpu": cpu}}});
+            check_template(&json!({"containers": [container], "maxInstanceRequestConcurrency": 80})).is_ok()
+        };
+        assert!(crowded("1") && !crowded("0.5"), "less than a CPU takes one request at a time");
         assert!(template("/containers/0/image", json!("a b")).is_err());
         let env = |names: &[&str]| {
             let env: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
