@@ -96,7 +96,6 @@ fn summary(lines: &[String], took: Duration) {
          cluster and Google Cloud. To look around yourself:\n\n\
          \x20 make sandbox                                      # stays up, with a controller; in another terminal:\n\
          \x20 export KUBECONFIG=target/sandbox/kubeconfig\n\
-         \x20 kubectl apply -f crds/\n\
          \x20 kubectl apply -f examples/quickstart.yaml\n\
          \x20 kubectl get oenv,oro\n\
          \x20 kubectl describe oro hello",
