@@ -241,8 +241,13 @@ pub(super) fn let_go(
     status: &mut EnvironmentStatus,
 ) -> LetGo {
     let Some(id) = instance_id(&seen.environment) else { return LetGo::Nothing };
-    if ownership(seen, view) != Ownership::Ours {
-        return LetGo::Nothing;
+    match ownership(seen, view) {
+        Ownership::Ours => {}
+        // Our mark may be on its way: it shows when the instance is ready again.
+        Ownership::Released if view.state != "READY" => {
+            return LetGo::Wait(format!("Redis `{}` is {}", id.name, view.state));
+        }
+        Ownership::Released | Ownership::Foreign => return LetGo::Nothing,
     }
     if let Some(redis) = &mut status.redis {
         show(Some(view), redis);

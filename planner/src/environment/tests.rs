@@ -81,6 +81,22 @@ fn an_instance_of_another_is_left_alone() {
 }
 
 #[test]
+fn a_deletion_waits_for_the_mark_that_is_on_its_way() {
+    let mut free = view("READY", RedisTier::Basic, 2);
+    free.labels.remove("orchestra-owner-uid");
+    let mut world = seen(Some(free.clone()));
+    let adopting = plan(&world);
+    let [Effect::LabelRedis(_, marked)] = &adopting.effects[..] else { panic!("no mark: {:?}", adopting.effects) };
+    world.environment.status = Some(adopting.status);
+    world.environment.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    world.redis = Ok(Some(RedisView { state: "UPDATING".into(), ..free.clone() }));
+    assert_eq!((plan(&world).effects.len(), plan(&world).finalizer), (0, Finalizer::Keep));
+    world.redis = Ok(Some(RedisView { labels: marked.clone(), ..free }));
+    assert!(matches!(plan(&world).effects[..], [Effect::LabelRedis(..)]), "and is taken off again");
+}
+
+#[test]
 fn deletion_follows_the_policy_and_waits_for_rollouts() {
     let mut world = seen(Some(view("READY", RedisTier::Basic, 2)));
     world.environment.metadata.deletion_timestamp =

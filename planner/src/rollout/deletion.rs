@@ -13,6 +13,8 @@ use crate::traffic::{all_to, same_shares};
 
 /// One old read may not find what is there: only a second one lets the finalizer go.
 pub(crate) const CONFIRMING: &str = "ConfirmingAbsence";
+/// Services are being deleted or released.
+const DELETING: &str = "Deleting";
 /// Until that second look.
 pub(crate) const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
@@ -34,14 +36,10 @@ pub(super) fn decide(release: &Release<'_>) -> Option<Decision> {
     let mine: Vec<_> =
         release.ours().filter(|(_, _, view)| release.ownership(&view.marks) == Ownership::Ours).collect();
     if mine.is_empty() {
-        let missing = release.seen.regions.iter().any(|region| matches!(region.service, Ok(None)));
-        let known = release.seen.rollout.status.as_ref().map(|status| status.conditions.as_slice());
-        return (missing && release.remembers && !conditions::are_about(known.unwrap_or_default(), CONFIRMING)).then(
-            || {
-                let message = "the services are gone: looking once more before letting go";
-                Decision::working(RolloutPhase::Deleting, CONFIRMING, message).next(LOOK_AGAIN)
-            },
-        );
+        return is_unsure(release).then(|| {
+            let message = "none of the services is ours any more: looking once more before letting go";
+            Decision::working(RolloutPhase::Deleting, CONFIRMING, message).next(LOOK_AGAIN)
+        });
     }
     let effects = mine
         .iter()
@@ -55,7 +53,16 @@ pub(super) fn decide(release: &Release<'_>) -> Option<Decision> {
         .collect();
     let what = if policy == DeletionPolicy::Delete { "deleted" } else { "released" };
     let message = format!("the Cloud Run services are being {what}");
-    Some(Decision::working(RolloutPhase::Deleting, "Deleting", message).doing(effects))
+    Some(Decision::working(RolloutPhase::Deleting, DELETING, message).doing(effects))
+}
+
+/// Whether what was seen may be old: a service that we know of is not found, or without our mark though we did not yet
+/// take it off.
+fn is_unsure(release: &Release<'_>) -> bool {
+    let known = release.seen.rollout.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let missing = release.seen.regions.iter().any(|region| matches!(region.service, Ok(None)));
+    let unmarked = release.ours().next().is_some() && !conditions::are_about(known, DELETING);
+    release.remembers && (missing || unmarked) && !conditions::are_about(known, CONFIRMING)
 }
 
 /// Takes our UID off, for an object of the same name to take the service over. A release that is half way goes back.

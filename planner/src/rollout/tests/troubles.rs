@@ -310,6 +310,20 @@ fn services_that_one_read_does_not_find_do_not_let_the_finalizer_go() {
     assert!(world.rollout.metadata.finalizers.iter().flatten().all(|f| f != orchestra_crds::FINALIZER));
 }
 
+#[test]
+fn a_mark_that_one_old_read_does_not_show_is_taken_off_all_the_same() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    let present = world.cloud["us-central1"].clone();
+    world.cloud.get_mut("us-central1").unwrap().marks.owner.as_mut().unwrap().uid = None;
+    world.run(1);
+    assert_eq!(world.rollout.metadata.finalizers.iter().flatten().count(), 1, "it may be an old read");
+    world.cloud.insert("us-central1".into(), present);
+    world.run(20);
+    assert_eq!(world.cloud["us-central1"].marks.owner.as_ref().unwrap().uid, None);
+    assert_eq!(world.rollout.metadata.finalizers.iter().flatten().count(), 0);
+}
+
 /// A release in its second region, while the first one is read as it was before its deadline; and how that one is.
 fn first_region_read_as_it_was() -> (World, ServiceView) {
     let mut world = World::promoted(&["us-central1", "us-west4"]);
