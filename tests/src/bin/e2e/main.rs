@@ -6,7 +6,7 @@ mod stage;
 
 use kube::Client;
 use kube::config::Kubeconfig;
-use stage::{SYSTEM, Stage};
+use stage::{NAMESPACE, SYSTEM, Stage};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -72,7 +72,7 @@ async fn run() -> Result<(), Failure> {
     };
     let client = Client::try_from(kube::Config::from_custom_kubeconfig(config, &Default::default()).await?)?;
     println!("cluster: {}", if own { "the sandbox's" } else { "that of KUBECONFIG" });
-    let namespace = format!("orchestra-e2e-{}", std::process::id());
+    let namespace = format!("{NAMESPACE}{}", std::process::id());
     let mut stage = Stage::new(client, namespace);
     let played = rehearse(&mut stage, folder.path(), own.then_some(file.as_path()), &google).await;
     let cleaned = stage.clean_up().await;

@@ -1,5 +1,6 @@
 //! A cluster, and what is put into it and taken out again.
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::api::events::v1::Event;
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 use crate::Failure;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// How the namespaces of runs begin.
+pub const NAMESPACE: &str = "orchestra-e2e-";
 pub const SYSTEM: &str = "orchestra-system";
 const ACCOUNT: &str = "orchestra-controller";
 /// Longest to wait for something that should happen.
@@ -84,7 +87,39 @@ impl Stage {
         Ok(())
     }
 
+    /// The controller under test acts on every object of the cluster, and finds none of their services in its
+    /// simulated cloud: it must not meet those of somebody who uses Orchestra here.
+    async fn refuse_where_in_use(&self) -> Result<(), Failure> {
+        for kind in ["Rollout", "OrchestraEnvironment"] {
+            let kind = GroupVersionKind::gvk("orchestra.cherry-ai.me", "v1alpha1", kind);
+            let all = match self.api(&ApiResource::from_gvk(&kind), None).list(&Default::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => continue,
+                all => all?.items,
+            };
+            let of_another = |object: &&DynamicObject| !object.namespace().unwrap_or_default().starts_with(NAMESPACE);
+            if let Some(object) = all.iter().find(of_another) {
+                let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+                return Err(format!(
+                    "this cluster is in use: it has {} {namespace}/{name}, which the controller under test would act \
+                     on; take another cluster, or delete it",
+                    kind.kind
+                )
+                .into());
+            }
+        }
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), SYSTEM);
+        let running = deployments.get_opt(ACCOUNT).await?.and_then(|d| d.spec?.replicas).unwrap_or(0);
+        match running {
+            0 => Ok(()),
+            _ => {
+                Err(format!("this cluster is in use: {SYSTEM}/{ACCOUNT} runs there; take another, or scale it to 0")
+                    .into())
+            }
+        }
+    }
+
     pub async fn install(&mut self) -> Result<(), Failure> {
+        self.refuse_where_in_use().await?;
         for crd in documents("crds")? {
             self.apply(crd).await?;
         }
