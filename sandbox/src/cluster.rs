@@ -116,6 +116,11 @@ impl Cluster {
 
     fn resource(self: &Arc<Self>, target: &Target, call: &mut Call<'_>) -> Result<Reply, Refusal> {
         let request = call.request;
+        let lists = request.method == Method::GET && target.name.is_none();
+        if target.kind.namespaced && target.namespace.is_none() && !lists {
+            let custom = target.kind.is_custom() || target.name.is_some();
+            return Err(if custom { Refusal::no_such_resource() } else { Refusal::method_not_allowed() });
+        }
         match (request.method.as_str(), &target.name) {
             ("GET", _) if request.flag("watch") => return self.watch(target, request),
             ("GET", None) => return read::list(&self.store(), target, request),

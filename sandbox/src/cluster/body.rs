@@ -54,10 +54,12 @@ pub(super) fn unrecognized(request: &Request, kind: &Kind, why: &str) -> Refusal
 
 /// Reads an object that may be YAML, as server-side apply sends it.
 pub(super) fn yaml(request: &Request, kind: &Kind) -> Result<Body, Refusal> {
-    let mut value = serde_yaml_ng::from_slice(&request.body)
+    let duplicates = RefCell::default();
+    let node = Node { path: String::new(), duplicates: &duplicates };
+    let value = node
+        .deserialize(serde_yaml_ng::Deserializer::from_slice(&request.body))
         .map_err(|e| Refusal::bad_request(format!("error decoding YAML of {}: {e}", kind.kind)))?;
-    whole_numbers(&mut value);
-    Ok(Body { value, duplicates: vec![] })
+    Ok(Body { value, duplicates: duplicates.into_inner() })
 }
 
 /// Whole numbers below this are exact as floats.
@@ -69,15 +71,6 @@ fn number(value: f64) -> Value {
         return Value::from(value as i64);
     }
     Number::from_f64(value).map_or(Value::Null, Value::Number)
-}
-
-fn whole_numbers(value: &mut Value) {
-    match value {
-        Value::Number(float) if float.is_f64() => *value = number(float.as_f64().unwrap_or_default()),
-        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
-        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
-        _ => {}
-    }
 }
 
 /// Reads the options of a deletion, which may be left out.
@@ -209,6 +202,16 @@ mod tests {
         let body = json(br#"{"a": [{"b": 1, "b": 2}], "c": 1, "c": 2}"#).unwrap();
         assert_eq!(body.duplicates, ["a[0].b", "c"]);
         assert_eq!(body.value, serde_json::json!({"a": [{"b": 2}], "c": 2}));
+    }
+
+    #[test]
+    fn fields_that_appear_twice_are_noticed_in_yaml_too() {
+        let text = "a: {b: 1, b: 2.0}\nc: x\nc: y\n";
+        let request = Request::new(http::Method::PATCH, "/", text.into());
+        let kind = super::super::kinds::Kinds::built_in().find("", "v1", "configmaps").unwrap();
+        let body = yaml(&request, &kind).unwrap();
+        assert_eq!(body.duplicates, ["a.b", "c"]);
+        assert_eq!(body.value.to_string(), r#"{"a":{"b":2},"c":"y"}"#);
     }
 
     #[test]

@@ -191,14 +191,16 @@ fn decode_secret(object: &mut Value) -> Result<(), Refusal> {
     if object["type"].is_null() {
         object["type"] = json!("Opaque");
     }
-    for value in object["data"].as_object().into_iter().flat_map(Map::values) {
-        let value = text(value);
-        if STANDARD.decode(value).is_err() {
+    for value in object["data"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        // Go passes over ends of lines.
+        let encoded = text(value).replace(['\r', '\n'], "");
+        if STANDARD.decode(&encoded).is_err() {
             let is_ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
-            let at = value.find(|c| !is_ok(c)).unwrap_or(value.len());
+            let at = encoded.find(|c| !is_ok(c)).unwrap_or(encoded.len());
             let why = format!("illegal base64 data at input byte {at}");
             return Err(Refusal::bad_request(format!("Secret in version \"v1\" cannot be handled as a Secret: {why}")));
         }
+        *value = json!(encoded);
     }
     let plain = object["stringData"].as_object().cloned().unwrap_or_default();
     for (key, value) in plain {

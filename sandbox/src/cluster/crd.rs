@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::built_in;
 use super::cel;
 use super::kinds::{Column, Kind, Scale, Schema};
 use super::managed::{self, Writer};
 use super::metadata::fields::METADATA;
 use super::refusal::Cause;
+use super::store::Store;
 
 /// The kind that a CRD defines; its first served version.
 pub(super) fn kind_of(crd: &Value) -> Result<Kind, Vec<Cause>> {
@@ -136,6 +138,28 @@ pub(super) fn prepare(crd: &mut Value) {
     let versions = crd["spec"]["versions"].as_array().into_iter().flatten();
     let stored: Vec<Value> = versions.filter(|v| v["storage"] == true).map(|v| v["name"].clone()).collect();
     crd["status"] = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored});
+}
+
+/// The finalizer that holds a CRD until its objects are gone.
+pub(super) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Says in a CRD that it is being deleted.
+pub(super) fn terminate(crd: &mut Value, time: &str) {
+    let condition = json!({
+        "type": "Terminating", "status": "True", "reason": "InstanceDeletionInProgress",
+        "message": "CustomResource deletion is in progress", "lastTransitionTime": time,
+    });
+    match crd["status"]["conditions"].as_array_mut() {
+        Some(conditions) => conditions.push(condition),
+        None => crd["status"] = json!({"conditions": [condition]}),
+    }
+}
+
+/// Whether the CRD of a kind is being deleted.
+pub(super) fn is_terminating(store: &Store, kind: &Kind) -> bool {
+    let name = kind.group_resource();
+    let mut crds = store.of_plural(built_in::CRD).filter(|crd| crd["metadata"]["name"] == name.as_str());
+    kind.is_custom() && crds.any(|crd| !crd["metadata"]["deletionTimestamp"].is_null())
 }
 
 /// The CRD once its names are accepted, which the server does by itself.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::built_in::CRD;
 use super::call::Call;
+use super::crd;
 use super::events::{shown_as, stored_as};
 use super::kinds::Kind;
 use super::metadata::finalizers;
@@ -67,6 +68,8 @@ fn delete_one(store: &mut Store, target: &Target, asked: &Deletion) -> Result<Va
         Propagation::Orphan => Some(ORPHAN),
         Propagation::Background => None,
     };
+    // A CRD goes after its objects, however it is deleted.
+    let hold = if kind.plural == CRD { Some(crd::CLEANUP) } else { hold };
     let key = key(kind, target.namespace.as_deref(), name);
     let mut held: Vec<&str> = finalizers(&object);
     held.extend(hold.filter(|hold| !held.contains(hold)));
@@ -101,22 +104,22 @@ fn mark(kind: &Kind, object: &mut Value, held: Value, time: &str) {
         object["status"]["phase"] = json!("Terminating");
         return;
     }
+    if kind.plural == CRD {
+        crd::terminate(object, time);
+        return;
+    }
     metadata["deletionGracePeriodSeconds"] = json!(0);
     if let Some(generation) = metadata["generation"].as_i64() {
         metadata["generation"] = json!(generation + 1);
     }
 }
 
-/// Removes an object; with a CRD, its kind and what is of it.
+/// Removes an object; with a CRD, its kind.
 pub(super) fn remove(store: &mut Store, kind: &Kind, key: &Key) {
     let Some(object) = store.remove(key) else { return };
     if kind.plural == CRD {
         let (group, plural) = (text(&object["spec"]["group"]), text(&object["spec"]["names"]["plural"]));
         store.kinds_mut().forget(group, plural);
-        let gone: Vec<Key> = store.list(&format!("{group}/{plural}"), None).map(|(key, _)| key.clone()).collect();
-        for key in gone {
-            store.remove(&key);
-        }
     }
 }
 
@@ -170,7 +173,7 @@ pub(super) fn collect(store: &mut Store) -> bool {
 
 /// What is to happen to an object.
 enum Fate {
-    /// Its owner is gone, or its namespace ends.
+    /// Its owner is gone, or its namespace or its kind ends.
     Delete,
     /// A finalizer of the collector has done its work.
     Release(&'static str),
@@ -185,14 +188,19 @@ fn fate(store: &Store, kind: &Kind, key: &Key, object: &Value) -> Option<Fate> {
         return Some(Fate::Release(ORPHAN));
     }
     if deleted && finalizers(object).contains(&FOREGROUND) {
-        let blocked = store.everything().any(|(_, _, o)| owners(o).any(|owner| text(&owner["uid"]) == uid));
+        let blocks = |owner: &Value| text(&owner["uid"]) == uid && owner["blockOwnerDeletion"] == true;
+        let blocked = store.everything().any(|(_, _, o)| owners(o).any(blocks));
         return (!blocked).then_some(Fate::Release(FOREGROUND));
+    }
+    if deleted && finalizers(object).contains(&crd::CLEANUP) {
+        let of_kind = format!("{}/{}", text(&object["spec"]["group"]), text(&object["spec"]["names"]["plural"]));
+        return store.list(&of_kind, None).next().is_none().then_some(Fate::Release(crd::CLEANUP));
     }
     if deleted && kind.plural == "namespaces" {
         let empty = !store.everything().any(|(_, k, _)| k.1 == key.2);
         return empty.then_some(Fate::Empty);
     }
-    let ends = !key.1.is_empty() && store.is_terminating(&key.1);
+    let ends = (!key.1.is_empty() && store.is_terminating(&key.1)) || crd::is_terminating(store, kind);
     (!deleted && (ends || is_abandoned(store, object))).then_some(Fate::Delete)
 }
 

@@ -127,6 +127,7 @@ fn strategic(schema: &Value, live: &Value, patch: &Value) -> Value {
         let order = fields.get(&format!("$setElementOrder/{name}"));
         let new = match (value.as_array(), key_of(schema)) {
             (Some(items), Some(key)) => items_by_key(schema, key, &old, items, order),
+            (Some(items), None) if schema["x-kubernetes-list-type"] == "set" => set_of(&old, items, order),
             _ => strategic(schema, &old, value),
         };
         merged.insert(name.clone(), new);
@@ -136,6 +137,24 @@ fn strategic(schema: &Value, live: &Value, patch: &Value) -> Value {
 
 fn key_of(schema: &Value) -> Option<&str> {
     schema["x-kubernetes-list-map-keys"][0].as_str()
+}
+
+/// Single values are added to those that are there.
+fn set_of(old: &Value, items: &[Value], order: Option<&Value>) -> Value {
+    let mut merged = old.as_array().cloned().unwrap_or_default();
+    for item in items {
+        if !merged.contains(item) {
+            merged.push(item.clone());
+        }
+    }
+    in_order(merged, order, |item, other| item == other)
+}
+
+fn in_order(mut items: Vec<Value>, order: Option<&Value>, is: impl Fn(&Value, &Value) -> bool) -> Value {
+    if let Some(order) = order.and_then(Value::as_array) {
+        items.sort_by_key(|item| order.iter().position(|o| is(item, o)).unwrap_or(usize::MAX));
+    }
+    Value::Array(items)
 }
 
 fn items_by_key(schema: &Value, key: &str, old: &Value, items: &[Value], order: Option<&Value>) -> Value {
@@ -155,11 +174,7 @@ fn items_by_key(schema: &Value, key: &str, old: &Value, items: &[Value], order: 
             }
         }
     }
-    if let Some(order) = order.and_then(Value::as_array) {
-        let rank = |item: &Value| order.iter().position(|o| o[key] == item[key]).unwrap_or(usize::MAX);
-        merged.sort_by_key(rank);
-    }
-    Value::Array(merged)
+    in_order(merged, order, |item, other| item[key] == other[key])
 }
 
 /// Takes directives out of what is put in whole.
@@ -208,5 +223,8 @@ mod tests {
         });
         let merged = json!({"containers": [{"name": "c"}, {"name": "a", "image": "2"}], "other": 1});
         assert_eq!(strategic(&schema, &live, &patch), merged);
+        let schema = json!({"properties": {"finalizers": {"x-kubernetes-list-type": "set"}}});
+        let patch = json!({"finalizers": ["b"], "$setElementOrder/finalizers": ["a", "b"]});
+        assert_eq!(strategic(&schema, &json!({"finalizers": ["a"]}), &patch), json!({"finalizers": ["a", "b"]}));
     }
 }

@@ -189,7 +189,8 @@ pub(super) fn watch(store: &Store, target: &Target, request: &Request) -> Result
     };
     let streams = request.flag("sendInitialEvents");
     let seconds = request.param("timeoutSeconds").and_then(|s| s.parse().ok());
-    let ends = Instant::now() + seconds.map_or(WATCH_LASTS, Duration::from_secs);
+    let now = Instant::now();
+    let ends = seconds.and_then(|s| now.checked_add(Duration::from_secs(s))).unwrap_or(now + WATCH_LASTS);
     let asked = asked_version(store, request, Refusal::internal)?;
     let Some(version) = asked.filter(|_| !streams) else {
         let there = store.list(&watch.place, target.namespace.as_deref()).map(|(_, stored)| stored);

@@ -28,6 +28,24 @@ fn view(target: &Target, object: &Value) -> Value {
     })
 }
 
+/// Puts a value at a path, and makes the objects on the way; the error is Go's.
+fn put(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    let mut place = object;
+    let mut above = String::new();
+    for name in path.split('.').filter(|name| !name.is_empty()) {
+        if place.is_null() {
+            *place = json!({});
+        }
+        let Some(fields) = place.as_object_mut() else {
+            return Err(format!("value cannot be set because {above} is not a map[string]interface {{}}"));
+        };
+        place = fields.entry(name).or_insert(Value::Null);
+        above = format!("{above}.{name}");
+    }
+    *place = value;
+    Ok(())
+}
+
 /// Reads or writes the scale of an object.
 pub(super) fn answer(store: &mut Store, target: &Target, call: &Call<'_>) -> Result<Value, Refusal> {
     let before = read::get(store, target)?;
@@ -45,18 +63,24 @@ pub(super) fn answer(store: &mut Store, target: &Target, call: &Call<'_>) -> Res
     object["metadata"]["resourceVersion"] = asked["metadata"]["resourceVersion"].clone();
     let Some(scale) = &target.kind.scale else { return Err(Refusal::no_such_resource()) };
     let replicas = asked["spec"]["replicas"].clone();
-    match object.pointer_mut(&pointer(&scale.spec)) {
-        Some(place) => *place = replicas,
-        None => {
-            let (parent, name) = scale.spec.rsplit_once('.').unwrap_or(("spec", "replicas"));
-            if let Some(parent) = object.pointer_mut(&pointer(parent)) {
-                parent[name] = replicas;
-            }
-        }
-    }
+    put(&mut object, &scale.spec, replicas).map_err(Refusal::internal)?;
     let writer = call.writer(store, target);
     let object = write::update(store, target, call, before, object, |kind, before, object| {
         managed::note(kind, &writer, Some(before), object);
     })?;
     Ok(view(target, &object))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_are_put_where_there_was_nothing_and_refused_where_something_else_is() {
+        let mut object = json!({"kind": "Pool"});
+        assert_eq!(put(&mut object, ".spec.size.replicas", json!(3)), Ok(()));
+        assert_eq!(object["spec"]["size"]["replicas"], 3);
+        let why = "value cannot be set because .spec is not a map[string]interface {}";
+        assert_eq!(put(&mut json!({"spec": "x"}), ".spec.replicas", json!(3)), Err(why.into()));
+    }
 }

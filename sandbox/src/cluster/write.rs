@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::body::Body;
 use super::built_in::{self, CRD};
 use super::call::Call;
 use super::events::{shown_as, stored_as};
@@ -75,6 +76,9 @@ impl Source {
 }
 
 pub(super) fn create(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<Value, Refusal> {
+    if crd::is_terminating(store, &target.kind) {
+        return Err(Refusal::kind_terminating());
+    }
     options::check_write(call.request)?;
     let body = body::object(call.request, &target.kind)?;
     let mut object = body.value;
@@ -249,7 +253,7 @@ pub(super) fn patch(store: &mut Store, target: &Target, call: &mut Call<'_>) -> 
 
 fn apply(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<(u16, Value), Refusal> {
     let kind = &target.kind;
-    let config = body::yaml(call.request, kind)?.value;
+    let Body { value: config, duplicates } = body::yaml(call.request, kind)?;
     if !config["metadata"]["managedFields"].is_null() {
         return Err(Refusal::bad_request("metadata.managedFields must be nil"));
     }
@@ -260,6 +264,12 @@ fn apply(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<(u16
     }
     check_kind(kind, &config)?;
     let mut object = managed::apply(kind, &writer, live.as_ref(), &config)?;
+    if let Some(field) = duplicates.first() {
+        let name = field.rsplit('.').next().unwrap_or_default();
+        let why = format!("error converting YAML to JSON: yaml: unmarshal errors:\n  key {name:?} already set in map");
+        call.misread(vec![why])
+            .map_err(|why| Refusal::bad_request(format!("error strict decoding YAML: {}", why.join(", "))))?;
+    }
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});
     }

@@ -10,8 +10,12 @@ const APPLY: &str = "application/apply-patch+yaml";
 const MERGE: &str = "application/merge-patch+json";
 
 fn send(world: &World, method: Method, target: &str, type_: &str, body: &Value) -> (u16, Value) {
-    let body = if body.is_null() { vec![] } else { body.to_string().into_bytes() };
-    let mut request = Request::new(method, &format!("{ALL}/{target}"), body.into());
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    call(world, method, &format!("{ALL}/{target}"), type_, body)
+}
+
+fn call(world: &World, method: Method, path: &str, type_: &str, body: String) -> (u16, Value) {
+    let mut request = Request::new(method, path, body.into());
     request.content_type = type_.into();
     let reply = world.tap.sandbox.cluster.handle(&request);
     (reply.status, reply.document().map(std::borrow::Cow::into_owned).unwrap_or_default())
@@ -156,4 +160,47 @@ async fn a_part_that_there_is_not_is_missed_by_the_name_of_the_object() {
     assert_eq!(message(&again), (409, said));
     let gone = send(&world, Method::GET, "rollouts?resourceVersion=1&resourceVersionMatch=Exact", "", &Value::Null);
     assert_eq!(message(&gone), (410, "The resourceVersion for the provided list is too old."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crd_goes_after_its_objects() {
+    let world = World::new(1).await;
+    let held = with(rollout("a"), "/metadata/finalizers", json!(["example.com/hold"]));
+    assert_eq!(create(&world, &held).0, 201);
+    let crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rollouts.orchestra.cherry-ai.me";
+    let deleted = call(&world, Method::DELETE, crd, "", String::new());
+    assert_eq!(deleted.1["metadata"]["finalizers"], json!(["customresourcecleanup.apiextensions.k8s.io"]));
+    world.tap.sandbox.cluster.settle();
+    let ending = send(&world, Method::GET, "rollouts/a", "", &Value::Null).1;
+    assert!(ending["metadata"]["deletionTimestamp"].is_string(), "{ending}");
+    let said = "create not allowed while custom resource definition is terminating";
+    assert_eq!(message(&create(&world, &rollout("b"))), (405, said));
+    send(&world, Method::PATCH, "rollouts/a", MERGE, &json!({"metadata": {"finalizers": null}}));
+    world.tap.sandbox.cluster.settle();
+    assert_eq!(call(&world, Method::GET, crd, "", String::new()).0, 404);
+    assert_eq!(send(&world, Method::GET, "rollouts", "", &Value::Null).0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_of_a_namespace_are_written_in_one() {
+    let world = World::new(1).await;
+    assert_eq!(create(&world, &rollout("a")).0, 201);
+    let (everywhere, json) = ("/apis/orchestra.cherry-ai.me/v1alpha1/rollouts", "application/json");
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    assert_eq!(call(&world, Method::POST, everywhere, json, rollout("b").to_string()).0, 404);
+    assert_eq!(call(&world, Method::DELETE, everywhere, json, String::new()).0, 404);
+    assert_eq!(call(&world, Method::POST, "/api/v1/configmaps", json, map.to_string()).0, 405);
+    let all = call(&world, Method::GET, everywhere, json, String::new());
+    assert_eq!((all.0, all.1["items"].as_array().unwrap().len()), (200, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_field_that_an_apply_names_twice_is_told() {
+    let world = World::new(1).await;
+    let once = rollout("a").to_string();
+    let twice = once.replacen("\"kind\"", "\"metadata\":{\"name\":\"a\"},\"kind\"", 1);
+    let path = format!("{ALL}/rollouts/a?fieldManager=one");
+    let strict = call(&world, Method::PATCH, &format!("{path}&fieldValidation=Strict"), APPLY, twice.clone());
+    assert!(strict.0 == 400 && message(&strict).1.contains("key \"metadata\" already set in map"), "{strict:?}");
+    assert_eq!(call(&world, Method::PATCH, &path, APPLY, twice).0, 201);
 }

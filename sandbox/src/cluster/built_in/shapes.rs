@@ -7,14 +7,18 @@ use crate::cluster::go;
 use crate::cluster::kinds::Kind;
 use crate::cluster::refusal::Refusal;
 
+/// Maps of texts, and what such a text is in Go.
+const TEXTS: [(&str, &str, &str); 4] = [
+    ("configmaps", "data", "string"),
+    ("configmaps", "binaryData", "[]uint8"),
+    ("secrets", "data", "[]uint8"),
+    ("secrets", "stringData", "string"),
+];
+
 /// Objects, or lists of objects.
-const OBJECTS: [(&str, &str); 12] = [
+const OBJECTS: [(&str, &str); 8] = [
     ("", "/spec"),
     ("", "/status"),
-    ("configmaps", "/data"),
-    ("configmaps", "/binaryData"),
-    ("secrets", "/data"),
-    ("secrets", "/stringData"),
     (CRD, "/spec/names"),
     (CRD, "/spec/conversion"),
     (CRD, "/spec/versions"),
@@ -34,6 +38,9 @@ pub(super) fn check(kind: &Kind, object: &Value) -> Result<(), Refusal> {
             return Err(refuse(kind, pointer, found));
         }
     }
+    for (_, field, type_) in TEXTS.iter().filter(|(plural, ..)| *plural == kind.plural) {
+        check_texts(kind, &object[field], field, type_)?;
+    }
     if kind.plural != CRD {
         return Ok(());
     }
@@ -46,6 +53,21 @@ pub(super) fn check(kind: &Kind, object: &Value) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+fn check_texts(kind: &Kind, texts: &Value, field: &str, type_: &str) -> Result<(), Refusal> {
+    let is_text = |value: &&Value| value.is_null() || value.is_string();
+    let wrong = match texts {
+        Value::Null => None,
+        Value::Object(texts) => texts.values().find(|value| !is_text(value)).map(|value| (value, type_.to_string())),
+        other => Some((other, format!("map[string]{type_}"))),
+    };
+    let Some((found, type_)) = wrong else { return Ok(()) };
+    let (name, version, found) = (&kind.kind, &kind.version, go::kind(found));
+    Err(Refusal::bad_request(format!(
+        "{name} in version {version:?} cannot be handled as a {name}: json: cannot unmarshal {found} into Go struct \
+         field {name}.{field} of type {type_}"
+    )))
 }
 
 fn refuse(kind: &Kind, pointer: &str, found: &Value) -> Refusal {
@@ -89,6 +111,8 @@ mod tests {
             (find("", "namespaces"), json!({"spec": "x"})),
             (find("", "namespaces"), json!({"status": "x"})),
             (find("", "secrets"), json!({"data": "x", "stringData": {"a": "b"}})),
+            (find("", "secrets"), json!({"data": {"a": 5}})),
+            (find("", "configmaps"), json!({"data": {"a": {}}})),
             (definitions.clone(), json!({"spec": {"names": "x"}})),
             (definitions.clone(), crd(json!("x"))),
             (definitions.clone(), crd(json!({"schema": {"openAPIV3Schema": {"properties": []}}}))),
