@@ -32,6 +32,8 @@ pub struct Request {
     pub range: String,
     /// The caller's credentials, as the Authorization header has them.
     pub authorization: String,
+    /// Headers of Cloud Storage, by lower-case name.
+    pub storage: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
 }
@@ -56,6 +58,7 @@ impl Request {
             content_range: String::new(),
             range: String::new(),
             authorization: TRUSTED.to_string(),
+            storage: vec![],
             body,
         }
     }
@@ -63,6 +66,11 @@ impl Request {
     /// The value of a query parameter.
     pub fn param(&self, key: &str) -> Option<&str> {
         self.query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
+    /// The value of a header of Cloud Storage.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.storage.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The value of a query parameter in camel or in snake case; empty when there is none.

@@ -154,6 +154,7 @@ impl State {
         self.redis.advance(now, &mut self.operations, &mut self.storage);
         self.connectors.advance(now, &mut self.operations);
         self.secrets.advance(now);
+        self.operations.advance(now);
     }
 
     fn route(&mut self, context: Context<'_>) -> Result<Reply, Problem> {
@@ -198,6 +199,9 @@ impl State {
             ["v3", "projects", project, rest @ ..] => {
                 let context = Context { enums: &enums::MONITORING, ..context };
                 (context.enums, self.metrics.handle(context, project, rest)?)
+            }
+            _ if self.storage.has(&request.path) && matches!(request.method, Method::GET | Method::HEAD) => {
+                return Ok(self.storage.read(context));
             }
             _ => return Err(Problem::unknown_path(&request.path)),
         };

@@ -17,8 +17,8 @@ use crate::exchange::{Content, Reply, Request, TRUSTED};
 use crate::google;
 use crate::journal::{Api, Fault};
 
-/// Largest body that is read.
-const BODY_LIMIT: usize = 8 << 20;
+/// Largest body that is read; clients of Cloud Storage send 16 MiB at a time.
+const BODY_LIMIT: usize = 64 << 20;
 
 /// Why the sandbox could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -146,8 +146,15 @@ async fn read(request: axum::extract::Request) -> Result<Request, Response> {
         content_range: named(header::CONTENT_RANGE),
         range: named(header::RANGE),
         authorization: authorization(named(header::AUTHORIZATION)),
+        storage: of_storage(&parts.headers),
         ..Request::new(parts.method, target, body)
     })
+}
+
+fn of_storage(headers: &HeaderMap) -> Vec<(String, String)> {
+    let own =
+        headers.iter().filter(|(name, _)| ["x-goog-", "x-guploader-"].iter().any(|p| name.as_str().starts_with(p)));
+    own.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_string()))).collect()
 }
 
 /// kubectl sends no token over plain HTTP, and only this machine can call: who shows none is whoever runs the sandbox.

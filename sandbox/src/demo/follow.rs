@@ -114,7 +114,8 @@ fn changes(status: &RolloutStatus, weights: &mut Vec<(String, Vec<i32>)>, starte
                 a.candidate_errors, a.candidate_requests, a.stable_errors, a.stable_requests, a.evidence_percent
             )
         });
-        let whose = if status.failed.is_some() { " on stable again" } else { "" };
+        let whose =
+            if status.failed.as_ref().is_some_and(|failed| failed.rolled_back) { " on stable again" } else { "" };
         lines.push(format!("{:12} {weight:>3} %{whose}{evidence}", region.region));
     }
     lines

@@ -76,6 +76,18 @@ pub(super) static REDIS: Enums = Enums(&[
             ("FAILING_OVER", 9),
         ],
     ),
+    (
+        "day",
+        &[
+            ("MONDAY", 1),
+            ("TUESDAY", 2),
+            ("WEDNESDAY", 3),
+            ("THURSDAY", 4),
+            ("FRIDAY", 5),
+            ("SATURDAY", 6),
+            ("SUNDAY", 7),
+        ],
+    ),
     ("connectMode", &[("DIRECT_PEERING", 1), ("PRIVATE_SERVICE_ACCESS", 2)]),
     ("transitEncryptionMode", &[("SERVER_AUTHENTICATION", 1), ("DISABLED", 2)]),
     ("readReplicasMode", &[("READ_REPLICAS_DISABLED", 1), ("READ_REPLICAS_ENABLED", 2)]),

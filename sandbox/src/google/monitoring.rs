@@ -12,10 +12,11 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 use super::enums::MONITORING;
-use super::page::page;
+use super::page::{page, turn};
 use super::problem::Problem;
 use super::users::{Met, lateness};
 use super::{Context, stamp};
+use crate::exchange::Request;
 use aggregate::{Aggregation, Series};
 use filter::Filter;
 use series::{Datum, Labels, Minute};
@@ -26,7 +27,7 @@ pub(super) use series::Source;
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// How long a minute is.
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
-/// Largest page of series.
+/// Largest page of points.
 const PAGE: usize = 100_000;
 
 #[derive(Debug, Default)]
@@ -120,16 +121,44 @@ impl Metrics {
         let span = if start == end { (end - MINUTE, end) } else { (start, end) };
         let found = self.points(project, &filter.metric, context.now, span, |labels| filter.fits(labels));
         let found = aggregation.apply(found, end)?;
-        let headers_only = MONITORING.param(request, "view") == "HEADERS";
-        let documents = found.iter().map(|(labels, points)| {
-            let mut document = document(&filter.metric, labels, points, &aggregation);
-            if headers_only {
+        let documents = found
+            .iter()
+            .map(|(labels, points)| (format!("{labels:?}"), document(&filter.metric, labels, points, &aggregation)));
+        if MONITORING.param(request, "view") == "HEADERS" {
+            let bare = documents.map(|(key, mut document)| {
                 document.as_object_mut().map(|fields| fields.remove("points"));
-            }
-            (format!("{labels:?}"), document)
-        });
-        page(request, "timeSeries", documents.collect(), PAGE)
+                (key, document)
+            });
+            return page(request, "timeSeries", bare.collect(), PAGE);
+        }
+        by_points(request, documents.collect())
     }
+}
+
+/// A page of series, which is as large as it has points: a series may go on in the next.
+fn by_points(request: &Request, series: Vec<(String, Value)>) -> Result<Value, Problem> {
+    let mut points = vec![];
+    for (index, (key, document)) in series.iter().enumerate() {
+        for (number, point) in document["points"].as_array().into_iter().flatten().enumerate() {
+            points.push((format!("{key} {number:06}"), (index, point)));
+        }
+    }
+    let (shown, next) = turn(request, points, PAGE)?;
+    let mut listed: Vec<Value> = vec![];
+    for of_series in shown.chunk_by(|(one, _), (other, _)| one == other) {
+        let Some((_, document)) = of_series.first().and_then(|(index, _)| series.get(*index)) else { continue };
+        let mut document = document.clone();
+        document["points"] = of_series.iter().map(|(_, point)| (*point).clone()).collect();
+        listed.push(document);
+    }
+    let mut body = Map::new();
+    if let Some(next) = next {
+        body.insert("nextPageToken".into(), json!(next));
+    }
+    if !listed.is_empty() {
+        body.insert("timeSeries".into(), json!(listed));
+    }
+    Ok(Value::Object(body))
 }
 
 fn document(metric: &str, labels: &Labels, points: &BTreeMap<Timestamp, Datum>, aggregation: &Aggregation) -> Value {

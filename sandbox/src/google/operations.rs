@@ -103,7 +103,6 @@ impl Operations {
 
     /// Ends one, well or with a status.
     pub(super) fn end(&mut self, name: &str, now: Timestamp, result: Result<Value, Value>) {
-        self.0.retain(|_, operation| operation.ended.is_none_or(|at| now.duration_since(at) < KEPT));
         let Some(Operation { document, ended, .. }) = self.0.get_mut(name) else { return };
         *ended = Some(now);
         document["done"] = json!(true);
@@ -120,6 +119,11 @@ impl Operations {
     /// Nobody knows it any longer; what it does goes on.
     pub(super) fn forget(&mut self, name: &str) {
         self.0.remove(name);
+    }
+
+    /// Forgets those that ended long ago.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        self.0.retain(|_, operation| operation.ended.is_none_or(|at| now.duration_since(at) < KEPT));
     }
 
     pub(super) fn get(&self, name: &str) -> Result<Value, Problem> {

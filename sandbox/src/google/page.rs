@@ -34,7 +34,11 @@ pub(super) fn page_text(
 }
 
 /// The items of the page that is asked for, and the token of the next.
-fn turn<T>(request: &Request, items: Vec<(String, T)>, most: usize) -> Result<(Vec<T>, Option<String>), Problem> {
+pub(super) fn turn<T>(
+    request: &Request,
+    items: Vec<(String, T)>,
+    most: usize,
+) -> Result<(Vec<T>, Option<String>), Problem> {
     let param = |camel: &str, snake: &str| request.param(camel).or(request.param(snake)).filter(|v| !v.is_empty());
     let size = match param("pageSize", "page_size").map(str::parse::<i64>) {
         None | Some(Ok(0)) => most,

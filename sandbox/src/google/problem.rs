@@ -76,12 +76,17 @@ impl Problem {
     }
 
     pub(super) fn unknown_path(path: &str) -> Self {
-        Self::new(404, "NOT_FOUND", format!("The sandbox serves nothing at {path}"))
+        Self::new(501, "UNIMPLEMENTED", format!("The sandbox serves nothing at {path}"))
     }
 
     /// A precondition of Cloud Storage that does not hold.
     pub(super) fn changed() -> Self {
         Self::new(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
+    }
+
+    /// Cloud Storage: what was read before is still so.
+    pub(super) fn unchanged() -> Self {
+        Self::new(304, "notModified", "Not Modified")
     }
 
     pub(super) fn status(&self) -> u16 {

@@ -74,6 +74,7 @@ impl Run {
         for name in gone {
             self.services.remove(&name);
         }
+        self.operations.advance(now);
     }
 
     /// Each service's traffic and revisions, for `/sandbox/state`.

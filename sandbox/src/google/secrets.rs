@@ -55,7 +55,7 @@ impl Secrets {
         let name = secret_name(project, secret);
         let document = json!({"name": name, "createTime": stamp(now), "replication": {"automatic": {}}});
         let mut new = Secret::new(document);
-        new.add(STANDARD.encode(format!("{SECRET_MARKER}{secret}")), now);
+        new.add(STANDARD.encode(format!("{SECRET_MARKER}{secret}")), now, false);
         self.0.insert((project_number(project), secret.into()), new);
     }
 

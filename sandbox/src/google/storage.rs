@@ -1,19 +1,21 @@
 //! Cloud Storage: buckets, and objects with generations.
 
+mod listing;
+mod object;
 mod upload;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use super::page::page;
 use super::policy::Policy;
 use super::problem::Problem;
 use super::{Context, stamp};
-use crate::exchange::{Content, Reply, Request};
+use crate::exchange::{Reply, Request};
+use listing::renamed;
+use object::Object;
 use upload::Upload;
 
 #[derive(Debug, Default)]
@@ -29,18 +31,6 @@ struct Bucket {
     document: Value,
     policy: Policy,
     objects: BTreeMap<String, Object>,
-}
-
-#[derive(Debug)]
-struct Object {
-    document: Value,
-    bytes: Vec<u8>,
-}
-
-impl Object {
-    fn generation(&self) -> i64 {
-        self.document["generation"].as_str().and_then(|g| g.parse().ok()).unwrap_or_default()
-    }
 }
 
 /// What a call is about, from its path; names of objects may have slashes.
@@ -80,6 +70,26 @@ impl Storage {
         answered.unwrap_or_else(|problem| Reply::json(problem.status(), problem.storage_body()))
     }
 
+    /// Whether a path is that of an object, as the XML API has it: `/BUCKET/OBJECT`.
+    pub(super) fn has(&self, path: &str) -> bool {
+        path.split('/').nth(1).is_some_and(|bucket| self.buckets.contains_key(bucket))
+    }
+
+    /// Reads an object by the XML API, as clients do that read much.
+    pub(super) fn read(&mut self, context: Context<'_>) -> Reply {
+        let path = context.request.path.trim_start_matches('/');
+        let (bucket, name) = path.split_once('/').unwrap_or((path, ""));
+        let read = self.bucket(bucket).and_then(|bucket| bucket.object_call(context, name, true));
+        read.unwrap_or_else(|problem| {
+            let code = if problem.status() == 404 { "NoSuchKey" } else { "PreconditionFailed" };
+            Reply::text(
+                problem.status(),
+                format!("<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code></Error>"),
+            )
+            .with("content-type", "application/xml; charset=UTF-8")
+        })
+    }
+
     fn call(&mut self, context: Context<'_>, path: &str, media: bool) -> Result<Reply, Problem> {
         let request = context.request;
         let unknown = || Problem::unknown_path(&request.path);
@@ -87,7 +97,8 @@ impl Storage {
             (Target::Buckets, &Method::GET) => {
                 let project = request.param("project").unwrap_or_default();
                 let own = self.buckets.iter().filter(|(_, bucket)| bucket.document["projectId"] == project);
-                let listed = page(request, "items", own.map(|(n, b)| (n.clone(), b.shown())).collect(), 1000)?;
+                let listed =
+                    page(&renamed(request), "items", own.map(|(n, b)| (n.clone(), b.shown())).collect(), 1000)?;
                 Ok(Reply::ok(with_kind("storage#buckets", listed)))
             }
             (Target::Buckets, &Method::POST) => self.create_bucket(context).map(Reply::ok),
@@ -117,7 +128,7 @@ impl Storage {
                 Ok(Reply::ok(with_kind("storage#policy", bucket.policy.document())))
             }
             (Target::Objects(name), &Method::GET) => self.bucket(name)?.list(request).map(Reply::ok),
-            (Target::Object(bucket, name), method) => self.bucket(bucket)?.object_call(request, method, name, media),
+            (Target::Object(bucket, name), _) => self.bucket(bucket)?.object_call(context, name, media),
             _ => Err(unknown()),
         }
     }
@@ -178,8 +189,13 @@ impl Storage {
         let generation = self.generation;
         let found = self.bucket(bucket)?;
         preconditions(request, found.objects.get(&name).map(Object::generation))?;
-        let document = described(bucket, &name, metadata, &bytes, generation, now);
-        found.objects.insert(name, Object { document: document.clone(), bytes });
+        let mut metadata = metadata.clone();
+        if metadata["storageClass"].is_null() {
+            metadata["storageClass"] = found.document["storageClass"].clone();
+        }
+        let object = Object::new((bucket, &name), &metadata, bytes, generation, now)?;
+        let document = object.document.clone();
+        found.objects.insert(name, object);
         Ok(document)
     }
 
@@ -205,31 +221,12 @@ impl Bucket {
         document
     }
 
-    fn list(&self, request: &Request) -> Result<Value, Problem> {
-        let prefix = request.param("prefix").unwrap_or_default();
-        let delimiter = request.param("delimiter").filter(|delimiter| !delimiter.is_empty());
-        let folder = |name: &str| -> Option<String> {
-            let rest = name.strip_prefix(prefix)?;
-            let delimiter = delimiter?;
-            rest.split_once(delimiter).map(|(folder, _)| format!("{prefix}{folder}{delimiter}"))
-        };
-        let own: Vec<(&String, &Object)> = self.objects.iter().filter(|(name, _)| name.starts_with(prefix)).collect();
-        let mut folders: Vec<String> = own.iter().filter_map(|(name, _)| folder(name)).collect();
-        folders.dedup();
-        let files = own.into_iter().filter(|(name, _)| folder(name).is_none());
-        let items = files.map(|(name, object)| (name.clone(), object.document.clone())).collect();
-        let mut listed = page(&renamed(request), "items", items, 1000)?;
-        if !folders.is_empty() {
-            listed["prefixes"] = json!(folders);
-        }
-        Ok(with_kind("storage#objects", listed))
-    }
-
-    fn object_call(&mut self, request: &Request, method: &Method, name: &str, media: bool) -> Result<Reply, Problem> {
+    fn object_call(&mut self, context: Context<'_>, name: &str, media: bool) -> Result<Reply, Problem> {
+        let request = context.request;
         let missing = || Problem::not_found(&format!("o/{name}"));
         let present = self.objects.get(name).map(Object::generation);
-        match *method {
-            Method::GET => {
+        match request.method {
+            Method::GET | Method::HEAD => {
                 preconditions(request, present)?;
                 let wanted = request.param("generation").and_then(|g| g.parse::<i64>().ok());
                 let found = self.objects.get(name).filter(|o| wanted.is_none_or(|g| g == o.generation()));
@@ -239,14 +236,7 @@ impl Bucket {
             Method::PATCH => {
                 preconditions(request, present)?;
                 let found = self.objects.get_mut(name).ok_or_else(missing)?;
-                let bad = |e| Problem::invalid(format!("Parse Error: {e}"));
-                let body: Value = serde_json::from_slice(&request.body).map_err(bad)?;
-                let fields = ["metadata", "contentType", "cacheControl"];
-                let patch: Map<String, Value> =
-                    fields.iter().filter_map(|f| Some(((*f).to_string(), body.get(f)?.clone()))).collect();
-                json_patch::merge(&mut found.document, &Value::Object(patch));
-                let before = found.document["metageneration"].as_str().and_then(|m| m.parse::<i64>().ok()).unwrap_or(1);
-                found.document["metageneration"] = json!((before + 1).to_string());
+                found.patch(&context.body()?, context.now);
                 Ok(Reply::ok(found.document.clone()))
             }
             Method::DELETE => {
@@ -259,45 +249,6 @@ impl Bucket {
     }
 }
 
-impl Object {
-    /// All of it, or the bytes of a range such as `bytes=0-99`.
-    fn download(&self, range: &str) -> Reply {
-        let size = self.bytes.len();
-        let (from, to) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')).unwrap_or(("", ""));
-        let from = from.parse::<usize>().ok().filter(|from| *from < size);
-        let part =
-            from.map(|from| (from, to.parse::<usize>().map_or(size, |to| to.saturating_add(1)).clamp(from, size)));
-        let (first, end) = part.unwrap_or((0, size));
-        let text = |field: &str| self.document[field].as_str().unwrap_or_default().to_string();
-        let hash = format!("crc32c={},md5={}", text("crc32c"), text("md5Hash"));
-        let content = Content::Bytes {
-            content_type: "application/octet-stream",
-            bytes: self.bytes.get(first..end).unwrap_or_default().to_vec(),
-        };
-        let reply = Reply { status: if part.is_some() { 206 } else { 200 }, headers: vec![], content };
-        let reply = match part {
-            Some(_) => reply.with("content-range", format!("bytes {first}-{}/{size}", end.saturating_sub(1))),
-            None => reply,
-        };
-        reply
-            .with("content-type", text("contentType"))
-            .with("x-goog-generation", text("generation"))
-            .with("x-goog-metageneration", text("metageneration"))
-            .with("x-goog-stored-content-encoding", "identity")
-            .with("x-goog-stored-content-length", text("size"))
-            .with("x-goog-hash", hash)
-    }
-}
-
-/// Storage calls the size of a page by another name.
-fn renamed(request: &Request) -> Request {
-    let mut request = request.clone();
-    for (key, _) in request.query.iter_mut().filter(|(key, _)| key == "maxResults") {
-        *key = "pageSize".into();
-    }
-    request
-}
-
 fn with_kind(kind: &str, mut document: Value) -> Value {
     document["kind"] = json!(kind);
     document
@@ -308,35 +259,25 @@ fn nothing() -> Reply {
     Reply::text(204, "")
 }
 
-/// `ifGenerationMatch` and its opposite; generation 0 means that there is no such object.
+/// `ifGenerationMatch` and its opposite, or the headers of the XML API; generation 0 means that there is no such object.
 fn preconditions(request: &Request, present: Option<i64>) -> Result<(), Problem> {
     let unserved = ["ifMetagenerationMatch", "ifMetagenerationNotMatch"];
     if let Some(key) = unserved.iter().find(|key| request.param(key).is_some()) {
         return Err(Problem::unimplemented(key));
     }
-    let asked = |key: &str| match request.param(key).map(str::parse::<i64>) {
+    let asked = |key: &str, header: &str| match request.param(key).or(request.header(header)).map(str::parse::<i64>) {
         Some(Err(_)) => Err(Problem::invalid(format!("Invalid value for {key}: it is no generation"))),
         Some(Ok(generation)) => Ok(Some(generation)),
         None => Ok(None),
     };
     let present = present.unwrap_or(0);
-    let matches = asked("ifGenerationMatch")?.is_none_or(|wanted| wanted == present);
-    let differs = asked("ifGenerationNotMatch")?.is_none_or(|unwanted| unwanted != present);
-    if matches && differs { Ok(()) } else { Err(Problem::changed()) }
-}
-
-fn described(bucket: &str, name: &str, metadata: &Value, bytes: &[u8], generation: i64, now: Timestamp) -> Value {
-    let crc = STANDARD.encode(crc32c::crc32c(bytes).to_be_bytes());
-    let mut document = json!({
-        "kind": "storage#object", "id": format!("{bucket}/{name}/{generation}"), "name": name, "bucket": bucket,
-        "generation": generation.to_string(), "metageneration": "1", "size": bytes.len().to_string(),
-        "contentType": "application/octet-stream", "storageClass": "STANDARD", "timeCreated": stamp(now),
-        "updated": stamp(now), "crc32c": crc, "etag": STANDARD.encode(generation.to_be_bytes()),
-    });
-    for field in ["contentType", "metadata", "cacheControl", "contentEncoding"] {
-        if !metadata[field].is_null() {
-            document[field] = metadata[field].clone();
-        }
+    if asked("ifGenerationMatch", "x-goog-if-generation-match")?.is_some_and(|wanted| wanted != present) {
+        return Err(Problem::changed());
     }
-    document
+    let unwanted = asked("ifGenerationNotMatch", "x-goog-if-generation-not-match")?;
+    match unwanted == Some(present) {
+        true if request.method == Method::GET => Err(Problem::unchanged()),
+        true => Err(Problem::changed()),
+        false => Ok(()),
+    }
 }

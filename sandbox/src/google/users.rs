@@ -10,6 +10,9 @@ pub(super) const ROUND_SECONDS: i64 = 10;
 /// Requests of one round whose latency is drawn; more are counted in proportion.
 const DRAWN: i64 = 50;
 
+/// Longest median latency: Cloud Run lets no request take longer.
+const LONGEST_MS: f64 = 3_600_000.0;
+
 /// How a revision behaves.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Behaviour {
@@ -41,10 +44,12 @@ impl Behaviour {
             let variable = env.into_iter().flatten().find(|v| v["name"] == name)?;
             variable["value"].as_str().map(ToString::to_string)
         };
-        let number = |name: &str, default: f64| value(name).and_then(|v| v.parse().ok()).unwrap_or(default);
+        let number = |name: &str, default: f64| {
+            value(name).and_then(|v| v.parse().ok()).filter(|n: &f64| n.is_finite()).unwrap_or(default)
+        };
         Self {
             error_percent: number("SANDBOX_ERROR_PERCENT", 0.1).clamp(0.0, 100.0),
-            latency_ms: number("SANDBOX_LATENCY_MS", 40.0).max(1.0),
+            latency_ms: number("SANDBOX_LATENCY_MS", 40.0).clamp(1.0, LONGEST_MS),
             requests_per_second: number("SANDBOX_REQUESTS_PER_SECOND", 20.0).clamp(0.0, 100_000.0),
             startup: match value("SANDBOX_STARTUP").as_deref() {
                 Some("fail") => Startup::Fail,

@@ -2,6 +2,7 @@
 
 mod connectors;
 mod redis;
+mod run;
 mod secrets;
 mod service_accounts;
 mod storage;

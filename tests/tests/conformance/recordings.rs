@@ -17,7 +17,10 @@ const KNOWN: [(&str, &str); 7] = [
     ("01-discovery-and-errors: group list", "kinds that Orchestra and its users don't touch are left out"),
     ("01-discovery-and-errors: aggregated core", "kinds that Orchestra and its users don't touch are left out"),
     ("02-crd: OpenAPI v3 index (our group's entry)", "the documents are small enough to be read anew each time"),
-    ("02-crd: OpenAPI v3 of the group", "of the paths only what kubectl reads; metadata stands in the schemas of the kinds, in words of our own"),
+    (
+        "02-crd: OpenAPI v3 of the group",
+        "of the paths only what kubectl reads; metadata stands in the schemas of the kinds, in words of our own",
+    ),
 ];
 
 /// Asked with the token of the service account.

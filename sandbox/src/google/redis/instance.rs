@@ -57,7 +57,6 @@ pub(super) fn create(name: &str, context: Context<'_>, random: &mut StdRng) -> R
             "persistenceIamIdentity",
             json!(format!("serviceAccount:redis-{address}@cloud-redis.iam.gserviceaccount.com")),
         ),
-        ("currentLocationId", json!(format!("{place}-a"))),
     ];
     let defaults = [
         ("locationId", json!(format!("{place}-a"))),
@@ -69,7 +68,6 @@ pub(super) fn create(name: &str, context: Context<'_>, random: &mut StdRng) -> R
         ("redisVersion", json!(NEWEST)),
         ("reservedIpRange", json!(format!("10.91.{address}.0/29"))),
         ("authorizedNetwork", json!(format!("{}/global/networks/default", project_of(name)))),
-        ("nodes", json!([{"id": "node-0", "zone": format!("{place}-a")}])),
     ];
     own.into_iter().for_each(|(field, value)| document[field] = value);
     if highly_available && document["alternativeLocationId"].is_null() {
@@ -80,8 +78,28 @@ pub(super) fn create(name: &str, context: Context<'_>, random: &mut StdRng) -> R
             document[field] = value;
         }
     }
+    document["currentLocationId"] = document["locationId"].clone();
+    place_nodes(&mut document);
     check(&document)?;
     Ok(document)
+}
+
+/// A node for the primary and one for each replica, in turn in the zones of the instance.
+fn place_nodes(document: &mut Value) {
+    let zones: Vec<&Value> = ["locationId", "alternativeLocationId"]
+        .map(|field| &document[field])
+        .into_iter()
+        .filter(|z| z.is_string())
+        .collect();
+    let replicas = usize::try_from(document["replicaCount"].as_i64().unwrap_or(0)).unwrap_or(0);
+    let nodes: Vec<Value> = zones
+        .iter()
+        .cycle()
+        .take(replicas.saturating_add(1).min(6))
+        .enumerate()
+        .map(|(n, zone)| json!({"id": format!("node-{n}"), "zone": zone}))
+        .collect();
+    document["nodes"] = json!(nodes);
 }
 
 /// The same instance when it can be reached.
@@ -141,6 +159,7 @@ pub(super) fn update(document: &Value, wanted: &Value, mask: &Mask) -> Result<Va
         return Err(Problem::precondition("read replicas cannot be disabled once they are enabled"));
     }
     check(&becomes)?;
+    place_nodes(&mut becomes);
     Ok(becomes)
 }
 

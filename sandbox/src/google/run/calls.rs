@@ -177,6 +177,10 @@ impl Run {
         let full = format!("{name}/revisions/{revision}");
         let entry = self.services.get_mut(name).ok_or_else(|| Problem::not_found(name))?;
         let Some(found) = entry.service().revisions.get(revision) else { return Err(Problem::not_found(&full)) };
+        let sent = context.request.param("etag").unwrap_or_default();
+        if !sent.is_empty() && document::of_revision(entry, found)["etag"] != sent {
+            return Err(Problem::aborted(format!("Conflict for resource '{revision}': '{sent}' is not its etag.")));
+        }
         if entry.service().in_use(revision) {
             return Err(Problem::precondition(format!("Revision '{revision}' is in use and cannot be deleted.")));
         }

@@ -20,13 +20,15 @@ pub(super) fn of_service(place: &Place, service: &Service) -> Value {
     let statuses: Vec<Value> = service.serving.iter().map(|target| status_of(service, target, &uri)).collect();
     let reconciling = matches!(service.state, State::Reconciling(_));
     let terminal = terminal(service);
+    let conditions = ["RoutesReady", "ConfigurationsReady"].map(|type_| {
+        json!({"type": type_, "state": terminal["state"], "lastTransitionTime": terminal["lastTransitionTime"]})
+    });
     let fields = json!({
         "name": name, "uid": service.uid, "generation": service.generation.to_string(),
         "createTime": stamp(service.created), "updateTime": stamp(service.updated),
         "creator": "sandbox@example.com", "lastModifier": "sandbox@example.com",
         "observedGeneration": service.observed.to_string(), "terminalCondition": terminal,
-        "conditions": [{"type": "RoutesReady", "state": terminal["state"]},
-                       {"type": "ConfigurationsReady", "state": terminal["state"]}],
+        "conditions": conditions,
         "latestReadyRevision": revision(&service.latest_ready), "latestCreatedRevision": revision(&service.latest_created),
         "trafficStatuses": statuses, "uri": uri, "urls": [uri], "reconciling": reconciling, "etag": service.etag(),
     });
@@ -78,9 +80,9 @@ fn failed(type_: &str, at: jiff::Timestamp, failure: &Failure) -> Value {
 }
 
 /// Values that Cloud Run shows where nothing was set.
-fn with_defaults(mut template: Value) -> Value {
+pub(super) fn with_defaults(mut template: Value) -> Value {
     let defaults = [
-        ("maxInstanceRequestConcurrency", json!(limits::default_concurrency(&template["containers"][0]))),
+        ("maxInstanceRequestConcurrency", json!(limits::default_concurrency(&template))),
         ("timeout", json!("300s")),
         ("serviceAccount", json!("000000000000-compute@developer.gserviceaccount.com")),
     ];

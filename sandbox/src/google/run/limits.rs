@@ -77,7 +77,7 @@ pub(super) fn check_template(template: &Value) -> Result<(), Problem> {
     }
     let concurrency = &template["maxInstanceRequestConcurrency"];
     within("template.max_instance_request_concurrency", concurrency, 1..=1000)?;
-    if containers.iter().any(|container| default_concurrency(container) == 1) && concurrency.as_i64() > Some(1) {
+    if default_concurrency(template) == 1 && concurrency.as_i64() > Some(1) {
         let description = "Total cpu < 1 is not supported with concurrency > 1.";
         return Err(Problem::field("template.containers[0].resources.limits.cpu", description));
     }
@@ -129,10 +129,11 @@ fn amount(mebibytes: f64) -> String {
     if mebibytes < 1024.0 { format!("{mebibytes}Mi") } else { format!("{}Gi", mebibytes / 1024.0) }
 }
 
-/// Requests that an instance takes at once, if it is not said.
-pub(super) fn default_concurrency(container: &Value) -> i64 {
-    let cpu = container["resources"]["limits"]["cpu"].as_str().and_then(millis);
-    if cpu.is_some_and(|cpu| cpu < 1000) { 1 } else { 80 }
+/// Requests that an instance takes at once, if it is not said: one, where its containers have less than a CPU.
+pub(super) fn default_concurrency(template: &Value) -> i64 {
+    let containers = template["containers"].as_array().into_iter().flatten();
+    let cpu = |container: &Value| millis(container["resources"]["limits"]["cpu"].as_str().unwrap_or(DEFAULT_CPU));
+    if containers.filter_map(cpu).sum::<i64>() < 1000 { 1 } else { 80 }
 }
 
 /// `2` or `500m`.
@@ -177,6 +178,11 @@ mod tests {
             check_template(&json!({"containers": [container], "maxInstanceRequestConcurrency": 80})).is_ok()
         };
         assert!(crowded("1") && !crowded("0.5"), "less than a CPU takes one request at a time");
+        let with_a_sidecar = json!({"maxInstanceRequestConcurrency": 80, "containers": [
+            {"image": "app:1", "ports": [{"containerPort": 8080}]},
+            {"image": "proxy:1", "resources": {"limits": {"cpu": "0.5"}}},
+        ]});
+        assert!(check_template(&with_a_sidecar).is_ok());
         assert!(template("/containers/0/image", json!("a b")).is_err());
         let env = |names: &[&str]| {
             let env: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();

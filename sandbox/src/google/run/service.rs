@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::super::mask::Mask;
 use super::super::problem::Problem;
+use super::document::with_defaults;
 use super::limits::{check_labels, check_scaling};
 use super::revision::{Outcome, Revision, Usable, letters, new_uid};
 use super::rules::{check_annotations, check_traffic};
@@ -142,7 +143,9 @@ impl Service {
         check_labels(&spec)?;
         check_scaling(&spec)?;
         check_traffic(&spec["traffic"])?;
-        let template_changed = spec["template"] != self.spec["template"];
+        // What is shown where nothing was set changes nothing when it is written back.
+        let full = |spec: &Value| with_defaults(spec["template"].clone());
+        let template_changed = full(&spec) != full(&self.spec);
         let new = if template_changed { self.new_revision(&spec["template"], now, random, usable)? } else { None };
         self.spec = spec;
         self.generation += 1;
@@ -192,7 +195,7 @@ impl Service {
     ) -> Result<Option<Revision>, Problem> {
         let mut new = Revision::of(&self.id, template, now, random, usable)?;
         if let Some(known) = self.revisions.get(&new.name) {
-            if known.template == new.template {
+            if with_defaults(known.template.clone()) == with_defaults(new.template.clone()) {
                 return Ok(None);
             }
             let message = format!("Revision named '{}' with different configuration already exists.", new.name);

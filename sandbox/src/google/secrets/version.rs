@@ -20,6 +20,10 @@ pub(super) struct Version {
     state: &'static str,
     created: Timestamp,
     destroyed: Option<Timestamp>,
+    /// How often it was written; each write has an etag of its own.
+    written: u32,
+    /// Whether its writer sent a checksum.
+    summed: bool,
     /// In base 64.
     payload: Masked,
 }
@@ -34,8 +38,9 @@ impl Secret {
     }
 
     /// Adds a version; none is ever found again by its value.
-    pub(super) fn add(&mut self, payload: String, now: Timestamp) -> usize {
-        self.versions.push(Version { state: "ENABLED", created: now, destroyed: None, payload: Masked(payload) });
+    pub(super) fn add(&mut self, payload: String, now: Timestamp, summed: bool) -> usize {
+        let payload = Masked(payload);
+        self.versions.push(Version { state: "ENABLED", created: now, destroyed: None, written: 1, summed, payload });
         self.versions.len()
     }
 
@@ -51,7 +56,7 @@ impl Secret {
         if sum.is_some_and(|sum| sum != i64::from(crc32c::crc32c(&bytes))) {
             return Err(Problem::field("payload.data_crc32c", "the data does not have this checksum"));
         }
-        let number = self.add(data.to_string(), context.now);
+        let number = self.add(data.to_string(), context.now, sum.is_some());
         Ok(self.version_document(number))
     }
 
@@ -71,8 +76,11 @@ impl Secret {
         let name = self.document["name"].as_str().unwrap_or_default();
         let mut document = json!({
             "name": format!("{name}/versions/{number}"), "createTime": stamp(version.created), "state": version.state,
-            "replicationStatus": {"automatic": {}}, "etag": format!("\"{number}{}\"", version.state),
+            "replicationStatus": {"automatic": {}}, "etag": format!("\"{number:x}{:04x}\"", version.written),
         });
+        if version.summed {
+            document["clientSpecifiedPayloadChecksum"] = json!(true);
+        }
         if let Some(at) = version.destroyed {
             document["destroyTime"] = stamp(at);
         }
@@ -116,6 +124,7 @@ impl Secret {
             return Err(Problem::precondition(format!("Secret Version [{name}] is destroyed.")));
         }
         found.state = state;
+        found.written += 1;
         if state == "DESTROYED" {
             found.destroyed = Some(context.now);
             found.payload.0.clear();

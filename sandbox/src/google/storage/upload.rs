@@ -37,8 +37,10 @@ impl Storage {
                 let (metadata, bytes) = parts(request).ok_or_else(|| Problem::invalid("Malformed multipart body."))?;
                 self.write(request, context.now, bucket, &named(metadata, request), bytes).map(Reply::ok)
             }
+            ("resumable", &Method::POST | &Method::PUT) if request.param("upload_id").is_some() => {
+                self.continue_upload(context)
+            }
             ("resumable", &Method::POST) => self.begin(context, bucket),
-            ("resumable", &Method::PUT) => self.continue_upload(context),
             _ => Err(Problem::invalid(format!("Unknown uploadType '{kind}'"))),
         }
     }
@@ -82,7 +84,11 @@ impl Storage {
         }
         let have = upload.bytes.len();
         self.uploads.insert(id, upload);
-        let reply = Reply::text(308, "");
+        // Some clients can't have a 308, and are told in a header.
+        let reply = match context.request.header("x-guploader-no-308") {
+            Some("yes") => Reply::text(200, "").with("x-http-status-code-override", "308"),
+            _ => Reply::text(308, ""),
+        };
         Ok(if have == 0 { reply } else { reply.with("range", format!("bytes=0-{}", have - 1)) })
     }
 }

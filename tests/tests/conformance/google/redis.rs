@@ -153,3 +153,20 @@ async fn a_deleted_instance_is_gone() {
     assert_eq!(cloud.get(&path_of(&operation))["response"]["@type"], "type.googleapis.com/google.protobuf.Empty");
     assert_eq!(cloud.get("/v1/projects/shop/locations/-/instances"), json!({}));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_stands_in_its_zones() {
+    let zone = "us-central1-c";
+    let cloud = created(&json!({"tier": "BASIC", "memorySizeGb": 1, "locationId": zone})).await;
+    let basic = cloud.get(CACHE);
+    assert_eq!(
+        (&basic["currentLocationId"], &basic["nodes"]),
+        (&json!(zone), &json!([{"id": "node-0", "zone": zone}]))
+    );
+    let window = json!({"weeklyMaintenanceWindow": [{"day": 2, "startTime": {"hours": 3}}]});
+    let body = json!({"tier": "STANDARD_HA", "memorySizeGb": 5, "readReplicasMode": "READ_REPLICAS_ENABLED",
+                      "replicaCount": 3, "maintenancePolicy": window});
+    let replicated = created(&body).await.get(CACHE);
+    assert_eq!(replicated["nodes"].as_array().map(Vec::len), Some(4));
+    assert_eq!(replicated["maintenancePolicy"]["weeklyMaintenanceWindow"][0]["day"], "TUESDAY");
+}

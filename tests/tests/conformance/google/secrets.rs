@@ -55,6 +55,18 @@ async fn a_version_lives_until_it_is_destroyed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_write_of_a_version_has_an_etag_of_its_own() {
+    let cloud = Cloud::new();
+    create(&cloud, &json!({}));
+    let first = add(&cloud, "one")["etag"].clone();
+    let version = format!("{KEY}/versions/1");
+    cloud.call(Method::POST, &format!("{version}:disable"), &json!({"etag": first}));
+    let enabled = cloud.call(Method::POST, &format!("{version}:enable"), &json!({}));
+    assert_ne!(enabled["etag"], first);
+    assert_eq!(cloud.refusal(Method::POST, &format!("{version}:destroy"), &json!({"etag": first})).0, 400);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_alias_names_a_version_and_an_old_etag_changes_nothing() {
     let cloud = Cloud::new();
     let made = create(&cloud, &json!({}));
