@@ -76,10 +76,11 @@ class Monitoring(unittest.TestCase):
         self.assertGreater(float(found["data"]["result"][0]["value"][1]), 1)
         now = json.load(urllib.request.urlopen(f"{URL}/sandbox/clock"))["now"]
         now = int(datetime.datetime.fromisoformat(now.replace("Z", "+00:00")).timestamp())
-        errors = query.replace('"}', '",response_code_class!="2xx"}') + f" / {query} < bool 0.5"
-        body = {"query": errors, "start": str(now - 600), "end": str(now), "step": "60s"}
+        good = query.replace('"}', '",response_code_class="2xx"}') + f" / {query} > bool 0.5"
+        body = {"query": good, "start": str(now - 600), "end": str(now), "step": "60s"}
         ranged = prometheus.query_range(name=f"projects/{PROJECT}", location="global", body=body).execute()
         self.assertEqual(ranged["data"]["resultType"], "matrix")
+        self.assertEqual(ranged["data"]["result"][0]["values"][-1][1], "1")
         quantile = f"histogram_quantile(0.5, sum by (le) (rate(run_googleapis_com:request_latencies_bucket{where}[30m])))"
         found = prometheus.query(name=f"projects/{PROJECT}", location="global", body={"query": quantile}).execute()
         self.assertTrue(20 < float(found["data"]["result"][0]["value"][1]) < 80)

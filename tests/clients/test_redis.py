@@ -44,10 +44,6 @@ class Memorystore(unittest.TestCase):
             self.redis.update_instance(update_mask=mask("tier"), instance=made)
         with self.assertRaises(exceptions.BadRequest):
             self.redis.failover_instance(name=made.name)
-        made.memory_size_gb = 2
-        self.redis.update_instance(update_mask=mask("memory_size_gb"), instance=made)
-        with self.assertRaises(exceptions.BadRequest):
-            self.redis.delete_instance(name=made.name)
 
     def test_data_is_exported_and_imported(self):
         objects = storage_client()

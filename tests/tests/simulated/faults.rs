@@ -58,6 +58,7 @@ fn every_fault(scenario: Scenario) {
         .collect();
     if let Ok(wanted) = std::env::var("FAULT_PLAN") {
         plans.retain(|plan| wanted == format!("{scenario:?}/{plan}"));
+        assert!(!plans.is_empty() || !wanted.starts_with(&format!("{scenario:?}/")), "there is no plan {wanted}");
     }
     let (left, failures) = (Mutex::new(plans.iter().enumerate()), Mutex::new(vec![]));
     let next = || left.lock().unwrap().next();
