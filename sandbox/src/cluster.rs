@@ -110,7 +110,7 @@ impl Cluster {
             Some(Route::Document(_)) => Err(Refusal::method_not_allowed()),
             Some(Route::NoSuchPart(kind, name)) => Err(Refusal::not_found(&kind, &name)),
             Some(Route::NoSuchResource) => Err(Refusal::no_such_resource()),
-            None => Ok(Reply::text(404, "404 page not found\n")),
+            None => Ok(no_such_page()),
         }
     }
 
@@ -118,8 +118,11 @@ impl Cluster {
         let request = call.request;
         let lists = request.method == Method::GET && target.name.is_none();
         if target.kind.namespaced && target.namespace.is_none() && !lists {
-            let custom = target.kind.is_custom() || target.name.is_some();
-            return Err(if custom { Refusal::no_such_resource() } else { Refusal::method_not_allowed() });
+            return match (target.kind.is_custom(), &target.name) {
+                (true, _) => Ok(no_such_page()),
+                (false, Some(_)) => Err(Refusal::no_such_resource()),
+                (false, None) => Err(Refusal::method_not_allowed()),
+            };
         }
         match (request.method.as_str(), &target.name) {
             ("GET", _) if request.flag("watch") => return self.watch(target, request),
@@ -210,4 +213,8 @@ impl Cluster {
             kinds.map(|plural| (plural.clone(), store.of_plural(&plural).cloned().collect())).collect();
         json!(lists.into_iter().collect::<serde_json::Map<_, _>>())
     }
+}
+
+fn no_such_page() -> Reply {
+    Reply::text(404, "404 page not found\n")
 }

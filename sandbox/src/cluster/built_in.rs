@@ -163,6 +163,7 @@ fn text(value: &Value) -> &str {
 /// What decoding an object does: fields of one form become those of another, absent ones get their default.
 pub(super) fn decode(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
     shapes::check(kind, object)?;
+    shapes::drop_nulls(kind, object);
     match kind.plural.as_str() {
         "secrets" => decode_secret(object)?,
         "namespaces" => {

@@ -190,13 +190,6 @@ impl Refusal {
         refusal
     }
 
-    /// A new object of a kind whose CRD is being deleted.
-    pub(super) fn kind_terminating() -> Self {
-        let mut refusal = Self::method_not_allowed();
-        refusal.message = "create not allowed while custom resource definition is terminating".into();
-        refusal
-    }
-
     pub(super) fn expired(asked: u64, oldest: u64) -> Self {
         Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }

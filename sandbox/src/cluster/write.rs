@@ -77,7 +77,9 @@ impl Source {
 
 pub(super) fn create(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<Value, Refusal> {
     if crd::is_terminating(store, &target.kind) {
-        return Err(Refusal::kind_terminating());
+        let name = body::object(call.request, &target.kind).map(|body| body.value["metadata"]["name"].clone());
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(Refusal::forbidden(&target.kind, text(&name.unwrap_or_default()), why));
     }
     options::check_write(call.request)?;
     let body = body::object(call.request, &target.kind)?;
@@ -264,12 +266,11 @@ fn apply(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<(u16
     }
     check_kind(kind, &config)?;
     let mut object = managed::apply(kind, &writer, live.as_ref(), &config)?;
-    if let Some(field) = duplicates.first() {
-        let name = field.rsplit('.').next().unwrap_or_default();
-        let why = format!("error converting YAML to JSON: yaml: unmarshal errors:\n  key {name:?} already set in map");
-        call.misread(vec![why])
-            .map_err(|why| Refusal::bad_request(format!("error strict decoding YAML: {}", why.join(", "))))?;
-    }
+    let twice = duplicates.iter().filter_map(|field| field.rsplit('.').next());
+    call.misread(twice.map(|name| format!("key {name:?} already set in map")).collect()).map_err(|why| {
+        let errors = "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:";
+        Refusal::bad_request(format!("{errors}\n  {}", why.join("\n  ")))
+    })?;
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});
     }

@@ -173,8 +173,9 @@ async fn a_crd_goes_after_its_objects() {
     world.tap.sandbox.cluster.settle();
     let ending = send(&world, Method::GET, "rollouts/a", "", &Value::Null).1;
     assert!(ending["metadata"]["deletionTimestamp"].is_string(), "{ending}");
-    let said = "create not allowed while custom resource definition is terminating";
-    assert_eq!(message(&create(&world, &rollout("b"))), (405, said));
+    let said = "rollouts.orchestra.cherry-ai.me \"b\" is forbidden: create not allowed while custom resource definition \
+                is terminating";
+    assert_eq!(message(&create(&world, &rollout("b"))), (403, said));
     send(&world, Method::PATCH, "rollouts/a", MERGE, &json!({"metadata": {"finalizers": null}}));
     world.tap.sandbox.cluster.settle();
     assert_eq!(call(&world, Method::GET, crd, "", String::new()).0, 404);

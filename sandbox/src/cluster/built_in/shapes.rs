@@ -1,6 +1,6 @@
 //! Which fields of built-in kinds are objects and lists, as far as the sandbox looks into them.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::CRD;
 use crate::cluster::go;
@@ -55,6 +55,19 @@ pub(super) fn check(kind: &Kind, object: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A null is nothing, and an empty text in a map of texts.
+pub(super) fn drop_nulls(kind: &Kind, object: &mut Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    for (_, field, _) in TEXTS.iter().filter(|(plural, ..)| *plural == kind.plural) {
+        let texts = object.get_mut(*field).and_then(Value::as_object_mut);
+        for text in texts.into_iter().flat_map(Map::values_mut).filter(|text| text.is_null()) {
+            *text = json!("");
+        }
+    }
+}
+
 fn check_texts(kind: &Kind, texts: &Value, field: &str, type_: &str) -> Result<(), Refusal> {
     let is_text = |value: &&Value| value.is_null() || value.is_string();
     let wrong = match texts {
@@ -99,7 +112,14 @@ fn is_schema(schema: &Value) -> bool {
 mod tests {
     use super::*;
     use crate::cluster::kinds::Kinds;
-    use serde_json::json;
+
+    #[test]
+    fn a_null_is_nothing() {
+        let maps = Kinds::built_in().find("", "v1", "configmaps").unwrap();
+        let mut object = json!({"data": {"a": null}, "binaryData": null});
+        drop_nulls(&maps, &mut object);
+        assert_eq!(object, json!({"data": {"a": ""}}));
+    }
 
     #[test]
     fn what_can_not_be_looked_into_is_refused() {
