@@ -84,7 +84,7 @@ impl Cluster {
     fn answer(self: &Arc<Self>, request: &Request, warnings: &mut Vec<String>) -> Result<Reply, Refusal> {
         let (user, route) = {
             let store = self.store();
-            (auth::who(&store, &request.authorization)?, route::parse(&request.path, store.kinds()))
+            (auth::who(&store, request)?, route::parse(&request.path, store.kinds()))
         };
         match route {
             Some(Route::Resource(target)) if target.kind.is_review() => {

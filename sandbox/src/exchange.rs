@@ -32,8 +32,8 @@ pub struct Request {
     pub range: String,
     /// The caller's credentials, as the Authorization header has them.
     pub authorization: String,
-    /// Headers of Cloud Storage, by lower-case name.
-    pub storage: Vec<(String, String)>,
+    /// Headers of Cloud Storage, and for whom the caller would act in the cluster; by lower-case name.
+    pub extra: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
 }
@@ -58,7 +58,7 @@ impl Request {
             content_range: String::new(),
             range: String::new(),
             authorization: TRUSTED.to_string(),
-            storage: vec![],
+            extra: vec![],
             body,
         }
     }
@@ -68,9 +68,9 @@ impl Request {
         self.query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
     }
 
-    /// The value of a header of Cloud Storage.
+    /// The value of one of the extra headers.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.storage.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.extra.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The value of a query parameter in camel or in snake case; empty when there is none.

@@ -146,14 +146,16 @@ async fn read(request: axum::extract::Request) -> Result<Request, Response> {
         content_range: named(header::CONTENT_RANGE),
         range: named(header::RANGE),
         authorization: authorization(named(header::AUTHORIZATION)),
-        storage: of_storage(&parts.headers),
+        extra: extra(&parts.headers),
         ..Request::new(parts.method, target, body)
     })
 }
 
-fn of_storage(headers: &HeaderMap) -> Vec<(String, String)> {
-    let own =
-        headers.iter().filter(|(name, _)| ["x-goog-", "x-guploader-"].iter().any(|p| name.as_str().starts_with(p)));
+/// What the headers of [`Request::extra`] begin with.
+const EXTRA: [&str; 3] = ["x-goog-", "x-guploader-", "impersonate-"];
+
+fn extra(headers: &HeaderMap) -> Vec<(String, String)> {
+    let own = headers.iter().filter(|(name, _)| EXTRA.iter().any(|p| name.as_str().starts_with(p)));
     own.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_string()))).collect()
 }
 

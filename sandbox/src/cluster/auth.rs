@@ -21,6 +21,8 @@ pub(super) enum User {
         namespace: String,
         name: String,
     },
+    /// Somebody that whoever runs the sandbox acts for.
+    Named(String),
     Anonymous,
 }
 
@@ -34,14 +36,23 @@ pub(super) struct Wish {
     name: String,
 }
 
-pub(super) fn who(store: &Store, authorization: &str) -> Result<User, Refusal> {
-    match authorization.strip_prefix("Bearer ") {
+pub(super) fn who(store: &Store, request: &Request) -> Result<User, Refusal> {
+    match request.authorization.strip_prefix("Bearer ") {
         None => Ok(User::Anonymous),
-        Some(_) if authorization == TRUSTED => Ok(User::Trusted),
+        Some(_) if request.authorization == TRUSTED => {
+            Ok(request.header("impersonate-user").map_or(User::Trusted, named))
+        }
         Some(token) => {
             let (namespace, name) = store.token_of(token).cloned().ok_or_else(Refusal::unauthorized)?;
             Ok(User::ServiceAccount { namespace, name })
         }
+    }
+}
+
+fn named(name: &str) -> User {
+    match name.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':')) {
+        Some((namespace, name)) => User::ServiceAccount { namespace: namespace.into(), name: name.into() },
+        None => User::Named(name.into()),
     }
 }
 
@@ -50,6 +61,7 @@ impl User {
         match self {
             Self::Trusted => "sandbox-admin".into(),
             Self::ServiceAccount { namespace, name } => format!("system:serviceaccount:{namespace}:{name}"),
+            Self::Named(name) => name.clone(),
             Self::Anonymous => "system:anonymous".into(),
         }
     }
@@ -62,6 +74,7 @@ impl User {
                 format!("system:serviceaccounts:{namespace}"),
                 "system:authenticated".into(),
             ],
+            Self::Named(_) => vec!["system:authenticated".into()],
             Self::Anonymous => vec!["system:unauthenticated".into()],
         }
     }

@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::route::Target;
 use super::select::Selector;
 use super::store::{Key, Store, key, place};
-use super::write::text;
+use super::write::{text, unset};
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -235,6 +235,9 @@ fn orphan(store: &mut Store, owner: &Value) {
     for (key, mut object) in owned {
         if let Some(list) = object["metadata"]["ownerReferences"].as_array_mut() {
             list.retain(|owner| text(&owner["uid"]) != uid);
+        }
+        if object["metadata"]["ownerReferences"].as_array().is_some_and(Vec::is_empty) {
+            unset(&mut object["metadata"], "ownerReferences");
         }
         store.put(key, object);
     }

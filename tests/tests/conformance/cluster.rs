@@ -205,3 +205,31 @@ async fn a_field_that_an_apply_names_twice_is_told() {
     assert!(strict.0 == 400 && message(&strict).1.contains("key \"metadata\" already set in map"), "{strict:?}");
     assert_eq!(call(&world, Method::PATCH, &path, APPLY, twice).0, 201);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_acts_for_another_may_what_the_other_may() {
+    let world = World::new(1).await;
+    let mut request = Request::new(Method::GET, &format!("{ALL}/rollouts"), Vec::new().into());
+    assert_eq!(world.tap.sandbox.cluster.handle(&request).status, 200);
+    request.extra = vec![("impersonate-user".into(), "system:serviceaccount:default:bob".into())];
+    assert_eq!(world.tap.sandbox.cluster.handle(&request).status, 403);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_has_no_owners_left() {
+    let world = World::new(1).await;
+    let (maps, json) = ("/api/v1/namespaces/default/configmaps", "application/json");
+    let map = |name: &str, owners: Value| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": owners}})
+            .to_string()
+    };
+    let owner = call(&world, Method::POST, maps, json, map("owner", json!(null))).1;
+    let reference =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}]);
+    assert_eq!(call(&world, Method::POST, maps, json, map("owned", reference)).0, 201);
+    call(&world, Method::DELETE, &format!("{maps}/owner?propagationPolicy=Orphan"), json, String::new());
+    world.tap.sandbox.cluster.settle();
+    assert_eq!(call(&world, Method::GET, &format!("{maps}/owner"), json, String::new()).0, 404);
+    let orphan = call(&world, Method::GET, &format!("{maps}/owned"), json, String::new()).1;
+    assert!(orphan["metadata"].get("ownerReferences").is_none(), "{orphan}");
+}

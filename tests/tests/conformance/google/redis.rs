@@ -167,6 +167,8 @@ async fn an_instance_stands_in_its_zones() {
     let body = json!({"tier": "STANDARD_HA", "memorySizeGb": 5, "readReplicasMode": "READ_REPLICAS_ENABLED",
                       "replicaCount": 3, "maintenancePolicy": window});
     let replicated = created(&body).await.get(CACHE);
+    let labelled = json!({"tier": "BASIC", "memorySizeGb": 1, "labels": {"Bad Key": "x"}});
+    assert_eq!(Cloud::new().refusal(Method::POST, &format!("{PLACE}/instances?instanceId=cache"), &labelled).0, 400);
     assert_eq!(replicated["nodes"].as_array().map(Vec::len), Some(4));
     assert_eq!(replicated["maintenancePolicy"]["weeklyMaintenanceWindow"][0]["day"], "TUESDAY");
 }

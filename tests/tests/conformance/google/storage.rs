@@ -89,7 +89,7 @@ async fn an_object_is_read_by_path_in_parts_and_unless_it_is_known() {
     let known = format!("{LOCK}?alt=media&ifGenerationNotMatch={}", generation(&written));
     assert_eq!(cloud.send(Method::GET, &known, &Value::Null).status, 304);
     let mut other = request(Method::GET, "/state/env/lock", &Value::Null);
-    other.storage = vec![("x-goog-if-generation-match".into(), "1".into())];
+    other.extra = vec![("x-goog-if-generation-match".into(), "1".into())];
     assert_eq!(cloud.0.handle(&other).status, 412);
 }
 
@@ -119,7 +119,7 @@ async fn a_large_object_comes_in_pieces() {
         let mut request = request(method.clone(), &location, &Value::Null);
         if method == Method::POST {
             // As the Go client does it.
-            request.storage = vec![("x-guploader-no-308".into(), "yes".into())];
+            request.extra = vec![("x-guploader-no-308".into(), "yes".into())];
         }
         request.content_range = range.into();
         request.body = content.to_vec().into();
