@@ -69,6 +69,9 @@ fn once() -> u32 {
     1
 }
 
+/// Methods of calls to either API.
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
 /// Why a fault can't be ordered.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFault {
@@ -78,6 +81,9 @@ pub enum BadFault {
     /// Its status is no failure.
     #[error("status: {0} is none of a failure: write 400 to 599")]
     Status(u16),
+    /// No call has its method.
+    #[error("method: {0:?} is of no call: write one of GET, POST, PUT, PATCH, DELETE")]
+    Method(String),
     /// It hits no call.
     #[error("count: 0 hits no call: write 1 or more")]
     Count,
@@ -132,6 +138,10 @@ impl Journal {
         let path = Regex::new(&fault.path)?;
         if let Some(status) = fault.status.filter(|status| !(400..600).contains(status)) {
             return Err(BadFault::Status(status));
+        }
+        let is_used = |method: &&String| METHODS.iter().any(|used| method.eq_ignore_ascii_case(used));
+        if let Some(method) = fault.method.as_ref().filter(|method| !is_used(method)) {
+            return Err(BadFault::Method(method.clone()));
         }
         if fault.count == 0 {
             return Err(BadFault::Count);
@@ -200,6 +210,7 @@ mod tests {
             (r#"{"path": "("}"#, "path"),
             (r#"{"status": 9999}"#, "status"),
             (r#"{"status": 200}"#, "status"),
+            (r#"{"status": 503, "method": "FOO"}"#, "method"),
             (r#"{"status": 503, "count": 0}"#, "count"),
             ("{}", "nothing"),
         ] {

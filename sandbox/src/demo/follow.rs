@@ -114,8 +114,7 @@ fn changes(status: &RolloutStatus, weights: &mut Vec<(String, Vec<i32>)>, starte
                 a.candidate_errors, a.candidate_requests, a.stable_errors, a.stable_requests, a.evidence_percent
             )
         });
-        let whose =
-            if status.failed.as_ref().is_some_and(|failed| failed.rolled_back) { " on stable again" } else { "" };
+        let whose = if status.failed.as_ref().is_some_and(|failed| failed.rolled_back) { " on stable" } else { "" };
         lines.push(format!("{:12} {weight:>3} %{whose}{evidence}", region.region));
     }
     lines

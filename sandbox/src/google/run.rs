@@ -3,7 +3,7 @@
 mod calls;
 mod document;
 mod entry;
-mod limits;
+pub(super) mod limits;
 mod revision;
 mod rules;
 mod service;

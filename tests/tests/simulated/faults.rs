@@ -79,8 +79,12 @@ fn every_fault(scenario: Scenario) {
     failures.sort();
     let writes = calls.iter().filter(|call| call.is_write()).count();
     let reads = calls.len() - writes;
+    let elsewhere = scenario
+        .begins_like()
+        .map(|other| format!("; its first {first} calls are those of {other:?}, and tried there"))
+        .unwrap_or_default();
     orchestra_tests::tell(&format!(
-        "{scenario:?}: {} plans over {writes} writes and {reads} reads; the first {first} are tried elsewhere",
+        "{scenario:?}: {} plans over {writes} writes and {reads} reads{elsewhere}",
         plans.len()
     ));
     let told: Vec<String> = failures.iter().map(|(_, f)| f.chars().take(2500).collect()).collect();

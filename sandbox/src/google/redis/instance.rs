@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::google::Context;
 use crate::google::mask::Mask;
 use crate::google::problem::Problem;
+use crate::google::run::limits::check_labels;
 
 /// Fields that an update may change, without those that need another version or call.
 const MUTABLE: [&str; 11] = [
@@ -117,6 +118,7 @@ fn project_of(name: &str) -> String {
 }
 
 fn check(document: &Value) -> Result<(), Problem> {
+    check_labels(document)?;
     let size = document["memorySizeGb"].as_i64().unwrap_or(0);
     if !(1..=300).contains(&size) {
         let description = format!("Invalid memory size: {size} GB; it must be between 1 and 300");

@@ -44,7 +44,7 @@ pub(super) fn check_scaling(spec: &Value) -> Result<(), Problem> {
 }
 
 /// Keys and values of labels.
-pub(super) fn check_labels(spec: &Value) -> Result<(), Problem> {
+pub(in crate::google) fn check_labels(spec: &Value) -> Result<(), Problem> {
     let fits = |text: &str| {
         let allowed = |c: char| c == '-' || c == '_' || (c.is_alphanumeric() && !c.is_uppercase());
         text.chars().count() <= 63 && text.chars().all(allowed)
