@@ -218,7 +218,8 @@ impl Stage {
         while let Some((resource, namespace, name)) = self.made.pop() {
             let is_namespace = resource.kind == "Namespace";
             let managed = is_namespace && self.is_managed(&name).await;
-            match self.api(&resource, namespace.as_deref()).delete(&name, &DeleteParams::default()).await {
+            let api = self.api(&resource, namespace.as_deref());
+            match api.delete(&name, &DeleteParams::default()).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => failures.push(format!("{} {name}: {error}", resource.kind)),
                 Ok(_) if is_namespace => {
@@ -226,7 +227,13 @@ impl Stage {
                         failures.push(format!("Namespace {name}: {error}"));
                     }
                 }
-                Ok(_) => {}
+                // A CRD goes some seconds after its objects.
+                Ok(_) => {
+                    let gone = async |_: &Self| matches!(api.get_opt(&name).await, Ok(None));
+                    if let Err(error) = self.until("it is gone", gone).await {
+                        failures.push(format!("{} {name}: {error}", resource.kind));
+                    }
+                }
             }
         }
         if failures.is_empty() { Ok(()) } else { Err(format!("left behind: {}", failures.join("; ")).into()) }
