@@ -119,6 +119,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn numbers_that_are_none_are_not_taken() {
+        let env = |value: &str| json!({"containers": [{"env": [{"name": "SANDBOX_LATENCY_MS", "value": value}]}]});
+        assert_eq!(Behaviour::of(&env("inf")).latency_ms, 40.0);
+        assert_eq!(Behaviour::of(&env("1e308")).latency_ms, LONGEST_MS);
+    }
+
+    #[test]
     fn requests_follow_the_split_and_errors_the_revision() {
         let template = json!({"containers": [{"env": [
             {"name": "SANDBOX_ERROR_PERCENT", "value": "50"}, {"name": "SANDBOX_REQUESTS_PER_SECOND", "value": "1000"}

@@ -233,3 +233,27 @@ async fn an_orphan_has_no_owners_left() {
     let orphan = call(&world, Method::GET, &format!("{maps}/owned"), json, String::new()).1;
     assert!(orphan["metadata"].get("ownerReferences").is_none(), "{orphan}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_in_the_foreground_waits_only_for_who_blocks_it() {
+    let world = World::new(1).await;
+    let (maps, json) = ("/api/v1/namespaces/default/configmaps", "application/json");
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner"}});
+    let owner = call(&world, Method::POST, maps, json, owner.to_string()).1;
+    let reference =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}]);
+    let metadata = json!({"name": "owned", "ownerReferences": reference, "finalizers": ["example.com/hold"]});
+    let owned = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+    assert_eq!(call(&world, Method::POST, maps, json, owned.to_string()).0, 201);
+    call(&world, Method::DELETE, &format!("{maps}/owner?propagationPolicy=Foreground"), json, String::new());
+    world.tap.sandbox.cluster.settle();
+    assert_eq!(call(&world, Method::GET, &format!("{maps}/owner"), json, String::new()).0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_may_be_asked_to_last_for_ever() {
+    let world = World::new(1).await;
+    let path = format!("{ALL}/rollouts?watch=1&timeoutSeconds=9223372036854775807");
+    let request = Request::new(Method::GET, &path, Vec::new().into());
+    assert_eq!(world.tap.sandbox.cluster.handle(&request).status, 200);
+}

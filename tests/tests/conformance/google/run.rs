@@ -67,3 +67,15 @@ async fn a_page_of_time_series_is_as_large_as_it_has_points() {
     }
     assert_eq!(paged, all);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_is_forgotten_a_day_after_its_end() {
+    let cloud = Cloud::new();
+    let body = json!({"template": {"containers": [{"image": "app:1"}]}});
+    let operation = cloud.call(Method::POST, &format!("{SERVICES}?serviceId=api"), &body);
+    let path = format!("/v2/{}", operation["name"].as_str().unwrap());
+    minutes(60).await;
+    assert_eq!(cloud.get(&path)["done"], true);
+    minutes(24 * 60).await;
+    assert_eq!(cloud.refusal(Method::GET, &path, &Value::Null).0, 404);
+}
