@@ -118,6 +118,14 @@ impl Decision {
         }
     }
 
+    /// The same; where it needs a person, with what that one can do.
+    fn with_way_out(mut self, way_out: &str) -> Self {
+        if let Overall::Stalled(note) = &mut self.overall {
+            note.message = format!("{}: {way_out}", note.message);
+        }
+        self
+    }
+
     fn paused(message: impl Into<String>) -> Self {
         let mut decision = Self::stalled(RolloutPhase::Paused, "Paused", message);
         decision.next = SignedDuration::from_secs(60);

@@ -1,7 +1,7 @@
 //! The end of a Rollout: its services are released or deleted, by the environment's policy.
 
 use jiff::SignedDuration;
-use orchestra_crds::{DeletionPolicy, RolloutPhase};
+use orchestra_crds::{DeletionPolicy, FINALIZER, RolloutPhase};
 
 use super::Decision;
 use super::identity::{Ownership, Release};
@@ -31,7 +31,12 @@ pub(super) fn decide(release: &Release<'_>) -> Option<Decision> {
     }
     if let Some((region, fault)) = release.seen.regions.iter().find_map(|r| Some((r, r.service.as_ref().err()?))) {
         let what = format!("the service in {}", region.name());
-        return Some(Decision::unreadable(RolloutPhase::Deleting, &what, fault));
+        let decision = Decision::unreadable(RolloutPhase::Deleting, &what, fault);
+        let way_out = format!(
+            "give the controller access to it again; or, if there is no such place, take the finalizer `{FINALIZER}` off \
+             by hand"
+        );
+        return Some(decision.with_way_out(&way_out));
     }
     let mine: Vec<_> =
         release.ours().filter(|(_, _, view)| release.ownership(&view.marks) == Ownership::Ours).collect();

@@ -150,7 +150,7 @@ impl World {
         self.now += plan.next.min(SignedDuration::from_secs(30)).max(SignedDuration::from_secs(1));
     }
 
-    fn observe(&self) -> Observation {
+    pub fn observe(&self) -> Observation {
         let ids = services(&self.rollout, self.environment.as_ref());
         let service = |region: &str| match self.down == Some(region) {
             true => Err(Fault { class: FaultClass::Retryable, message: "503".into() }),

@@ -71,6 +71,17 @@ fn deletion_with_retain_lets_go_and_an_object_of_the_same_name_takes_over() {
 }
 
 #[test]
+fn a_deletion_that_is_kept_from_a_region_names_the_way_out() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    let mut seen = world.observe();
+    seen.regions[0].service = Err(Fault { class: FaultClass::Denied, message: "not found or not allowed".into() });
+    let kept = plan(&seen);
+    assert_eq!((kept.finalizer, kept.effects.len()), (Finalizer::Keep, 0));
+    assert!(kept.status.message.unwrap().contains("take the finalizer"));
+}
+
+#[test]
 fn a_rollout_without_environment_says_so() {
     let mut world = World::new(&["us-central1"]);
     world.environment = None;
