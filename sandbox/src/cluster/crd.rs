@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::built_in;
 use super::cel;
 use super::kinds::{Column, Kind, Scale, Schema};
 use super::managed::{self, Writer};
@@ -157,9 +156,8 @@ pub(super) fn terminate(crd: &mut Value, time: &str) {
 
 /// Whether the CRD of a kind is being deleted.
 pub(super) fn is_terminating(store: &Store, kind: &Kind) -> bool {
-    let name = kind.group_resource();
-    let mut crds = store.of_plural(built_in::CRD).filter(|crd| crd["metadata"]["name"] == name.as_str());
-    kind.is_custom() && crds.any(|crd| !crd["metadata"]["deletionTimestamp"].is_null())
+    let key = ("apiextensions.k8s.io/customresourcedefinitions".into(), String::new(), kind.group_resource());
+    kind.is_custom() && store.get(&key).is_some_and(|crd| !crd["metadata"]["deletionTimestamp"].is_null())
 }
 
 /// The CRD once its names are accepted, which the server does by itself.
