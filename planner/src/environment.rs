@@ -4,14 +4,15 @@ mod redis;
 mod secrets;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{DeletionPolicy, EnvironmentStatus, FINALIZER, OrchestraEnvironment};
 use std::collections::BTreeMap;
 
 use crate::cloud::{Fault, FaultClass, OperationView, Reading, RedisView};
 use crate::conditions::{self, Note, Overall, note};
 use crate::names::{ProjectId, Region};
-use crate::plan::{Effect, Event, Finalizer, NOW, POLL, Plan, QUIET};
-use crate::rollout::{CONFIRMING, LOOK_AGAIN};
+use crate::plan::{Effect, Event, Finalizer, NOW, POLL, Plan, QUIET, way_out};
+use crate::second_look;
 
 pub use redis::{absorb, instance_id};
 pub use secrets::{SecretQuery, secrets_to_resolve};
@@ -211,18 +212,22 @@ fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
     let (effect, message) = match (&seen.redis, seen.environment.spec.deletion_policy) {
         (Err(_), _) if never => return done(seen, Finalizer::Remove),
         (Ok(None), _) if creating => (None, "waiting for the end of an operation on Redis".to_string()),
-        (Err(fault), _) => (None, format!("Redis could not be read: {}", fault.message)),
-        (Ok(None), _) if status.redis.is_some() && !conditions::are_about(&status.conditions, CONFIRMING) => {
-            let message = "Redis is gone: looking once more before letting go";
-            return waiting(seen, status, Overall::Reconciling(note(CONFIRMING, message)), None, LOOK_AGAIN);
+        (Err(fault), _) => {
+            let unreadable = Part::unreadable("Redis", fault);
+            if unreadable.state == State::Stalled {
+                let note = note(unreadable.note.reason, format!("{}: {}", unreadable.note.message, way_out()));
+                return waiting(seen, status, Overall::Stalled(note), None, QUIET);
+            }
+            (None, unreadable.note.message)
         }
-        (Ok(None), _) => return done(seen, Finalizer::Remove),
+        (Ok(None), _) => return unless_seen_twice(seen, status, never),
         (Ok(Some(view)), policy) => match redis::let_go(seen, view, policy, &mut status) {
-            redis::LetGo::Nothing => return done(seen, Finalizer::Remove),
+            redis::LetGo::Nothing => return unless_seen_twice(seen, status, never),
             redis::LetGo::Write(effect, message) => (Some(effect), message),
             redis::LetGo::Wait(message) => (None, message),
         },
     };
+    status.absent_since = None;
     let reason = if seen.environment.spec.deletion_policy == DeletionPolicy::Delete { "Deleting" } else { "Releasing" };
     let overall = match effect {
         None if takes_too_long(seen, &status) => {
@@ -233,6 +238,19 @@ fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
         _ => Overall::Reconciling(note(reason, message)),
     };
     waiting(seen, status, overall, effect, POLL)
+}
+
+/// Lets go of what there may have been only when a second look finds nothing of ours, either.
+fn unless_seen_twice(seen: &Observation, mut status: EnvironmentStatus, never: bool) -> Plan<EnvironmentStatus> {
+    let first = second_look::first(status.absent_since.as_ref(), seen.now);
+    status.absent_since = Some(Time(first));
+    match second_look::wait(first, seen.now).filter(|_| !never) {
+        None => done(seen, Finalizer::Remove),
+        Some(left) => {
+            let message = "no Redis is ours any more: looking once more before letting go";
+            waiting(seen, status, Overall::Reconciling(note("ConfirmingAbsence", message)), None, left)
+        }
+    }
 }
 
 /// Whether a deletion has waited longer than any operation should take: since it was asked for, or since what was

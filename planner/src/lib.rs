@@ -12,5 +12,6 @@ pub mod marks;
 pub mod names;
 pub mod plan;
 pub mod rollout;
+mod second_look;
 pub mod template;
 pub mod traffic;

@@ -1,7 +1,7 @@
 //! What to do: the one result of every planner.
 
 use jiff::SignedDuration;
-use orchestra_crds::{Redis, RedisVerb};
+use orchestra_crds::{FINALIZER, Redis, RedisVerb};
 use std::collections::BTreeMap;
 
 use crate::cloud::{PolicyView, RedisId, ServiceId, ServiceSettings, TrafficTarget};
@@ -33,6 +33,14 @@ pub enum Finalizer {
     Add,
     /// Take it off: nothing of ours is left.
     Remove,
+}
+
+/// What a person can do about a deletion that may not see what it should delete.
+pub(crate) fn way_out() -> String {
+    format!(
+        "give the controller access to it again; or, if there is no such place, take the finalizer `{FINALIZER}` off by \
+         hand"
+    )
 }
 
 /// How long to wait before looking again when nothing is going on: how soon drift is seen.

@@ -151,8 +151,6 @@ impl Decision {
     }
 }
 
-pub(crate) use deletion::{CONFIRMING, LOOK_AGAIN};
-
 /// Decides what to do about a Rollout.
 pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
     let meta = &seen.rollout.metadata;
@@ -169,7 +167,7 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
     let mut decision = match (meta.deletion_timestamp.is_some(), has_finalizer) {
         (true, false) => return unchanged(Finalizer::Keep, QUIET),
         (false, false) => return unchanged(Finalizer::Add, NOW),
-        (true, true) => match deletion::decide(&release) {
+        (true, true) => match deletion::decide(&release, &mut status) {
             Some(decision) => decision,
             None => return unchanged(Finalizer::Remove, NOW),
         },

@@ -52,6 +52,9 @@ pub struct RolloutStatus {
     /// Operator requests that were acted on, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestRecord>,
+    /// In a deletion: since when nothing of this rollout is found in Google Cloud, as far as one look tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent_since: Option<Time>,
     /// IAM members that this rollout granted `roles/run.invoker`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub granted_invokers: Vec<String>,

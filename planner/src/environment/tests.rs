@@ -74,10 +74,8 @@ fn an_instance_of_another_is_left_alone() {
     let mut world = seen(Some(other));
     assert_eq!((plan(&world).effects.len(), reason(&plan(&world), "Stalled").as_str()), (0, "True RedisNotOurs"));
     world.environment.spec.deletion_policy = DeletionPolicy::Delete;
-    world.environment.metadata.deletion_timestamp =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
-    let end = plan(&world);
-    assert_eq!((end.effects.len(), end.finalizer), (0, Finalizer::Remove));
+    world.environment.metadata.deletion_timestamp = Some(Time(world.now));
+    assert_let_go_at_the_second_look(&mut world);
 }
 
 #[test]
@@ -88,8 +86,7 @@ fn a_deletion_waits_for_the_mark_that_is_on_its_way() {
     let adopting = plan(&world);
     let [Effect::LabelRedis(_, marked)] = &adopting.effects[..] else { panic!("no mark: {:?}", adopting.effects) };
     world.environment.status = Some(adopting.status);
-    world.environment.metadata.deletion_timestamp =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    world.environment.metadata.deletion_timestamp = Some(Time(world.now));
     world.redis = Ok(Some(RedisView { state: "UPDATING".into(), ..free.clone() }));
     assert_eq!((plan(&world).effects.len(), plan(&world).finalizer), (0, Finalizer::Keep));
     world.redis = Ok(Some(RedisView { labels: marked.clone(), ..free }));
@@ -99,8 +96,7 @@ fn a_deletion_waits_for_the_mark_that_is_on_its_way() {
 #[test]
 fn deletion_follows_the_policy_and_waits_for_rollouts() {
     let mut world = seen(Some(view("READY", RedisTier::Basic, 2)));
-    world.environment.metadata.deletion_timestamp =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    world.environment.metadata.deletion_timestamp = Some(Time(world.now));
     assert!(
         matches!(&plan(&world).effects[..], [Effect::LabelRedis(_, labels)] if !labels.contains_key("orchestra-owner-uid"))
     );
@@ -110,15 +106,56 @@ fn deletion_follows_the_policy_and_waits_for_rollouts() {
     assert_eq!((plan(&world).effects.len(), plan(&world).finalizer), (0, Finalizer::Keep));
     world.rollouts.clear();
     world.redis = Ok(None);
-    assert_eq!(plan(&world).finalizer, Finalizer::Remove);
+    assert_let_go_at_the_second_look(&mut world);
+}
+
+/// Without a write; looks that follow each other in a hurry are one.
+fn assert_let_go_at_the_second_look(world: &mut Observation) {
+    for _ in 0..3 {
+        let doubt = plan(world);
+        assert_eq!((doubt.effects.len(), reason(&doubt, "Reconciling")), (0, "True ConfirmingAbsence".into()));
+        world.environment.status = Some(doubt.status);
+        world.now += SignedDuration::from_secs(1);
+    }
+    world.now += second_look::LOOK_AGAIN;
+    assert_eq!((plan(world).effects.len(), plan(world).finalizer), (0, Finalizer::Remove));
+}
+
+#[test]
+fn an_instance_read_as_it_was_before_our_mark_is_not_let_go() {
+    let mut world = seen(Some(view("READY", RedisTier::Basic, 2)));
+    world.environment.status = Some(plan(&world).status);
+    world.environment.metadata.deletion_timestamp = Some(Time(world.now));
+    let Ok(Some(marked)) = world.redis.clone() else { panic!("no instance") };
+    let mut before = marked.clone();
+    before.labels.remove("orchestra-owner-uid");
+    world.redis = Ok(Some(before));
+    let doubt = plan(&world);
+    assert_eq!((doubt.effects.len(), doubt.finalizer), (0, Finalizer::Keep));
+    world.environment.status = Some(doubt.status);
+    world.redis = Ok(Some(marked));
+    let seen_again = plan(&world);
+    assert!(matches!(seen_again.effects[..], [Effect::LabelRedis(..)]));
+    assert_eq!(seen_again.status.absent_since, None, "the next doubt begins anew");
+}
+
+#[test]
+fn a_deletion_that_may_not_see_redis_names_the_way_out() {
+    let mut world = seen(Some(view("READY", RedisTier::Basic, 2)));
+    world.environment.metadata.deletion_timestamp = Some(Time(world.now));
+    world.redis = Err(Fault { class: FaultClass::Denied, message: "not allowed".into() });
+    let kept = plan(&world);
+    assert_eq!((kept.finalizer, reason(&kept, "Stalled").as_str()), (Finalizer::Keep, "True AccessDenied"));
+    assert!(kept.status.message.unwrap().contains("take the finalizer"));
+    world.redis = Err(Fault { class: FaultClass::Retryable, message: "503".into() });
+    assert_eq!(reason(&plan(&world), "Reconciling"), "True Releasing");
 }
 
 #[test]
 fn a_deletion_that_waits_too_long_names_what_is_in_its_way() {
     let mut world = seen(Some(view("DELETING", RedisTier::Basic, 1)));
     world.environment.spec.deletion_policy = DeletionPolicy::Delete;
-    world.environment.metadata.deletion_timestamp =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    world.environment.metadata.deletion_timestamp = Some(Time(world.now));
     let begun = plan(&world);
     assert_eq!(reason(&begun, "Stalled"), "False Deleting");
     world.environment.status = Some(begun.status);
@@ -136,8 +173,7 @@ fn a_deletion_is_not_blamed_for_what_took_long_before_it() {
     let mut world = seen(Some(view("CREATING", RedisTier::Basic, 1)));
     world.environment.status = Some(plan(&world).status);
     world.now += SignedDuration::from_mins(61);
-    world.environment.metadata.deletion_timestamp =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    world.environment.metadata.deletion_timestamp = Some(Time(world.now));
     assert_eq!(reason(&plan(&world), "Stalled"), "False Releasing");
 }
 

@@ -6,7 +6,8 @@ use orchestra_crds::{RolloutPhase, RolloutStatus};
 
 use super::identity::Release;
 use super::region::Progress;
-use super::{Decision, LOOK_AGAIN, RegionView};
+use super::{Decision, RegionView};
+use crate::second_look;
 
 /// What a region that takes too long means.
 pub(super) enum Overdue {
@@ -31,7 +32,7 @@ pub(super) fn overdue_since(
 ) -> Option<Timestamp> {
     let (Progress::Starting(since) | Progress::Moving(since)) = state else { return None };
     let known = status.regions.iter().find(|r| r.region == region.name()).and_then(|r| r.overdue_since.as_ref());
-    is_over(release, *since).then(|| known.map_or(release.seen.now, |at| at.0))
+    is_over(release, *since).then(|| second_look::first(known, release.seen.now))
 }
 
 pub(super) fn look(
@@ -49,8 +50,7 @@ pub(super) fn look(
     let said = region.view().and_then(|v| v.trouble.as_ref()).map(|t| t.message.as_str()).unwrap_or_default();
     let message = format!("{}: it did not {what} within {seconds} s {said}", region.name());
     let message = message.trim_end();
-    let left = LOOK_AGAIN - release.seen.now.duration_since(overdue);
-    if left.is_positive() {
+    if let Some(left) = second_look::wait(overdue, release.seen.now) {
         let message = format!("{message}: looking once more");
         return Some(Overdue::LookAgain(Decision::working(phase, "ConfirmingDelay", message).next(left)));
     }

@@ -1,25 +1,18 @@
 //! The end of a Rollout: its services are released or deleted, by the environment's policy.
 
-use jiff::SignedDuration;
-use orchestra_crds::{DeletionPolicy, FINALIZER, RolloutPhase};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use orchestra_crds::{DeletionPolicy, RolloutPhase, RolloutStatus};
 
 use super::Decision;
 use super::identity::{Ownership, Release};
-use crate::conditions;
 use crate::marks::Marks;
 use crate::names::RevisionName;
-use crate::plan::{Effect, ServiceChange};
+use crate::plan::{Effect, ServiceChange, way_out};
+use crate::second_look;
 use crate::traffic::{all_to, same_shares};
 
-/// One old read may not find what is there: only a second one lets the finalizer go.
-pub(crate) const CONFIRMING: &str = "ConfirmingAbsence";
-/// Services are being deleted or released.
-const DELETING: &str = "Deleting";
-/// Until that second look.
-pub(crate) const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
-
 /// What is left to do; none: nothing of ours is left.
-pub(super) fn decide(release: &Release<'_>) -> Option<Decision> {
+pub(super) fn decide(release: &Release<'_>, status: &mut RolloutStatus) -> Option<Decision> {
     let policy = release.seen.environment.as_ref().map(|e| e.spec.deletion_policy).unwrap_or_default();
     if release.seen.environment.is_none() && release.remembers {
         let message = format!(
@@ -32,20 +25,14 @@ pub(super) fn decide(release: &Release<'_>) -> Option<Decision> {
     if let Some((region, fault)) = release.seen.regions.iter().find_map(|r| Some((r, r.service.as_ref().err()?))) {
         let what = format!("the service in {}", region.name());
         let decision = Decision::unreadable(RolloutPhase::Deleting, &what, fault);
-        let way_out = format!(
-            "give the controller access to it again; or, if there is no such place, take the finalizer `{FINALIZER}` off \
-             by hand"
-        );
-        return Some(decision.with_way_out(&way_out));
+        return Some(decision.with_way_out(&way_out()));
     }
     let mine: Vec<_> =
         release.ours().filter(|(_, _, view)| release.ownership(&view.marks) == Ownership::Ours).collect();
     if mine.is_empty() {
-        return is_unsure(release).then(|| {
-            let message = "none of the services is ours any more: looking once more before letting go";
-            Decision::working(RolloutPhase::Deleting, CONFIRMING, message).next(LOOK_AGAIN)
-        });
+        return unless_seen_twice(release, status);
     }
+    status.absent_since = None;
     let effects = mine
         .iter()
         .filter_map(|(_, region, view)| match policy {
@@ -58,16 +45,17 @@ pub(super) fn decide(release: &Release<'_>) -> Option<Decision> {
         .collect();
     let what = if policy == DeletionPolicy::Delete { "deleted" } else { "released" };
     let message = format!("the Cloud Run services are being {what}");
-    Some(Decision::working(RolloutPhase::Deleting, DELETING, message).doing(effects))
+    Some(Decision::working(RolloutPhase::Deleting, "Deleting", message).doing(effects))
 }
 
-/// Whether what was seen may be old: a service that we know of is not found, or without our mark though we did not yet
-/// take it off.
-fn is_unsure(release: &Release<'_>) -> bool {
-    let known = release.seen.rollout.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let missing = release.seen.regions.iter().any(|region| matches!(region.service, Ok(None)));
-    let unmarked = release.ours().next().is_some() && !conditions::are_about(known, DELETING);
-    release.remembers && (missing || unmarked) && !conditions::are_about(known, CONFIRMING)
+/// Lets go of what we knew of only when a second look finds nothing of ours, either.
+fn unless_seen_twice(release: &Release<'_>, status: &mut RolloutStatus) -> Option<Decision> {
+    let now = release.seen.now;
+    let first = second_look::first(status.absent_since.as_ref(), now);
+    status.absent_since = Some(Time(first));
+    let left = second_look::wait(first, now).filter(|_| release.remembers)?;
+    let message = "none of the services is ours any more: looking once more before letting go";
+    Some(Decision::working(RolloutPhase::Deleting, "ConfirmingAbsence", message).next(left))
 }
 
 /// Takes our UID off, for an object of the same name to take the service over. A release that is half way goes back.

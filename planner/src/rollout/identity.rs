@@ -56,7 +56,7 @@ impl<'a> Release<'a> {
             // With one region's marks missing, stable and candidate could be mistaken for each other.
             return Self { seen, desired, status, remembers };
         }
-        let views: Vec<&ServiceView> = ours(seen).collect();
+        let views: Vec<&ServiceView> = ours(seen).map(|(_, _, view)| view).collect();
         let marks = || views.iter().map(|view| &view.marks);
         if status.stable.is_none() {
             status.stable = recover_stable(seen, &views)
@@ -92,7 +92,7 @@ impl<'a> Release<'a> {
     /// The next name for the desired template: the first attempt that has not failed.
     pub(super) fn fresh_name(&self, desired: &Desired, status: &RolloutStatus) -> RevisionName {
         let mut failed: BTreeSet<&str> =
-            ours(self.seen).flat_map(|view| &view.marks.failed).map(RevisionName::as_str).collect();
+            self.ours().flat_map(|(_, _, view)| &view.marks.failed).map(RevisionName::as_str).collect();
         failed.extend(status.failed.iter().map(|f| f.revision.as_str()));
         let rolled_back = status.history.iter().filter(|r| r.outcome == Outcome::RolledBack);
         failed.extend(rolled_back.map(|r| r.revision.as_str()));
@@ -112,12 +112,7 @@ impl<'a> Release<'a> {
 
     /// The regions' services that may be written, with their index.
     pub(super) fn ours(&self) -> impl Iterator<Item = (usize, &RegionView, &ServiceView)> {
-        self.seen
-            .regions
-            .iter()
-            .enumerate()
-            .filter_map(|(index, region)| Some((index, region, region.view()?)))
-            .filter(|(_, _, view)| self.ownership(&view.marks) != Ownership::Foreign)
+        ours(self.seen)
     }
 
     /// The stable revision, where it exists in that region or may exist.
@@ -138,13 +133,13 @@ fn ownership(seen: &Observation, marks: &Marks) -> Ownership {
     }
 }
 
-/// Whether a retry of that revision was acted on already.
-/// The services that are ours or were let go: what another's says is none of our past.
-fn ours(seen: &Observation) -> impl Iterator<Item = &ServiceView> {
-    let views = seen.regions.iter().filter_map(RegionView::view);
-    views.filter(|view| ownership(seen, &view.marks) != Ownership::Foreign)
+/// The services that are ours or were let go, with their region's index: what another's says is none of our past.
+fn ours(seen: &Observation) -> impl Iterator<Item = (usize, &RegionView, &ServiceView)> {
+    let views = seen.regions.iter().enumerate().filter_map(|(index, region)| Some((index, region, region.view()?)));
+    views.filter(|(_, _, view)| ownership(seen, &view.marks) != Ownership::Foreign)
 }
 
+/// Whether a retry of that revision was acted on already.
 fn was_asked(status: &RolloutStatus, revision: &RevisionName) -> bool {
     status.requests.iter().any(|r| r.request == "retry" && r.target == revision.as_str())
 }
@@ -204,7 +199,7 @@ fn recover_candidate(
 /// and weight, those before and after it come from the spec.
 fn recover_steps(seen: &Observation, candidate: &RevisionName) -> Vec<CanaryStep> {
     let wanted = seen.rollout.spec.strategy.canary.as_ref().map(|c| c.steps.clone()).unwrap_or_default();
-    let on_step = ours(seen).find_map(|view| {
+    let on_step = ours(seen).find_map(|(_, _, view)| {
         let mark = view.marks.candidate_named(candidate)?;
         let Step::Weight(number) = mark.step else { return None };
         Some((usize::try_from(number).ok()?.checked_sub(1)?, mark.weight?.get()))

@@ -3,6 +3,7 @@
 mod lost_status;
 mod model;
 mod random;
+mod second_look;
 mod troubles;
 
 use super::*;

@@ -309,56 +309,6 @@ fn a_withdrawal_that_cloud_run_accepts_and_does_not_carry_out_is_written_again()
 }
 
 #[test]
-fn services_that_one_read_does_not_find_do_not_let_the_finalizer_go() {
-    let mut world = World::promoted(&["us-central1"]);
-    world.rollout.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
-    let there = world.cloud.clone();
-    world.cloud.clear();
-    world.run(1);
-    world.cloud = there;
-    world.run(20);
-    assert_eq!(world.cloud["us-central1"].marks.owner.as_ref().unwrap().uid, None, "the service is let go of");
-    assert!(world.rollout.metadata.finalizers.iter().flatten().all(|f| f != orchestra_crds::FINALIZER));
-}
-
-#[test]
-fn a_mark_that_one_old_read_does_not_show_is_taken_off_all_the_same() {
-    let mut world = World::promoted(&["us-central1"]);
-    world.rollout.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
-    let present = world.cloud["us-central1"].clone();
-    world.cloud.get_mut("us-central1").unwrap().marks.owner.as_mut().unwrap().uid = None;
-    world.run(1);
-    assert_eq!(world.rollout.metadata.finalizers.iter().flatten().count(), 1, "it may be an old read");
-    world.cloud.insert("us-central1".into(), present);
-    world.run(20);
-    assert_eq!(world.cloud["us-central1"].marks.owner.as_ref().unwrap().uid, None);
-    assert_eq!(world.rollout.metadata.finalizers.iter().flatten().count(), 0);
-}
-
-/// A release in its second region, while the first one is read as it was before its deadline; and how that one is.
-fn first_region_read_as_it_was() -> (World, ServiceView) {
-    let mut world = World::promoted(&["us-central1", "us-west4"]);
-    world.rollout.spec.progress_deadline_seconds = 60;
-    world.release("app:2", Traits::default());
-    world.run_until(|w| w.weights("app:2") == [50, 0]);
-    let old = ServiceView { settled: false, ..world.cloud["us-central1"].clone() };
-    world.run_until(|w| w.weights("app:2") == [100, 10]);
-    world.run(4);
-    let present = world.cloud.insert("us-central1".into(), old).unwrap();
-    (world, present)
-}
-
-#[test]
-fn one_old_read_does_not_cost_the_release() {
-    let (mut world, present) = first_region_read_as_it_was();
-    world.run(1);
-    assert_eq!(world.status().conditions[2].reason, "ConfirmingDelay");
-    world.cloud.insert("us-central1".into(), present);
-    world.run(400);
-    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
-}
-
-#[test]
 fn a_revision_that_gets_everything_waits_for_the_write_before_it() {
     let mut world = World::new(&["us-central1", "us-west4"]);
     world.traits.insert("app:1".into(), Traits { broken_in: Some("us-west4"), ..Traits::default() });
@@ -390,18 +340,4 @@ fn stable_that_takes_too_long_in_a_new_region_is_told_once() {
     assert_eq!(told.conditions[2].reason, "ProgressDeadlineExceeded");
     world.run(20);
     assert_eq!(world.status(), told);
-}
-
-#[test]
-fn two_looks_in_a_hurry_are_one() {
-    let (mut world, present) = first_region_read_as_it_was();
-    let now = world.now;
-    for _ in 0..3 {
-        world.run(1);
-        world.now = now + SignedDuration::from_secs(1);
-    }
-    assert_eq!(world.status().conditions[2].reason, "ConfirmingDelay");
-    world.cloud.insert("us-central1".into(), present);
-    world.run(400);
-    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
 }
