@@ -36,16 +36,45 @@ pub(super) struct Wish {
     name: String,
 }
 
+impl Wish {
+    fn denied_to(&self, user: &User) -> String {
+        let place = match self.namespace.as_str() {
+            "" => "at the cluster scope".to_string(),
+            namespace => format!("in the namespace {namespace:?}"),
+        };
+        let (verb, resource, group) = (&self.verb, &self.resource, &self.group);
+        format!("User {:?} cannot {verb} resource {resource:?} in API group {group:?} {place}", user.name())
+    }
+}
+
 pub(super) fn who(store: &Store, request: &Request) -> Result<User, Refusal> {
-    match request.authorization.strip_prefix("Bearer ") {
-        None => Ok(User::Anonymous),
-        Some(_) if request.authorization == TRUSTED => {
-            Ok(request.header("impersonate-user").map_or(User::Trusted, named))
-        }
+    let caller = match request.authorization.strip_prefix("Bearer ") {
+        None => User::Anonymous,
+        Some(_) if request.authorization == TRUSTED => User::Trusted,
         Some(token) => {
             let (namespace, name) = store.token_of(token).cloned().ok_or_else(Refusal::unauthorized)?;
-            Ok(User::ServiceAccount { namespace, name })
+            User::ServiceAccount { namespace, name }
         }
+    };
+    acts_for(store, caller, request)
+}
+
+/// Whom the caller acts for: itself, or another, if it may.
+fn acts_for(store: &Store, caller: User, request: &Request) -> Result<User, Refusal> {
+    let beyond = |(name, _): &&(String, String)| name.starts_with("impersonate-") && name != "impersonate-user";
+    if let Some((name, _)) = request.extra.iter().find(beyond) {
+        let why = format!("the sandbox lets a caller act for a user or a service account alone: leave {name} out");
+        return Err(Refusal::bad_request(why));
+    }
+    let Some(other) = request.header("impersonate-user").map(named) else { return Ok(caller) };
+    let (resource, namespace, name) = match &other {
+        User::ServiceAccount { namespace, name } => ("serviceaccounts", namespace.clone(), name.clone()),
+        user => ("users", String::new(), user.name()),
+    };
+    let wish = Wish { verb: "impersonate".into(), group: String::new(), resource: resource.into(), namespace, name };
+    match reason(store, &caller, &wish) {
+        Some(_) => Ok(other),
+        None => Err(Refusal::forbidden_resource("", resource, &wish.name, &wish.denied_to(&caller))),
     }
 }
 
@@ -117,18 +146,7 @@ pub(super) fn check(store: &Store, user: &User, target: &Target, request: &Reque
     if reason(store, user, &wish).is_some() {
         return Ok(());
     }
-    let place = match wish.namespace.as_str() {
-        "" => "at the cluster scope".to_string(),
-        namespace => format!("in the namespace {namespace:?}"),
-    };
-    let why = format!(
-        "User {:?} cannot {} resource {:?} in API group {:?} {place}",
-        user.name(),
-        wish.verb,
-        wish.resource,
-        wish.group
-    );
-    Err(Refusal::forbidden(&target.kind, &wish.name, &why))
+    Err(Refusal::forbidden(&target.kind, &wish.name, &wish.denied_to(user)))
 }
 
 /// A role that someone has: its rules, and in words how it comes about.

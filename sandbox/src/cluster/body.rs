@@ -18,8 +18,22 @@ const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 #[derive(Debug)]
 pub(super) struct Body {
     pub(super) value: Value,
-    /// Paths of fields that appear more than once; the last one counts.
-    pub(super) duplicates: Vec<String>,
+    /// Fields that appear more than once; the last one counts.
+    pub(super) duplicates: Vec<Duplicate>,
+}
+
+/// A field that appears more than once.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Duplicate {
+    pub(super) path: String,
+    pub(super) name: String,
+}
+
+impl Body {
+    /// What to tell of fields that appear more than once.
+    pub(super) fn mistakes(&self) -> Vec<String> {
+        self.duplicates.iter().map(|twice| format!("duplicate field {:?}", twice.path)).collect()
+    }
 }
 
 /// Reads an object.
@@ -124,7 +138,7 @@ fn in_its_words(bytes: &[u8], error: &serde_json::Error) -> String {
 
 struct Node<'a> {
     path: String,
-    duplicates: &'a RefCell<Vec<String>>,
+    duplicates: &'a RefCell<Vec<Duplicate>>,
 }
 
 impl Node<'_> {
@@ -185,8 +199,8 @@ impl<'de> Visitor<'de> for Node<'_> {
         while let Some(name) = entries.next_key::<String>()? {
             let path = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
             let value = entries.next_value_seed(self.below(path.clone()))?;
-            if fields.insert(name, value).is_some() {
-                self.duplicates.borrow_mut().push(path);
+            if fields.insert(name.clone(), value).is_some() {
+                self.duplicates.borrow_mut().push(Duplicate { path, name });
             }
         }
         Ok(Value::Object(fields))
@@ -200,7 +214,7 @@ mod tests {
     #[test]
     fn fields_that_appear_twice_are_noticed() {
         let body = json(br#"{"a": [{"b": 1, "b": 2}], "c": 1, "c": 2}"#).unwrap();
-        assert_eq!(body.duplicates, ["a[0].b", "c"]);
+        assert_eq!(body.mistakes(), ["duplicate field \"a[0].b\"", "duplicate field \"c\""]);
         assert_eq!(body.value, serde_json::json!({"a": [{"b": 2}], "c": 2}));
     }
 
@@ -210,7 +224,7 @@ mod tests {
         let request = Request::new(http::Method::PATCH, "/", text.into());
         let kind = super::super::kinds::Kinds::built_in().find("", "v1", "configmaps").unwrap();
         let body = yaml(&request, &kind).unwrap();
-        assert_eq!(body.duplicates, ["a.b", "c"]);
+        assert_eq!(body.mistakes(), ["duplicate field \"a.b\"", "duplicate field \"c\""]);
         assert_eq!(body.value.to_string(), r#"{"a":{"b":2},"c":"y"}"#);
     }
 

@@ -38,7 +38,7 @@ pub(super) fn read(kind: &Kind, request: &Request) -> Result<(Patch, Vec<String>
         let found = go::kind(found);
         unreadable(format!("json: cannot unmarshal {found} into Go value of type {wanted}"))
     };
-    let type_ = body::content_type(request);
+    let (type_, mistakes) = (body::content_type(request), body.mistakes());
     let patch = match (type_, body.value) {
         (JSON, Value::Array(operations)) => {
             operations.iter().try_for_each(check_operation).map_err(Refusal::bad_request)?;
@@ -51,8 +51,7 @@ pub(super) fn read(kind: &Kind, request: &Request) -> Result<(Patch, Vec<String>
         _ => return Err(Refusal::unsupported_media_type(&[JSON, MERGE].join(", "))),
     };
     let list = if type_ == JSON { "json patch " } else { "" };
-    let twice = body.duplicates.iter().map(|field| format!("{list}duplicate field {field:?}")).collect();
-    Ok((patch, twice))
+    Ok((patch, mistakes.iter().map(|mistake| format!("{list}{mistake}")).collect()))
 }
 
 fn check_operation(operation: &Value) -> Result<(), String> {

@@ -163,8 +163,16 @@ impl Refusal {
     }
 
     pub(super) fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
+        Self::forbidden_resource(&kind.group, &kind.plural, name, why)
+    }
+
+    /// Of a resource that may have no objects, as users have none.
+    pub(super) fn forbidden_resource(group: &str, plural: &str, name: &str, why: &str) -> Self {
         let named = if name.is_empty() { String::new() } else { format!(" {name:?}") };
-        Self::new(403, "Forbidden", format!("{}{named} is forbidden: {why}", kind.group_resource())).about(kind, name)
+        let dot = if group.is_empty() { "" } else { "." };
+        let mut refusal = Self::new(403, "Forbidden", format!("{plural}{dot}{group}{named} is forbidden: {why}"));
+        refusal.details = Some(details(name, group, plural));
+        refusal
     }
 
     pub(super) fn terminating(kind: &Kind, name: &str, namespace: &str) -> Self {

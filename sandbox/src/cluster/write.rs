@@ -76,15 +76,10 @@ impl Source {
 }
 
 pub(super) fn create(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<Value, Refusal> {
-    if crd::is_terminating(store, &target.kind) {
-        let name = body::object(call.request, &target.kind).map(|body| body.value["metadata"]["name"].clone());
-        let why = "create not allowed while custom resource definition is terminating";
-        return Err(Refusal::forbidden(&target.kind, text(&name.unwrap_or_default()), why));
-    }
     options::check_write(call.request)?;
     let body = body::object(call.request, &target.kind)?;
+    let twice = body.mistakes();
     let mut object = body.value;
-    let twice = body.duplicates.iter().map(|field| format!("duplicate field {field:?}")).collect();
     decode(target, &mut object, twice, call, &Source::Body)?;
     let writer = call.writer(store, target);
     create_decoded(store, target, call, object, |kind, object| managed::note(kind, &writer, None, object))
@@ -99,6 +94,10 @@ fn create_decoded(
     note: impl FnOnce(&Kind, &mut Value),
 ) -> Result<Value, Refusal> {
     let kind = &target.kind;
+    if crd::is_terminating(store, kind) {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(Refusal::forbidden(kind, text(&object["metadata"]["name"]), why));
+    }
     for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] {
         // An apply has already noted what it owns.
         if field != "managedFields" || text(&object["metadata"]["managedFields"][0]["operation"]) != "Apply" {
@@ -196,8 +195,8 @@ pub(super) fn replace(store: &mut Store, target: &Target, call: &mut Call<'_>) -
     let (kind, name) = (&target.kind, target.name());
     options::check_write(call.request)?;
     let body = body::object(call.request, kind)?;
+    let twice = body.mistakes();
     let mut object = body.value;
-    let twice = body.duplicates.iter().map(|field| format!("duplicate field {field:?}")).collect();
     decode(target, &mut object, twice, call, &Source::Body)?;
     check_name(name, &object)?;
     let before = read::get(store, target)?;
@@ -266,8 +265,8 @@ fn apply(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<(u16
     }
     check_kind(kind, &config)?;
     let mut object = managed::apply(kind, &writer, live.as_ref(), &config)?;
-    let twice = duplicates.iter().filter_map(|field| field.rsplit('.').next());
-    call.misread(twice.map(|name| format!("key {name:?} already set in map")).collect()).map_err(|why| {
+    let twice = duplicates.iter().map(|twice| format!("key {:?} already set in map", twice.name));
+    call.misread(twice.collect()).map_err(|why| {
         let errors = "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:";
         Refusal::bad_request(format!("{errors}\n  {}", why.join("\n  ")))
     })?;

@@ -176,6 +176,8 @@ async fn a_crd_goes_after_its_objects() {
     let said = "rollouts.orchestra.cherry-ai.me \"b\" is forbidden: create not allowed while custom resource definition \
                 is terminating";
     assert_eq!(message(&create(&world, &rollout("b"))), (403, said));
+    let applied = send(&world, Method::PATCH, "rollouts/b?fieldManager=one", APPLY, &rollout("b"));
+    assert_eq!(message(&applied), (403, said));
     send(&world, Method::PATCH, "rollouts/a", MERGE, &json!({"metadata": {"finalizers": null}}));
     world.tap.sandbox.cluster.settle();
     assert_eq!(call(&world, Method::GET, crd, "", String::new()).0, 404);
@@ -198,11 +200,11 @@ async fn objects_of_a_namespace_are_written_in_one() {
 #[tokio::test(start_paused = true)]
 async fn a_field_that_an_apply_names_twice_is_told() {
     let world = World::new(1).await;
-    let once = rollout("a").to_string();
-    let twice = once.replacen("\"kind\"", "\"metadata\":{\"name\":\"a\"},\"kind\"", 1);
+    let once = with(rollout("a"), "/metadata/annotations", json!({"example.com/a": "b"})).to_string();
+    let twice = once.replacen("{\"example.com/a\"", "{\"example.com/a\":\"c\",\"example.com/a\"", 1);
     let path = format!("{ALL}/rollouts/a?fieldManager=one");
     let strict = call(&world, Method::PATCH, &format!("{path}&fieldValidation=Strict"), APPLY, twice.clone());
-    assert!(strict.0 == 400 && message(&strict).1.contains("key \"metadata\" already set in map"), "{strict:?}");
+    assert!(strict.0 == 400 && message(&strict).1.contains("key \"example.com/a\" already set in map"), "{strict:?}");
     assert_eq!(call(&world, Method::PATCH, &path, APPLY, twice).0, 201);
 }
 
@@ -213,6 +215,28 @@ async fn who_acts_for_another_may_what_the_other_may() {
     assert_eq!(world.tap.sandbox.cluster.handle(&request).status, 200);
     request.extra = vec![("impersonate-user".into(), "system:serviceaccount:default:bob".into())];
     assert_eq!(world.tap.sandbox.cluster.handle(&request).status, 403);
+    request.extra.push(("impersonate-group".into(), "system:masters".into()));
+    assert_eq!(world.tap.sandbox.cluster.handle(&request).status, 400, "not silently as somebody else");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_acts_for_another_only_where_it_may() {
+    let world = World::new(1).await;
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    for name in ["alice", "bob"] {
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
+        assert_eq!(call(&world, Method::POST, accounts, "application/json", account.to_string()).0, 201);
+    }
+    let path = format!("{accounts}/alice/token");
+    let asked = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let token = call(&world, Method::POST, &path, "application/json", asked.to_string()).1;
+    let mut request = Request::new(Method::GET, &format!("{ALL}/rollouts"), Vec::new().into());
+    request.authorization = format!("Bearer {}", token["status"]["token"].as_str().unwrap());
+    request.extra = vec![("impersonate-user".into(), "system:serviceaccount:default:bob".into())];
+    let refusal = world.tap.sandbox.cluster.handle(&request).document().unwrap().into_owned();
+    let said = "serviceaccounts \"bob\" is forbidden: User \"system:serviceaccount:default:alice\" cannot impersonate \
+                resource \"serviceaccounts\" in API group \"\" in the namespace \"default\"";
+    assert_eq!(refusal["message"], said);
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,6 +58,8 @@ fn every_fault(scenario: Scenario) {
         .collect();
     if let Ok(wanted) = std::env::var("FAULT_PLAN") {
         plans.retain(|plan| wanted == format!("{scenario:?}/{plan}"));
+        let known = Scenario::ALL.iter().any(|known| wanted.starts_with(&format!("{known:?}/")));
+        assert!(known, "FAULT_PLAN={wanted} names no scenario");
         assert!(!plans.is_empty() || !wanted.starts_with(&format!("{scenario:?}/")), "there is no plan {wanted}");
     }
     let (left, failures) = (Mutex::new(plans.iter().enumerate()), Mutex::new(vec![]));

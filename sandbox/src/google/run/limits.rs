@@ -133,7 +133,7 @@ fn amount(mebibytes: f64) -> String {
 pub(super) fn default_concurrency(template: &Value) -> i64 {
     let containers = template["containers"].as_array().into_iter().flatten();
     let cpu = |container: &Value| millis(container["resources"]["limits"]["cpu"].as_str().unwrap_or(DEFAULT_CPU));
-    if containers.filter_map(cpu).sum::<i64>() < 1000 { 1 } else { 80 }
+    if containers.filter_map(cpu).fold(0, i64::saturating_add) < 1000 { 1 } else { 80 }
 }
 
 /// `2` or `500m`.

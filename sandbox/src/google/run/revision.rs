@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::super::problem::Problem;
 use super::super::users::{Behaviour, Startup};
-use super::limits::check_template;
 use super::rules::unusable_secret;
 use super::service::Failure;
 
@@ -43,7 +42,6 @@ impl Revision {
         random: &mut StdRng,
         usable: Usable<'_>,
     ) -> Result<Self, Problem> {
-        check_template(template)?;
         let name = template["revision"].as_str().unwrap_or_default().to_string();
         if !name.is_empty() && (!name.starts_with(&format!("{service}-")) || name.len() > 63) {
             let description = format!("'{name}' must start with '{service}-' and have 63 characters at most");

@@ -82,10 +82,11 @@ impl Object {
             return Part::Whole;
         };
         match (from.parse::<usize>(), to.parse::<usize>()) {
+            (Ok(from), Ok(to)) if to < from => Part::Whole,
             (Ok(from), _) if from >= size => Part::Outside,
-            (Ok(from), Ok(to)) => Part::Bytes(from, to.saturating_add(1).clamp(from, size)),
+            (Ok(from), Ok(to)) => Part::Bytes(from, to.saturating_add(1).min(size)),
             (Ok(from), Err(_)) => Part::Bytes(from, size),
-            (Err(_), Ok(0)) => Part::Outside,
+            (Err(_), Ok(last)) if last == 0 || size == 0 => Part::Outside,
             (Err(_), Ok(last)) => Part::Bytes(size.saturating_sub(last), size),
             (Err(_), Err(_)) => Part::Whole,
         }

@@ -1,10 +1,8 @@
-//! A cluster, and what is put into it and taken out again.
+//! A cluster, and what is put into it.
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use k8s_openapi::api::events::v1::Event;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{AuthInfo, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use kube::{Api, Client, ResourceExt};
@@ -12,29 +10,40 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::Failure;
+use crate::{Failure, guard};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// How the namespaces of runs begin.
 pub const NAMESPACE: &str = "orchestra-e2e-";
 pub const SYSTEM: &str = "orchestra-system";
-const ACCOUNT: &str = "orchestra-controller";
+/// Name of the service account, of the Deployment, and of the lease.
+pub const ACCOUNT: &str = "orchestra-controller";
+/// Who applies.
+pub const MANAGER: &str = "orchestra-e2e";
+/// Marks what runs put into a cluster, for the next one to clean up after one that was cut short.
+pub const LABEL: &str = "orchestra.cherry-ai.me/e2e";
 /// Longest to wait for something that should happen.
-const LIMIT: Duration = Duration::from_secs(180);
-/// Longest to wait for a namespace that no controller manager looks after.
-const UNMANAGED_LIMIT: Duration = Duration::from_secs(10);
-
+pub const LIMIT: Duration = Duration::from_secs(180);
 /// A cluster with what was put into it.
 pub struct Stage {
     pub client: Client,
     namespace: String,
     /// What was not there before, oldest first.
-    made: Vec<(ApiResource, Option<String>, String)>,
+    pub made: Vec<(ApiResource, Option<String>, String)>,
 }
 
 fn resource(types: &TypeMeta) -> ApiResource {
     let (group, version) = types.api_version.split_once('/').unwrap_or(("", &types.api_version));
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &types.kind))
+}
+
+/// Of a kind of Orchestra.
+pub fn resource_of(kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("orchestra.cherry-ai.me", "v1alpha1", kind))
+}
+
+fn is_ours(object: &DynamicObject) -> bool {
+    object.labels().contains_key(LABEL)
 }
 
 fn documents(folder: &str) -> Result<Vec<Value>, Failure> {
@@ -62,7 +71,7 @@ impl Stage {
         Self { client, namespace, made: vec![] }
     }
 
-    fn api(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+    pub fn api(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
         match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
             None => Api::all_with(self.client.clone(), resource),
@@ -70,56 +79,33 @@ impl Stage {
     }
 
     pub fn ours(&self, kind: &str) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("orchestra.cherry-ai.me", "v1alpha1", kind);
-        self.api(&ApiResource::from_gvk(&kind), Some(&self.namespace))
+        self.api(&resource_of(kind), Some(&self.namespace))
     }
 
-    /// Applies a document, and remembers it when it was not there before.
-    async fn apply(&mut self, document: Value) -> Result<(), Failure> {
+    /// Applies a document, and remembers it for the end; what somebody else put there stays as it is.
+    async fn apply(&mut self, mut document: Value) -> Result<(), Failure> {
+        document["metadata"]["labels"][LABEL] = json!("true");
         let object: DynamicObject = serde_json::from_value(document)?;
         let types = object.types.clone().ok_or("a document without kind")?;
         let (resource, name, namespace) = (resource(&types), object.name_any(), object.namespace());
         let api = self.api(&resource, namespace.as_deref());
-        if api.get_opt(&name).await?.is_none() {
-            self.made.push((resource, namespace, name.clone()));
+        match api.get_opt(&name).await? {
+            Some(live) if !is_ours(&live) => return guard::check_equal(&api, &object, &live).await,
+            _ => self.made.push((resource, namespace, name.clone())),
         }
-        api.patch(&name, &PatchParams::apply("orchestra-e2e").force(), &Patch::Apply(&object)).await?;
+        api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object)).await?;
         Ok(())
     }
 
-    /// The controller under test acts on every object of the cluster, and finds none of their services in its
-    /// simulated cloud: it must not meet those of somebody who uses Orchestra here.
-    async fn refuse_where_in_use(&self) -> Result<(), Failure> {
-        for kind in ["Rollout", "OrchestraEnvironment"] {
-            let kind = GroupVersionKind::gvk("orchestra.cherry-ai.me", "v1alpha1", kind);
-            let all = match self.api(&ApiResource::from_gvk(&kind), None).list(&Default::default()).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => continue,
-                all => all?.items,
-            };
-            let of_another = |object: &&DynamicObject| !object.namespace().unwrap_or_default().starts_with(NAMESPACE);
-            if let Some(object) = all.iter().find(of_another) {
-                let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-                return Err(format!(
-                    "this cluster is in use: it has {} {namespace}/{name}, which the controller under test would act \
-                     on; take another cluster, or delete it",
-                    kind.kind
-                )
-                .into());
-            }
-        }
-        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), SYSTEM);
-        let running = deployments.get_opt(ACCOUNT).await?.and_then(|d| d.spec?.replicas).unwrap_or(0);
-        match running {
-            0 => Ok(()),
-            _ => {
-                Err(format!("this cluster is in use: {SYSTEM}/{ACCOUNT} runs there; take another, or scale it to 0")
-                    .into())
-            }
-        }
+    /// The namespaces of runs: this one's, and those of runs that were cut short.
+    pub async fn namespaces(&self) -> Result<Vec<String>, Failure> {
+        let labelled = ListParams::default().labels(LABEL);
+        let all = Api::<Namespace>::all(self.client.clone()).list(&labelled).await?;
+        Ok(all.items.iter().map(ResourceExt::name_any).filter(|name| name.starts_with(NAMESPACE)).collect())
     }
 
     pub async fn install(&mut self) -> Result<(), Failure> {
-        self.refuse_where_in_use().await?;
+        guard::refuse_where_in_use(&self.client).await?;
         for crd in documents("crds")? {
             self.apply(crd).await?;
         }
@@ -135,11 +121,18 @@ impl Stage {
             }
             self.apply(document).await?;
         }
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
-        self.apply(namespace).await
+        // The controller makes it.
+        let lease = ApiResource::erase::<Lease>(&());
+        if self.api(&lease, Some(SYSTEM)).get_opt(ACCOUNT).await?.is_none() {
+            self.made.push((lease, Some(SYSTEM.into()), ACCOUNT.into()));
+        }
+        for name in self.namespaces().await?.into_iter().chain([self.namespace.clone()]) {
+            self.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await?;
+        }
+        Ok(())
     }
 
-    async fn send(&self, method: http::Method, path: &str, body: &Value) -> Result<Value, Failure> {
+    pub async fn send(&self, method: http::Method, path: &str, body: &Value) -> Result<Value, Failure> {
         let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
         Ok(self.client.request(request.body(body.to_string().into_bytes())?).await?)
     }
@@ -191,85 +184,20 @@ impl Stage {
     }
 
     pub async fn until_phase(&self, name: &str, phase: &str) -> Result<(), Failure> {
-        self.until(&format!("{name} {phase}"), async |stage| stage.status("Rollout", name).await["phase"] == phase)
-            .await
+        let reached = async |stage: &Self| stage.status("Rollout", name).await["phase"] == phase;
+        let waited = self.until(&format!("{name} {phase}"), reached).await;
+        match waited {
+            Ok(()) => Ok(()),
+            Err(why) => {
+                let found = self.ours("Rollout").get_opt(name).await?;
+                Err(format!("{why}: {}", found.map(|object| object.data["status"].to_string()).unwrap_or_default())
+                    .into())
+            }
+        }
     }
 
     pub async fn patch(&self, name: &str, patch: Value) -> Result<(), Failure> {
         self.ours("Rollout").patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
-        Ok(())
-    }
-
-    /// Deletes the scenarios' objects, and waits until the controller has let them go.
-    pub async fn release(&self) -> Result<(), Failure> {
-        for kind in ["Rollout", "OrchestraEnvironment"] {
-            self.ours(kind).delete_collection(&DeleteParams::default(), &Default::default()).await?;
-            self.until(&format!("no {kind} is left"), async |stage| {
-                stage.ours(kind).list(&Default::default()).await.is_ok_and(|list| list.items.is_empty())
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// Deletes what was made, newest first; what is gone already is no failure, and none keeps the others.
-    pub async fn clean_up(&mut self) -> Result<(), Failure> {
-        let mut failures = vec![];
-        while let Some((resource, namespace, name)) = self.made.pop() {
-            let is_namespace = resource.kind == "Namespace";
-            let managed = is_namespace && self.is_managed(&name).await;
-            let api = self.api(&resource, namespace.as_deref());
-            match api.delete(&name, &DeleteParams::default()).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => failures.push(format!("{} {name}: {error}", resource.kind)),
-                Ok(_) if is_namespace => {
-                    if let Err(error) = self.see_off(&name, managed).await {
-                        failures.push(format!("Namespace {name}: {error}"));
-                    }
-                }
-                // A CRD goes some seconds after its objects.
-                Ok(_) => {
-                    let gone = async |_: &Self| matches!(api.get_opt(&name).await, Ok(None));
-                    if let Err(error) = self.until("it is gone", gone).await {
-                        failures.push(format!("{} {name}: {error}", resource.kind));
-                    }
-                }
-            }
-        }
-        if failures.is_empty() { Ok(()) } else { Err(format!("left behind: {}", failures.join("; ")).into()) }
-    }
-
-    /// Whether a controller manager looks after a namespace: it puts the certificates of the cluster there.
-    async fn is_managed(&self, name: &str) -> bool {
-        let maps = Api::<ConfigMap>::namespaced(self.client.clone(), name);
-        !matches!(maps.get_opt("kube-root-ca.crt").await, Ok(None))
-    }
-
-    /// Waits for the end of a namespace. An API server without a controller manager never ends one: then this deletes
-    /// what the controller left there, and lets the namespace go.
-    async fn see_off(&self, name: &str, managed: bool) -> Result<(), Failure> {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let limit = if managed { LIMIT } else { UNMANAGED_LIMIT };
-        let began = Instant::now();
-        while namespaces.get_opt(name).await?.is_some() {
-            if began.elapsed() > limit {
-                return match managed {
-                    true => Err(format!("it is still there after {} s", limit.as_secs()).into()),
-                    false => self.let_go(name).await,
-                };
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        Ok(())
-    }
-
-    async fn let_go(&self, name: &str) -> Result<(), Failure> {
-        let all = Default::default();
-        Api::<Event>::namespaced(self.client.clone(), name).delete_collection(&DeleteParams::default(), &all).await?;
-        Api::<Lease>::namespaced(self.client.clone(), name).delete_collection(&DeleteParams::default(), &all).await?;
-        let body =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": []}});
-        self.send(http::Method::PUT, &format!("/api/v1/namespaces/{name}/finalize"), &body).await?;
         Ok(())
     }
 }

@@ -19,6 +19,20 @@ fn revisions(cloud: &Cloud) -> Vec<Value> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_template_without_a_container_makes_no_service() {
+    let cloud = Cloud::new();
+    let limits = json!({"limits": {"cpu": "9223372036854775807m"}});
+    let vast = json!([{"image": "a:1", "resources": limits}, {"image": "b:1", "resources": limits, "ports": [{}]}]);
+    for template in
+        [json!({}), json!({"timeout": "300s"}), json!("x"), json!({"containers": ["x"]}), json!({"containers": vast})]
+    {
+        let body = json!({"template": template});
+        assert_eq!(cloud.refusal(Method::POST, &format!("{SERVICES}?serviceId=api"), &body).0, 400, "{body}");
+    }
+    assert_eq!(cloud.get(SERVICES)["services"], json!([]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_read_makes_no_revision_when_it_is_written_back() {
     let cloud = created().await;
     let read = cloud.get(API);

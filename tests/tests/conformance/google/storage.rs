@@ -85,6 +85,11 @@ async fn an_object_is_read_by_path_in_parts_and_unless_it_is_known() {
     let end = read("bytes=-2");
     assert_eq!((end.status, bytes(end)), (206, b"ef".to_vec()));
     assert_eq!(read("bytes=6-").status, 416);
+    assert_eq!(read("bytes=5-2").status, 200, "a range that ends before it begins is none");
+    put(&cloud, "empty", "", "");
+    let mut last_of_nothing = request(Method::GET, "/state/empty", &Value::Null);
+    last_of_nothing.range = "bytes=-2".into();
+    assert_eq!(cloud.0.handle(&last_of_nothing).status, 416);
     assert_eq!(cloud.send(Method::GET, "/state/none", &Value::Null).status, 404);
     let known = format!("{LOCK}?alt=media&ifGenerationNotMatch={}", generation(&written));
     assert_eq!(cloud.send(Method::GET, &known, &Value::Null).status, 304);
