@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use crate::cloud::{Fault, FaultClass, OperationView, Reading, RedisView};
 use crate::conditions::{self, Note, Overall, note};
 use crate::names::{ProjectId, Region};
-use crate::plan::{Effect, Event, Finalizer, NOW, POLL, Plan, QUIET, way_out};
+use crate::plan::{Effect, Event, Finalizer, NOW, POLL, Plan, QUIET, with_way_out};
 use crate::second_look;
 
 pub use redis::{absorb, instance_id};
@@ -215,7 +215,7 @@ fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
         (Err(fault), _) => {
             let unreadable = Part::unreadable("Redis", fault);
             if unreadable.state == State::Stalled {
-                let note = note(unreadable.note.reason, format!("{}: {}", unreadable.note.message, way_out()));
+                let note = note(unreadable.note.reason, with_way_out(&unreadable.note.message));
                 return waiting(seen, status, Overall::Stalled(note), None, QUIET);
             }
             (None, unreadable.note.message)

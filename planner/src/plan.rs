@@ -35,11 +35,12 @@ pub enum Finalizer {
     Remove,
 }
 
-/// What a person can do about a deletion that may not see what it should delete.
-pub(crate) fn way_out() -> String {
+/// Why a deletion may not see what it should delete, with what a person can do about it.
+pub(crate) fn with_way_out(why: &str) -> String {
     format!(
-        "give the controller access to it again; or, if there is no such place, take the finalizer `{FINALIZER}` off by \
-         hand"
+        "{}: give the controller access to it again; or, if there is no such place, take the finalizer `{FINALIZER}` off by \
+         hand",
+        why.trim_end_matches('.')
     )
 }
 

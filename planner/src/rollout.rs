@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use crate::cloud::{Fault, FaultClass, Minute, PolicyView, Reading, RevisionView, ServiceId, ServiceView};
 use crate::conditions::{Overall, note};
 use crate::names::RevisionName;
-use crate::plan::{Effect, Finalizer, NOW, POLL, Plan, QUIET};
+use crate::plan::{Effect, Finalizer, NOW, POLL, Plan, QUIET, with_way_out};
 use identity::Release;
 
 pub use questions::{MinutesQuery, Questions, questions, services};
@@ -119,9 +119,9 @@ impl Decision {
     }
 
     /// The same; where it needs a person, with what that one can do.
-    fn with_way_out(mut self, way_out: &str) -> Self {
+    fn with_way_out(mut self) -> Self {
         if let Overall::Stalled(note) = &mut self.overall {
-            note.message = format!("{}: {way_out}", note.message);
+            note.message = with_way_out(&note.message);
         }
         self
     }

@@ -66,20 +66,19 @@ async fn serve(settings: Serve) -> Result<(), SandboxError> {
     if let Some(path) = &settings.kubeconfig {
         servers.write_kubeconfig(path)?;
     }
-    let mut controller = None;
+    let (mut controller, mut told) = (None, vec![]);
     if let (true, Some(path)) = (settings.with_controller, &settings.kubeconfig) {
         sandbox.install_crds()?;
         let log = path.with_file_name("controller.log");
         controller = Some(Controller::start(path, google_address, &log)?);
-        println!("controller: its log is in {}", log.display());
+        told.push(format!("controller: its log is in {}", log.display()));
     }
-    println!("google: http://{google_address}");
-    if let Some(address) = kube_address {
-        println!("kubernetes: http://{address}");
-    }
-    println!("ready");
+    told.push(format!("google: http://{google_address}"));
+    told.extend(kube_address.map(|address| format!("kubernetes: http://{address}")));
+    told.push("ready\n".into());
     // A reader that has gone away does not matter.
-    let _ = std::io::stdout().flush();
+    let mut out = std::io::stdout();
+    let _ = out.write_all(told.join("\n").as_bytes()).and_then(|()| out.flush());
     let controller_ended = async {
         match &mut controller {
             Some(controller) => controller.ended().await,

@@ -7,7 +7,7 @@ use super::Decision;
 use super::identity::{Ownership, Release};
 use crate::marks::Marks;
 use crate::names::RevisionName;
-use crate::plan::{Effect, ServiceChange, way_out};
+use crate::plan::{Effect, ServiceChange};
 use crate::second_look;
 use crate::traffic::{all_to, same_shares};
 
@@ -25,7 +25,7 @@ pub(super) fn decide(release: &Release<'_>, status: &mut RolloutStatus) -> Optio
     if let Some((region, fault)) = release.seen.regions.iter().find_map(|r| Some((r, r.service.as_ref().err()?))) {
         let what = format!("the service in {}", region.name());
         let decision = Decision::unreadable(RolloutPhase::Deleting, &what, fault);
-        return Some(decision.with_way_out(&way_out()));
+        return Some(decision.with_way_out());
     }
     let mine: Vec<_> =
         release.ours().filter(|(_, _, view)| release.ownership(&view.marks) == Ownership::Ours).collect();

@@ -6,6 +6,7 @@ mod vector;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use promql_parser::label::{MatchOp, Matchers};
+use promql_parser::parser::Expr;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -18,9 +19,18 @@ use vector::{Found, Labels};
 
 /// Most points of one series.
 const MOST_POINTS: f64 = 11_000.0;
+/// Longest query: it is read and evaluated by recursion, and a deep one must not exhaust the stack.
+const LONGEST: usize = 4096;
 
 /// What was measured of one series: what each minute added, by its end.
 pub(super) type Deltas = Vec<(Labels, BTreeMap<Timestamp, f64>)>;
+
+fn parse(query: &str) -> Result<Expr, String> {
+    if query.len() > LONGEST {
+        return Err(format!("the sandbox reads queries of at most {LONGEST} characters; this one has {}", query.len()));
+    }
+    promql_parser::parser::parse(query)
+}
 
 impl Metrics {
     /// `…/location/global/prometheus/api/v1/…`
@@ -42,7 +52,7 @@ impl Metrics {
             Some(text) => time(text)?,
             None => now,
         };
-        let expression = promql_parser::parser::parse(form.param("query").unwrap_or_default())?;
+        let expression = parse(form.param("query").unwrap_or_default())?;
         Ok(match (Evaluation { metrics: self, project, now, at }).of(&expression)? {
             Found::Scalar(number) => json!({"resultType": "scalar", "result": sample(at, number)}),
             Found::Vector(all) => {
@@ -59,7 +69,7 @@ impl Metrics {
         if end.duration_since(start).as_secs_f64() / step.as_secs_f64() > MOST_POINTS {
             return Err(format!("more than {MOST_POINTS} points in a series: take a longer step"));
         }
-        let expression = promql_parser::parser::parse(param("query")?)?;
+        let expression = parse(param("query")?)?;
         let mut series: BTreeMap<Labels, Vec<Value>> = BTreeMap::new();
         let mut at = start;
         while at <= end {
@@ -186,4 +196,17 @@ fn step(text: &str) -> Result<SignedDuration, String> {
         Err(_) => promql_parser::util::parse_duration(text).ok().and_then(|d| SignedDuration::try_from(d).ok()),
     };
     parsed.filter(|step| step.is_positive()).ok_or_else(|| format!("step {text} is no positive duration"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn a_query_too_deep_to_be_read_is_refused() {
+        assert!(parse(&format!("1{}", "+1".repeat(2000))).is_ok());
+        for deep in [format!("1{}", "+1".repeat(10_000)), "sum(".repeat(10_000)] {
+            assert!(parse(&deep).is_err_and(|why| why.contains("at most")));
+        }
+    }
 }
