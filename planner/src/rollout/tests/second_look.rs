@@ -47,6 +47,15 @@ fn first_region_read_as_it_was() -> (World, ServiceView) {
     (world, present)
 }
 
+/// Three looks within a second.
+fn look_in_a_hurry(world: &mut World) {
+    let now = world.now;
+    for _ in 0..3 {
+        world.run(1);
+        world.now = now + SignedDuration::from_secs(1);
+    }
+}
+
 #[test]
 fn one_old_read_does_not_cost_the_release() {
     let (mut world, present) = first_region_read_as_it_was();
@@ -60,11 +69,7 @@ fn one_old_read_does_not_cost_the_release() {
 #[test]
 fn two_looks_in_a_hurry_are_one() {
     let (mut world, present) = first_region_read_as_it_was();
-    let now = world.now;
-    for _ in 0..3 {
-        world.run(1);
-        world.now = now + SignedDuration::from_secs(1);
-    }
+    look_in_a_hurry(&mut world);
     assert_eq!(world.status().conditions[2].reason, "ConfirmingDelay");
     world.cloud.insert("us-central1".into(), present);
     world.run(400);
@@ -82,11 +87,7 @@ fn deleted_and_read_as_gone() -> (World, ServiceView) {
 #[test]
 fn two_looks_in_a_hurry_at_nothing_let_nothing_go() {
     let (mut world, present) = deleted_and_read_as_gone();
-    let now = world.now;
-    for _ in 0..3 {
-        world.run(1);
-        world.now = now + SignedDuration::from_secs(1);
-    }
+    look_in_a_hurry(&mut world);
     assert_eq!(world.status().conditions[2].reason, "ConfirmingAbsence");
     world.cloud.insert("us-central1".into(), present);
     world.run(1);

@@ -24,6 +24,7 @@ pub const MANAGER: &str = "orchestra-e2e";
 pub const LABEL: &str = "orchestra.cherry-ai.me/e2e";
 /// Longest to wait for something that should happen.
 pub const LIMIT: Duration = Duration::from_secs(180);
+
 /// A cluster with what was put into it.
 pub struct Stage {
     pub client: Client,
@@ -185,15 +186,9 @@ impl Stage {
 
     pub async fn until_phase(&self, name: &str, phase: &str) -> Result<(), Failure> {
         let reached = async |stage: &Self| stage.status("Rollout", name).await["phase"] == phase;
-        let waited = self.until(&format!("{name} {phase}"), reached).await;
-        match waited {
-            Ok(()) => Ok(()),
-            Err(why) => {
-                let found = self.ours("Rollout").get_opt(name).await?;
-                Err(format!("{why}: {}", found.map(|object| object.data["status"].to_string()).unwrap_or_default())
-                    .into())
-            }
-        }
+        let Err(why) = self.until(&format!("{name} {phase}"), reached).await else { return Ok(()) };
+        let found = self.ours("Rollout").get(name).await?;
+        Err(format!("{why}: {}", found.data["status"]).into())
     }
 
     pub async fn patch(&self, name: &str, patch: Value) -> Result<(), Failure> {
