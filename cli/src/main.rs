@@ -1,11 +1,14 @@
 //! `kubectl orchestra`: asks a release for something, bound to the revision that it shows now.
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
-use orchestra_crds::{Rollout, requests};
+use orchestra_crds::{Request, Rollout};
 use serde_json::json;
 use std::process::ExitCode;
+
+/// What the cluster notes as the writer of a request.
+const MANAGER: &str = "kubectl-orchestra";
 
 #[derive(Parser)]
 #[command(name = "kubectl orchestra", version, about = "Asks a release for something")]
@@ -13,22 +16,25 @@ struct Cli {
     /// Namespace of the Rollout. Default: that of the kubeconfig.
     #[arg(short, long, global = true)]
     namespace: Option<String>,
-    #[command(subcommand)]
+    /// What to ask for.
+    #[arg(value_enum)]
     verb: Verb,
+    /// The Rollout.
+    rollout: String,
 }
 
-#[derive(Subcommand)]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Verb {
     /// Send all requests back to stable and end the release.
-    Abort { rollout: String },
-    /// Try the failed revision's template again, as a new revision.
-    Retry { rollout: String },
+    Abort,
+    /// Try what failed again, as a new revision.
+    Retry,
     /// End the current step as passed; moves one step.
-    Promote { rollout: String },
+    Promote,
     /// Hold the release where it is.
-    Pause { rollout: String },
+    Pause,
     /// Let a held release go on.
-    Resume { rollout: String },
+    Resume,
 }
 
 /// Why nothing was asked.
@@ -51,36 +57,44 @@ impl From<kube::Error> for CliError {
     }
 }
 
-/// The annotation to write, and what to say; a value of none takes it off.
-struct Request {
-    key: &'static str,
+/// The annotation to write, and what to say about it.
+#[derive(Debug)]
+struct Annotation {
+    request: Request,
+    /// What the request is bound to; none takes the annotation off.
     value: Option<String>,
     said: String,
 }
 
-fn request(verb: &Verb, rollout: &Rollout) -> Result<Request, CliError> {
+fn annotation(verb: Verb, rollout: &Rollout) -> Result<Annotation, CliError> {
     let name = rollout.name_any();
     let status = rollout.status.clone().unwrap_or_default();
-    let candidate = status.candidate.as_ref().map(|c| c.revision.clone());
-    let of = |key, value: Option<String>, missing, said: &str| match value {
-        Some(value) => Ok(Request { key, said: format!("{said} {value}"), value: Some(value) }),
+    let candidate = status.candidate.as_ref().map(|c| c.release.clone());
+    let of = |request, value: Option<String>, missing, said: &str| match value {
+        Some(value) => Ok(Annotation { request, said: format!("{said} {value}"), value: Some(value) }),
         None => Err(CliError::NothingTo(name.clone(), missing)),
     };
+    let held = "no release is going on (one that waits is held by spec.paused)";
     match verb {
-        Verb::Abort { .. } => of(requests::ABORT, candidate, "no release is going on", "aborting"),
-        Verb::Pause { .. } => of(requests::PAUSE, candidate, "no release is going on", "pausing"),
-        Verb::Retry { .. } => {
-            let failed = status.failed.map(|f| f.revision);
-            of(requests::RETRY, failed, "no revision has failed", "retrying the template of")
+        Verb::Abort => of(Request::Abort, candidate, held, "aborting"),
+        Verb::Pause => of(Request::Pause, candidate, held, "pausing"),
+        Verb::Retry => {
+            let latched = status.latches.first().map(|latch| latch.release.clone());
+            let failed = latched.or(status.failed.map(|failed| failed.release));
+            of(Request::Retry, failed, "nothing that is asked for has failed", "retrying")
         }
-        Verb::Promote { .. } => {
+        Verb::Promote => {
             let token = status.candidate.and_then(|c| c.promote_token);
-            of(requests::PROMOTE, token, "no step is in effect", "promoting")
+            of(Request::Promote, token, "no step is in effect", "promoting")
         }
-        Verb::Resume { .. } if !rollout.annotations().contains_key(requests::PAUSE) => {
-            Err(CliError::NothingTo(name, "the pause annotation is not set"))
+        Verb::Resume if !rollout.annotations().contains_key(&Request::Pause.key()) => Err(CliError::NothingTo(
+            name,
+            if rollout.spec.paused { "spec.paused is true: set it to false" } else { "it is not paused" },
+        )),
+        Verb::Resume => {
+            let said = if rollout.spec.paused { "resuming; spec.paused still holds it" } else { "resuming" };
+            Ok(Annotation { request: Request::Pause, value: None, said: said.into() })
         }
-        Verb::Resume { .. } => Ok(Request { key: requests::PAUSE, value: None, said: "resuming".into() }),
     }
 }
 
@@ -88,16 +102,16 @@ async fn run(cli: Cli) -> Result<String, CliError> {
     let client = Client::try_default().await?;
     let namespace = cli.namespace.unwrap_or_else(|| client.default_namespace().to_string());
     let api: Api<Rollout> = Api::namespaced(client, &namespace);
-    let (Verb::Abort { rollout }
-    | Verb::Retry { rollout }
-    | Verb::Promote { rollout }
-    | Verb::Pause { rollout }
-    | Verb::Resume { rollout }) = &cli.verb;
-    let found = api.get(rollout).await?;
-    let request = request(&cli.verb, &found)?;
-    let patch = json!({"metadata": {"annotations": {request.key: request.value}}});
-    api.patch(rollout, &PatchParams::default(), &Patch::Merge(patch)).await?;
-    Ok(format!("rollout/{rollout} {}", request.said))
+    let rollout = &cli.rollout;
+    let asked = annotation(cli.verb, &api.get(rollout).await?)?;
+    let patch = json!({"metadata": {"annotations": {asked.request.key(): asked.value}}});
+    api.patch(
+        rollout,
+        &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() },
+        &Patch::Merge(patch),
+    )
+    .await?;
+    Ok(format!("rollout/{rollout} {}", asked.said))
 }
 
 #[tokio::main]
@@ -124,7 +138,7 @@ mod tests {
     fn rollout(status: serde_json::Value) -> Rollout {
         let object = json!({
             "apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "Rollout", "metadata": {"name": "api"},
-            "spec": {"environmentRef": {"name": "e"}, "serviceName": "api", "template": {"image": "a"},
+            "spec": {"environmentRef": {"name": "e"}, "serviceName": "api", "template": {"containers": [{"image": "a"}]},
                      "strategy": {"immediate": {}}},
             "status": status,
         });
@@ -132,15 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_bound_to_what_is_shown() {
-        let candidate = json!({"revision": "api-x", "image": "a", "startedAt": "2026-01-01T00:00:00Z",
-                               "promoteToken": "api-x/us-central1/1"});
+    fn requests_are_bound_to_the_release_that_is_shown() {
+        let candidate = json!({
+            "release": "api-x.3", "revision": "api-x", "image": "a", "startedAt": "2026-01-01T00:00:00Z",
+            "templateHash": "aaaaaaaaaa", "news": "template:aaaaaaaaaa", "promoteToken": "api-x.3/us-central1/1",
+        });
         let going_on = rollout(json!({"candidate": candidate}));
-        let verb = |make: fn(String) -> Verb| make("api".into());
-        let abort = request(&verb(|rollout| Verb::Abort { rollout }), &going_on).unwrap();
-        assert_eq!((abort.key, abort.value.as_deref()), (requests::ABORT, Some("api-x")));
-        let promote = request(&verb(|rollout| Verb::Promote { rollout }), &going_on).unwrap();
-        assert_eq!(promote.value.as_deref(), Some("api-x/us-central1/1"));
-        assert!(request(&verb(|rollout| Verb::Retry { rollout }), &going_on).is_err());
+        let asked = |verb| annotation(verb, &going_on).map(|asked| (asked.request, asked.value));
+        assert_eq!(asked(Verb::Abort).unwrap(), (Request::Abort, Some("api-x.3".into())));
+        assert_eq!(asked(Verb::Promote).unwrap(), (Request::Promote, Some("api-x.3/us-central1/1".into())));
+        assert!(asked(Verb::Retry).is_err());
+        assert!(asked(Verb::Resume).unwrap_err().to_string().contains("not paused"));
     }
 }

@@ -12,6 +12,9 @@ use crate::CloudError;
 /// Longest that a call may take from beginning to end.
 const TOTAL_LIMIT: Duration = Duration::from_secs(25);
 
+/// Most pages that one list may take: each is read to its end, and a longer one is an error.
+pub(crate) const PAGES: usize = 50;
+
 /// A write that is sent once: what is planned for one moment must not be sent again at another, perhaps after the lease
 /// of this process has ended. The shell looks again before it tries again.
 pub(crate) fn once<B: RequestOptionsBuilder>(write: B) -> B {

@@ -23,6 +23,11 @@ impl CloudError {
         Self { operation, message, class: FaultClass::Retryable, missing: false }
     }
 
+    pub(crate) fn endless(operation: &'static str) -> Self {
+        let message = "the list has more pages than any sensible one".into();
+        Self { operation, message, class: FaultClass::Permanent, missing: false }
+    }
+
     pub(crate) fn setup(what: &'static str, error: &dyn std::error::Error) -> Self {
         let message = format!("the client could not be set up: {error}; check the credentials and ca-certificates");
         Self { operation: what, message, class: FaultClass::Permanent, missing: false }
@@ -71,7 +76,7 @@ fn classify(error: &Error) -> FaultClass {
     match error.http_status_code() {
         Some(409 | 412) => FaultClass::Conflict,
         Some(401 | 403) => FaultClass::Denied,
-        Some(429 | 500..) => FaultClass::Retryable,
+        Some(408 | 425 | 429 | 500..) => FaultClass::Retryable,
         Some(_) => FaultClass::Permanent,
         None if error.is_binding() || error.is_serialization() => FaultClass::Permanent,
         None => FaultClass::Retryable,

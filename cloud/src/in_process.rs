@@ -119,6 +119,15 @@ impl google_cloud_run_v2::stub::Services for Stub {
         self.send(Method::POST, format!("/v2/{}/services", req.parent), query, req.service).await
     }
 
+    async fn list_services(
+        &self,
+        req: run::ListServicesRequest,
+        _: RequestOptions,
+    ) -> Result<run::ListServicesResponse> {
+        let query = Query::default().with("pageSize", req.page_size).with("pageToken", &req.page_token);
+        self.get(format!("/v2/{}/services", req.parent), query).await
+    }
+
     async fn get_service(&self, req: run::GetServiceRequest, _: RequestOptions) -> Result<run::Service> {
         self.get(format!("/v2/{}", req.name), Query::default()).await
     }
@@ -183,6 +192,7 @@ impl google_cloud_secretmanager_v1::stub::SecretManagerService for Stub {
         _: RequestOptions,
     ) -> Result<secret::ListSecretVersionsResponse> {
         let query = Query::default().with("pageSize", req.page_size).with("filter", &req.filter);
+        let query = query.with("pageToken", &req.page_token);
         self.get(format!("/v1/{}/versions", req.parent), query).await
     }
 

@@ -6,14 +6,14 @@
 mod call;
 mod error;
 mod in_process;
-mod metrics;
+mod monitoring;
 mod redis;
 mod run;
 mod secrets;
 
 pub use error::CloudError;
 pub use in_process::{Answer, Transport};
-pub use metrics::Metrics;
+pub use monitoring::Monitoring;
 pub use redis::Memorystore;
 pub use run::CloudRun;
 pub use secrets::Secrets;
@@ -39,7 +39,7 @@ pub struct Cloud {
     /// Secret Manager.
     pub secrets: Secrets,
     /// Cloud Monitoring.
-    pub metrics: Metrics,
+    pub monitoring: Monitoring,
 }
 
 macro_rules! client {
@@ -76,7 +76,7 @@ impl Cloud {
             run: CloudRun { services: client!(Services, target), revisions: client!(Revisions, target) },
             redis: Memorystore { client: client!(CloudRedis, target) },
             secrets: Secrets { client: client!(SecretManagerService, target) },
-            metrics: Metrics { client: client!(MetricService, target) },
+            monitoring: Monitoring { client: client!(MetricService, target) },
         })
     }
 
@@ -95,7 +95,7 @@ impl Cloud {
             },
             redis: Memorystore { client: CloudRedis::from_stub(stub.clone()) },
             secrets: Secrets { client: SecretManagerService::from_stub(stub.clone()) },
-            metrics: Metrics { client: MetricService::from_stub(stub) },
+            monitoring: Monitoring { client: MetricService::from_stub(stub) },
         }
     }
 }

@@ -107,6 +107,7 @@ fn read_instance(instance: Instance) -> RedisView {
             _ => None,
         },
         memory_size_gb: instance.memory_size_gb,
+        version: (!instance.redis_version.is_empty()).then_some(instance.redis_version),
         host: (!instance.host.is_empty()).then_some(instance.host),
         port: (instance.port > 0).then_some(instance.port),
         labels: instance.labels.into_iter().collect(),

@@ -6,7 +6,7 @@ use google_cloud_iam_v1::model::{GetPolicyOptions, Policy};
 use google_cloud_run_v2::client::{Revisions, Services};
 use google_cloud_wkt::FieldMask;
 use orchestra_planner::cloud::{PolicyView, RevisionView, ServiceId, ServiceView};
-use orchestra_planner::names::{Etag, RevisionName};
+use orchestra_planner::names::{Etag, ProjectId, Region, RevisionName};
 use orchestra_planner::plan::{NewService, ServiceChange};
 
 use crate::CloudError;
@@ -28,6 +28,16 @@ fn path(id: &ServiceId) -> String {
 }
 
 impl CloudRun {
+    /// Whether Cloud Run of a project can be seen in a region.
+    ///
+    /// # Errors
+    /// When there is no such project or region, or we may not see it; or when Google does not answer.
+    pub async fn look(&self, project: &ProjectId, region: &Region) -> Result<(), CloudError> {
+        let parent = format!("projects/{project}/locations/{region}");
+        call("list services", self.services.list_services().set_parent(parent).set_page_size(1).send()).await?;
+        Ok(())
+    }
+
     /// Reads a service.
     ///
     /// # Errors

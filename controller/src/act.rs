@@ -1,29 +1,25 @@
-//! Runs one effect.
+//! Carries out a plan's effects.
 
 use orchestra_cloud::{Cloud, CloudError};
-use orchestra_planner::plan::Effect;
+use orchestra_planner::plan::{Effect, Outcome};
 
-/// What an effect came to.
-pub(crate) enum Outcome {
-    /// It is done.
-    Done,
-    /// Google works on it, under this name.
-    Operation(String),
-}
-
+/// Does one write.
+///
+/// # Errors
+/// When Google refuses, or does not answer.
 pub(crate) async fn act(cloud: &Cloud, effect: &Effect) -> Result<Outcome, CloudError> {
     let operation = match effect {
-        Effect::CreateService(id, new) => cloud.run.create(id, new).await?,
-        Effect::UpdateService(id, etag, change) => cloud.run.update(id, etag, change).await?,
-        Effect::DeleteService(id, etag) => cloud.run.delete(id, etag).await?,
-        Effect::SetPolicy(id, policy) => {
-            cloud.run.set_policy(id, policy).await?;
+        Effect::CreateService { service, new } => cloud.run.create(service, new).await?,
+        Effect::UpdateService { service, etag, change } => cloud.run.update(service, etag, change).await?,
+        Effect::DeleteService { service, etag } => cloud.run.delete(service, etag).await?,
+        Effect::SetPolicy { service, policy } => {
+            cloud.run.set_policy(service, policy).await?;
             return Ok(Outcome::Done);
         }
-        Effect::CreateRedis(id, redis, labels) => cloud.redis.create(id, redis, labels).await?,
-        Effect::ResizeRedis(id, memory) => cloud.redis.resize(id, *memory).await?,
-        Effect::LabelRedis(id, labels) => cloud.redis.label(id, labels).await?,
-        Effect::DeleteRedis(id) => cloud.redis.delete(id).await?,
+        Effect::CreateRedis { redis, spec, labels } => cloud.redis.create(redis, spec, labels).await?,
+        Effect::ResizeRedis { redis, memory_size_gb } => cloud.redis.resize(redis, *memory_size_gb).await?,
+        Effect::LabelRedis { redis, labels } => cloud.redis.label(redis, labels).await?,
+        Effect::DeleteRedis { redis } => cloud.redis.delete(redis).await?,
     };
-    Ok(Outcome::Operation(operation))
+    Ok(Outcome::Started(operation))
 }

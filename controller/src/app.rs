@@ -12,16 +12,19 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, ClockReading};
+use crate::health::{Health, cluster_trouble};
 use crate::lease::Elector;
 use crate::metrics::Metrics;
 use crate::shell::Shell;
 use crate::watch as watches;
-use crate::web::{self, Readiness};
+use crate::web;
 
 /// How long work under way may go on after the signal to stop.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(25);
-/// How often to look for the CRDs.
-const CRD_WAIT: Duration = Duration::from_secs(1);
+/// How often to look for the CRDs: first, and after a while.
+const CRD_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// How often to ask the cluster for its time.
+const CLOCK_WAIT: Duration = Duration::from_secs(1);
 /// Longest to wait for a list of what the cluster knows.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// Longest silence of the cluster on a connection; watches are told something more often.
@@ -32,17 +35,38 @@ const READ_LIMIT: Duration = Duration::from_secs(300);
 #[command(name = "orchestra-controller", version, about = "Runs Google Cloud environments and Cloud Run rollouts")]
 pub struct Settings {
     /// Send every Google API call to this URL, without credentials. For the sandbox.
-    #[arg(long, env = "ORCHESTRA_GOOGLE_ENDPOINT", value_name = "URL")]
+    #[arg(long, env = "ORCHESTRA_GOOGLE_ENDPOINT", value_name = "URL", value_parser = endpoint)]
     pub google_endpoint: Option<String>,
     /// Where to serve /metrics, /healthz and /readyz.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub http_address: SocketAddr,
     /// Namespace of the Lease for leader election. Default: that of the kubeconfig or the pod.
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
     pub lease_namespace: Option<String>,
     /// Run along with the clock of a sandbox: URL of its /sandbox/clock. For development only.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub sandbox_clock: Option<String>,
+}
+
+/// An address that requests can be sent to.
+fn endpoint(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|_| "it is no URL: write http://HOST:PORT".to_string())?;
+    match uri.scheme_str() {
+        Some("http" | "https") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(text.to_string()),
+        _ => Err("it has no scheme or host: write http://HOST:PORT".to_string()),
+    }
+}
+
+/// The name of a namespace.
+fn namespace(text: &str) -> Result<String, String> {
+    let fits = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let ends = text.starts_with('-') || text.ends_with('-') || text.is_empty() || text.len() > 63;
+    if fits && !ends {
+        Ok(text.to_string())
+    } else {
+        Err("a namespace is at most 63 lowercase letters, digits and hyphens, and has a letter or digit at each end"
+            .into())
+    }
 }
 
 /// Why the process ended.
@@ -63,6 +87,14 @@ pub enum AppError {
     /// The sandbox's clock could not be read.
     #[error("--sandbox-clock: {0}")]
     Clock(#[from] reqwest::Error),
+    /// The address is taken, or none of this machine's.
+    #[error("--http-address {address}: {source}; choose another, or 127.0.0.1:0 for any free port")]
+    Address {
+        /// What was asked for.
+        address: SocketAddr,
+        /// Why it can't be had.
+        source: std::io::Error,
+    },
     /// Signals can't be listened for.
     #[error("signals can't be listened for: {0}")]
     Signals(std::io::Error),
@@ -93,37 +125,53 @@ async fn clock(settings: &Settings, client: &Client) -> Result<Clock, AppError> 
             Ok(clock) => return Ok(clock),
             Err(error) => tracing::warn!(%error, "waiting for the cluster's time"),
         }
-        tokio::time::sleep(CRD_WAIT).await;
+        tokio::time::sleep(CLOCK_WAIT).await;
     }
 }
 
-async fn kube_client() -> Result<(Client, String), AppError> {
+impl AppError {
+    /// Whether the flags are to blame: the process ends with 2 then, as for flags that can't be read.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Address { .. } | Self::Clock(_))
+    }
+}
+
+/// The cluster's client, the namespace that we are in, and the server's address.
+async fn kube_client() -> Result<(Client, String, String), AppError> {
     let mut config = kube::Config::infer().await?;
     let agent = concat!("orchestra-controller/", env!("CARGO_PKG_VERSION"));
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
     // The shell retries; a retried write would not be the one that was planned.
     config.default_retry = false;
     config.read_timeout = Some(READ_LIMIT);
-    let namespace = config.default_namespace.clone();
-    Ok((Client::try_from(config).map_err(|e| AppError::Client(Box::new(e)))?, namespace))
+    let (namespace, server) = (config.default_namespace.clone(), config.cluster_url.to_string());
+    Ok((Client::try_from(config).map_err(|e| AppError::Client(Box::new(e)))?, namespace, server))
 }
 
-/// Waits until the cluster knows both kinds.
-async fn wait_for_crds(client: &Client) {
-    let mut told = false;
+/// Waits until the cluster knows both kinds, and says what it waits for.
+async fn wait_for_crds(client: &Client, server: &str, health: &Health) {
+    const WHAT: &str = "the CRDs";
+    let mut wait = CRD_WAIT.0;
     loop {
         let version = format!("{GROUP}/{VERSION}");
         let listed = tokio::time::timeout(CALL_LIMIT, client.list_api_group_resources(&version)).await;
-        if let Ok(Ok(known)) = listed
-            && ["rollouts", "orchestraenvironments"].iter().all(|n| known.resources.iter().any(|r| r.name == *n))
-        {
-            return;
-        }
-        if !told {
-            tracing::warn!("the CRDs are not installed: kubectl apply -f crds/");
-            told = true;
-        }
-        tokio::time::sleep(CRD_WAIT).await;
+        let missing = format!("not installed on {server}: kubectl apply -f crds/");
+        let trouble = match listed {
+            Ok(Ok(known)) => {
+                let has = |name: &&str| known.resources.iter().any(|r| r.name == *name);
+                if ["rollouts", "orchestraenvironments"].iter().all(has) {
+                    health.note_cluster(WHAT, None);
+                    return;
+                }
+                missing
+            }
+            Ok(Err(kube::Error::Api(status))) if status.is_not_found() => missing,
+            Ok(Err(error)) => cluster_trouble(server, &error),
+            Err(_) => format!("{server} has not answered within {} s", CALL_LIMIT.as_secs()),
+        };
+        health.note_cluster(WHAT, Some(trouble));
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(CRD_WAIT.1);
     }
 }
 
@@ -132,13 +180,15 @@ async fn wait_for_crds(client: &Client) {
 /// # Errors
 /// Why it could not start, or why it ended other than by a signal.
 pub async fn run(settings: Settings) -> Result<(), AppError> {
-    let (client, namespace) = kube_client().await?;
+    let (client, namespace, server) = kube_client().await?;
     let cloud = Cloud::connect(settings.google_endpoint.as_deref()).await?;
-    let (metrics, readiness) = (Metrics::new()?, Readiness::default());
+    let (metrics, health) = (Metrics::new()?, Health::default());
     let mut stop = stop_signal()?;
     let mut tasks: JoinSet<Result<(), AppError>> = JoinSet::new();
 
-    let served = web::serve(settings.http_address, metrics.clone(), readiness.clone());
+    let address = settings.http_address;
+    let listener = web::listen(address).await.map_err(|source| AppError::Address { address, source })?;
+    let served = web::serve(listener, metrics.clone(), health.clone());
     tasks.spawn(async move {
         let ended = served.await;
         Err(AppError::Ended("the HTTP server", ended.err().map_or("no error".into(), |e| e.to_string())))
@@ -147,10 +197,10 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     let namespace = settings.lease_namespace.clone().unwrap_or(namespace);
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "orchestra-controller".into());
     let me = format!("{host}_{}_{:x}", std::process::id(), jiff::Timestamp::now().as_microsecond());
-    let mut elector = Elector::new(client.clone(), &namespace, me);
+    let mut elector = Elector::new(client.clone(), &namespace, me).with_health(health.clone());
     let start = async {
-        wait_for_crds(&client).await;
-        readiness.reached();
+        wait_for_crds(&client, &server, &health).await;
+        health.started();
         tracing::info!("waiting for the lease");
         let clock = clock(&settings, &client).await?;
         elector.acquire().await;
@@ -164,7 +214,8 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     tracing::info!("leading");
     metrics.leader.set(1);
 
-    let shell = Arc::new(Shell::new(client.clone(), cloud, clock, elector.leadership(), metrics));
+    let shell = Shell::new(client.clone(), cloud, clock, elector.leadership(), metrics).with_health(health);
+    let shell = Arc::new(shell);
     let (one, two) = (stop.clone(), stop.clone());
     let environments = watches::environments(&client, shell.clone(), stopped_owned(one));
     let rollouts = watches::rollouts(&client, shell, stopped_owned(two));

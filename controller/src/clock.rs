@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::Instant;
 
+use crate::cluster::kube_call;
 use crate::error::PassError;
-use crate::shell::kube_call;
 
 /// A clock that started at some time and runs at some speed.
 #[derive(Clone, Copy, Debug)]

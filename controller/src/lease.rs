@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
+use crate::cluster::kube_call_within;
 use crate::error::PassError;
-use crate::shell::kube_call_within;
+use crate::health::{Health, cluster_trouble};
 
 const NAME: &str = "orchestra-controller";
+const LEASE: &str = "the Lease for leader election";
 const RELEASE_ATTEMPTS: u32 = 5;
 
 async fn lease_call<T>(operation: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<T, PassError> {
@@ -74,12 +76,34 @@ pub struct Elector {
     me: String,
     seen: Option<Seen>,
     leadership: Leadership,
+    health: Health,
 }
 
 impl Elector {
     /// A candidate of that name in that namespace.
     pub fn new(client: Client, namespace: &str, me: String) -> Self {
-        Self { api: Api::namespaced(client, namespace), me, seen: None, leadership: Leadership::by_lease() }
+        Self {
+            api: Api::namespaced(client, namespace),
+            me,
+            seen: None,
+            leadership: Leadership::by_lease(),
+            health: Health::default(),
+        }
+    }
+
+    /// The same, telling its troubles where others can read them.
+    #[must_use]
+    pub fn with_health(mut self, health: Health) -> Self {
+        self.health = health;
+        self
+    }
+
+    fn trouble(&self, error: &PassError) {
+        let message = match error {
+            PassError::Kube { source, .. } => cluster_trouble("the cluster", source),
+            other => other.to_string(),
+        };
+        self.health.note_cluster(LEASE, Some(message));
     }
 
     /// What to ask before each write.
@@ -91,9 +115,12 @@ impl Elector {
     pub async fn acquire(&mut self) {
         loop {
             match self.step().await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the lease could not be read or written"),
+                Ok(true) => {
+                    self.health.note_cluster(LEASE, None);
+                    return;
+                }
+                Ok(false) => self.health.note_cluster(LEASE, None),
+                Err(error) => self.trouble(&error),
             }
             tokio::time::sleep(RETRY_EVERY).await;
         }
@@ -104,12 +131,12 @@ impl Elector {
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
             match self.step().await {
-                Ok(true) => {}
+                Ok(true) => self.health.note_cluster(LEASE, None),
                 Ok(false) => {
                     self.leadership.set(None);
                     return;
                 }
-                Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
+                Err(error) => self.trouble(&error),
             }
             if !self.leadership.may_write() {
                 return;

@@ -3,14 +3,16 @@
 mod act;
 pub mod app;
 pub mod clock;
-mod environment;
+mod cluster;
 mod error;
+mod health;
 pub mod lease;
 pub mod metrics;
-mod rollout;
+mod observe;
 pub mod shell;
 mod telemetry;
 mod watch;
 mod web;
 
+pub use health::Health;
 pub use telemetry::init as init_telemetry;

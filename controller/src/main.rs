@@ -7,7 +7,10 @@ use std::process::ExitCode;
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = Settings::parse();
-    orchestra_controller::init_telemetry();
+    if let Err(error) = orchestra_controller::init_telemetry() {
+        eprintln!("orchestra-controller: {error}");
+        return ExitCode::from(2);
+    }
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider is installed already");
     }
@@ -15,7 +18,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "ending");
-            ExitCode::FAILURE
+            if error.is_usage() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

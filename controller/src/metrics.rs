@@ -12,6 +12,12 @@ pub struct Metrics {
     pub pass_seconds: HistogramVec,
     /// Writes to Google by verb and result.
     pub effects: IntCounterVec,
+    /// Reads of Google by API and result.
+    pub reads: IntCounterVec,
+    /// Plans that would have broken a promise, by its number.
+    pub broken_promises: IntCounterVec,
+    /// Failures of watches by kind.
+    pub watch_failures: IntCounterVec,
     /// Objects that could not be decoded, by kind.
     pub undecodable: IntCounterVec,
     /// 1 while this process leads.
@@ -34,6 +40,15 @@ impl Metrics {
             counter("orchestra_reconciliations_total", "Passes over objects by kind and result.", &["kind", "result"])?;
         let effects =
             counter("orchestra_cloud_writes_total", "Writes to Google Cloud by verb and result.", &["verb", "result"])?;
+        let reads =
+            counter("orchestra_cloud_reads_total", "Reads of Google Cloud by API and result.", &["api", "result"])?;
+        let broken_promises = counter(
+            "orchestra_broken_promises_total",
+            "Plans that would have broken a safety promise, by its number.",
+            &["promise"],
+        )?;
+        let watch_failures =
+            counter("orchestra_watch_failures_total", "Failures of watches of the cluster by kind.", &["kind"])?;
         let undecodable =
             counter("orchestra_undecodable_objects_total", "Objects that could not be decoded by kind.", &["kind"])?;
         let options = HistogramOpts::new("orchestra_reconciliation_duration_seconds", "Duration of passes by kind.");
@@ -41,7 +56,17 @@ impl Metrics {
         registry.register(Box::new(pass_seconds.clone()))?;
         let leader = IntGauge::new("orchestra_leader", "1 while this process leads.")?;
         registry.register(Box::new(leader.clone()))?;
-        Ok(Self { registry, passes, pass_seconds, effects, undecodable, leader })
+        Ok(Self {
+            registry,
+            passes,
+            pass_seconds,
+            effects,
+            reads,
+            broken_promises,
+            watch_failures,
+            undecodable,
+            leader,
+        })
     }
 
     /// All of them, in Prometheus' text format.

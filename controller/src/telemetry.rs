@@ -12,9 +12,24 @@ use tracing_subscriber::registry::LookupSpan;
 /// The SDK's own logs hold whole requests and responses below this level, values of environment variables among them.
 const ALWAYS: [&str; 4] = ["google_cloud_gax_internal=info", "gaxi=info", "hyper=info", "reqwest=info"];
 
+/// A `RUST_LOG` that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("RUST_LOG=`{value}`: {source}; write it as info, or target=level")]
+pub struct BadFilter {
+    value: String,
+    source: tracing_subscriber::filter::ParseError,
+}
+
 /// Sends logs to standard error, filtered by `RUST_LOG`.
-pub fn init() {
-    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+///
+/// # Errors
+/// When `RUST_LOG` can't be read.
+pub fn init() -> Result<(), BadFilter> {
+    let value = std::env::var("RUST_LOG").ok().filter(|value| !value.trim().is_empty());
+    let mut filter = match value {
+        Some(value) => EnvFilter::try_new(&value).map_err(|source| BadFilter { value, source })?,
+        None => EnvFilter::new("info"),
+    };
     for directive in ALWAYS {
         if let Ok(directive) = directive.parse() {
             filter = filter.add_directive(directive);
@@ -25,6 +40,7 @@ pub fn init() {
     if logs.try_init().is_err() {
         tracing::debug!("logs are set up already");
     }
+    Ok(())
 }
 
 struct CloudLogging;

@@ -1,38 +1,83 @@
 //! Watches both kinds, and calls the shell when something happens or is due.
 
+mod invalid;
+
 use futures::{Stream, StreamExt};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::controller::{Action, Config, Controller, Error as ControllerError};
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use orchestra_crds::{OrchestraEnvironment, Rollout};
 use std::convert::Infallible;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::health::cluster_trouble;
 use crate::shell::{Managed, Shell};
 
 /// How many objects of a kind are worked on at once.
-const CONCURRENCY: u16 = 16;
+const CONCURRENCY: u16 = 32;
+/// Waits of a watch that fails: doubling, from the first to the last.
+const WATCH_AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// Looks that are at least so far away are spread, so that objects that began together don't stay together.
+const SPREAD_FROM: Duration = Duration::from_secs(60);
 
 type Guarded<M> = DeserializeGuard<M>;
 
+/// Waits of a watch that fails.
+struct WatchAgain(Duration);
+
+impl Iterator for WatchAgain {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = self.0;
+        self.0 = self.0.saturating_mul(2).min(WATCH_AGAIN.1);
+        Some(now)
+    }
+}
+
+impl Backoff for WatchAgain {
+    fn reset(&mut self) {
+        self.0 = WATCH_AGAIN.0;
+    }
+}
+
 /// One pass over an object that a watch named. One that can't be decoded holds nothing up.
 async fn reconcile<M: Managed>(object: Arc<Guarded<M>>, shell: Arc<Shell>) -> Result<Action, Infallible> {
+    shell.health.note_cluster(watching::<M>(), None);
     let object = match &object.0 {
         Ok(object) => object,
         Err(invalid) => {
-            shell.metrics.undecodable.with_label_values(&[M::KIND]).inc();
-            let name = invalid.metadata.name.clone().unwrap_or_default();
-            tracing::error!(kind = M::KIND, name, error = %invalid.error, "this object can't be decoded: correct it");
+            invalid::tell::<M>(&shell, invalid).await;
             return Ok(Action::await_change());
         }
     };
-    let namespace = object.namespace().unwrap_or_default();
-    let next = shell.reconcile::<M>(&namespace, &object.name_any()).await;
-    Ok(next.map_or_else(Action::await_change, Action::requeue))
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let next = shell.reconcile::<M>(&namespace, &name).await;
+    Ok(next.map_or_else(Action::await_change, |next| Action::requeue(spread(next, &namespace, &name))))
+}
+
+/// A wait that is up to a fifth shorter, by the object's name.
+fn spread(wait: Duration, namespace: &str, name: &str) -> Duration {
+    if wait < SPREAD_FROM {
+        return wait;
+    }
+    let mut hasher = DefaultHasher::new();
+    (namespace, name).hash(&mut hasher);
+    let part = u32::try_from(hasher.finish() % 1000).unwrap_or(0);
+    wait - wait / 5 * part / 1000
+}
+
+fn watching<M: Managed>() -> &'static str {
+    match M::KIND {
+        "Rollout" => "watching Rollouts",
+        _ => "watching OrchestraEnvironments",
+    }
 }
 
 fn never<M>(_: Arc<Guarded<M>>, _: &Infallible, _: Arc<Shell>) -> Action {
@@ -48,8 +93,9 @@ pub(crate) fn environments<F: Future<Output = ()> + Send + Sync + 'static>(
     let api: Api<Guarded<OrchestraEnvironment>> = Api::all(client.clone());
     let controller = Controller::new(api, watcher::Config::default())
         .with_config(Config::default().concurrency(CONCURRENCY))
+        .trigger_backoff(WatchAgain(WATCH_AGAIN.0))
         .graceful_shutdown_on(shutdown);
-    drain(controller.run(reconcile::<OrchestraEnvironment>, never, shell))
+    drain::<OrchestraEnvironment, _>(controller.run(reconcile::<OrchestraEnvironment>, never, shell.clone()), shell)
 }
 
 /// Watches Rollouts, and the environments that they refer to, until the shutdown.
@@ -75,17 +121,57 @@ pub(crate) fn rollouts<F: Future<Output = ()> + Send + Sync + 'static>(
     };
     let controller = controller
         .with_config(Config::default().concurrency(CONCURRENCY))
+        .trigger_backoff(WatchAgain(WATCH_AGAIN.0))
         .watches(environments, watcher::Config::default(), of_environment)
         .graceful_shutdown_on(shutdown);
-    drain(controller.run(reconcile::<Rollout>, never, shell))
+    drain::<Rollout, _>(controller.run(reconcile::<Rollout>, never, shell.clone()), shell)
 }
 
-async fn drain<T, E: std::fmt::Display>(results: impl Stream<Item = Result<T, E>>) {
+/// Runs a controller to its end, and tells what is wrong with its watch.
+async fn drain<M: Managed, T>(
+    results: impl Stream<Item = Result<T, ControllerError<Infallible, watcher::Error>>>,
+    shell: Arc<Shell>,
+) {
     results
-        .for_each(|result| async move {
-            if let Err(error) = result {
-                tracing::debug!(%error, "a watch or its queue");
+        .for_each(|result| async {
+            match result {
+                Ok(_) => {}
+                Err(ControllerError::QueueError(error)) => {
+                    shell.metrics.watch_failures.with_label_values(&[M::KIND]).inc();
+                    shell.health.note_cluster(watching::<M>(), Some(watch_trouble(&error)));
+                }
+                Err(error) => tracing::debug!(%error, "the queue of a controller"),
             }
         })
         .await;
+}
+
+fn watch_trouble(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => cluster_trouble("the cluster", error),
+        watcher::Error::WatchError(status) => format!("the cluster: {}", status.message),
+        other => format!("the cluster: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_are_spread_and_never_late() {
+        let wait = Duration::from_secs(300);
+        let waits: std::collections::BTreeSet<Duration> =
+            (0..100).map(|n| spread(wait, "shop", &n.to_string())).collect();
+        assert!(waits.len() > 50 && waits.iter().all(|w| *w <= wait && *w >= wait * 4 / 5));
+        assert_eq!(spread(Duration::from_secs(5), "shop", "api"), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_watch_tries_again_within_seconds() {
+        let waits: Vec<Duration> = WatchAgain(WATCH_AGAIN.0).take(20).collect();
+        assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(5)));
+    }
 }

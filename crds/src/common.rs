@@ -1,6 +1,10 @@
+//! What both kinds share.
+
 use kube::KubeSchema;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 
 /// What happens in Google Cloud when the object is deleted from the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -12,18 +16,85 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// CPU and memory of one container instance.
+/// An amount of CPU as Kubernetes writes it: `2`, `"0.5"`, `500m`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Cpu(pub String);
+
+/// An amount of memory as Kubernetes writes it: `512Mi`, `0.5Gi`, `512M`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Memory(pub String);
+
+/// Text, or a whole number taken as its text.
+fn int_or_string<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Ok(text),
+        serde_json::Value::Number(number) if number.is_i64() => Ok(number.to_string()),
+        other => Err(D::Error::custom(format!("`{other}` is no quantity: write it as 2, 500m or 512Mi"))),
+    }
+}
+
+macro_rules! quantity {
+    ($name:ident, $pattern:literal, $description:literal) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                int_or_string(deserializer).map(Self)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "x-kubernetes-int-or-string": true, "pattern": $pattern, "maxLength": 12, "description": $description,
+                })
+            }
+        }
+    };
+}
+quantity!(Cpu, r"^([0-9]+m|[0-9]+(\.[0-9]{1,3})?)$", "CPU, as Kubernetes writes it: `2`, `\"0.5\"`, `500m`.");
+quantity!(Memory, r"^[0-9]+(\.[0-9]{1,3})?(Mi|Gi|M|G)$", "Memory, as Kubernetes writes it: `512Mi`, `0.5Gi`, `512M`.");
+
+/// What one container instance gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// CPU, as Kubernetes writes it: `1`, `2`, `500m`.
+    /// CPU and memory. Cloud Run gives exactly this much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]+m|[1-9][0-9]*)$"), length(max = 10))]
-    pub cpu: Option<String>,
-    /// Memory, as Kubernetes writes it: `512Mi`, `2Gi`.
+    pub limits: Option<Limits>,
+}
+
+/// CPU and memory of one container instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "!has(self.cpu) || (!quantity(string(self.cpu)).isLessThan(quantity('80m')) && !quantity(string(self.cpu)).isGreaterThan(quantity('1'))) || string(self.cpu) in ['2', '4', '6', '8', '2000m', '4000m', '6000m', '8000m']",
+    "cpu must be 80m to 1, or 2, 4, 6 or 8: Cloud Run has no other sizes"
+), validation = (
+    "!has(self.memory) || (!quantity(string(self.memory)).isLessThan(quantity('128Mi')) && !quantity(string(self.memory)).isGreaterThan(quantity('32Gi')))",
+    "memory must be 128Mi to 32Gi"
+), validation = (
+    "!has(self.cpu) || !has(self.memory) || !quantity(string(self.memory)).isGreaterThan(quantity(quantity(string(self.cpu)).isLessThan(quantity('500m')) ? '512Mi' : quantity(string(self.cpu)).isLessThan(quantity('1')) ? '1Gi' : quantity(string(self.cpu)).isLessThan(quantity('2')) ? '4Gi' : quantity(string(self.cpu)).isLessThan(quantity('4')) ? '8Gi' : quantity(string(self.cpu)).isLessThan(quantity('6')) ? '16Gi' : quantity(string(self.cpu)).isLessThan(quantity('8')) ? '24Gi' : '32Gi'))",
+    "memory is more than this cpu can have: 512Mi below 500m, 1Gi below 1, 4Gi with 1, 8Gi with 2, 16Gi with 4, 24Gi with 6, 32Gi with 8"
+), validation = (
+    "!has(self.cpu) || !has(self.memory) || quantity(string(self.cpu)).isLessThan(quantity('4')) || !quantity(string(self.memory)).isLessThan(quantity(quantity(string(self.cpu)).isLessThan(quantity('6')) ? '2Gi' : '4Gi'))",
+    "memory is too little for this cpu: at least 2Gi with 4, and 4Gi with 6 or 8"
+))]
+pub struct Limits {
+    /// CPU. Default: the environment's, or else 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[1-9][0-9]*(Mi|Gi)$"), length(max = 10))]
-    pub memory: Option<String>,
+    pub cpu: Option<Cpu>,
+    /// Memory. Default: the environment's, or else 512Mi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
 }
 
 /// Number of instances of a service, shared by its revisions in proportion to their traffic.
@@ -34,11 +105,11 @@ pub struct Resources {
     "minInstances must not be above maxInstances"
 ))]
 pub struct Scaling {
-    /// Instances kept warm even without requests.
+    /// Instances kept warm even without requests. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub min_instances: Option<i32>,
-    /// Most instances that may run at once.
+    /// Most instances that may run at once. Default: Cloud Run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_instances: Option<i32>,
@@ -63,24 +134,60 @@ pub struct Access {
     /// Networks that may reach the service. Default: All.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
-    /// IAM members that get `roles/run.invoker` on the service: `allUsers`, `user:…`, `serviceAccount:…`.
-    /// Members granted by others are left alone.
+    /// IAM members that get `roles/run.invoker` on the service: `allUsers`, `user:…`, `serviceAccount:…`. What is taken
+    /// out of the list is revoked; members granted by others are left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 50), inner(length(min = 3, max = 200)))]
+    #[schemars(
+        length(max = 50),
+        inner(
+            length(min = 3, max = 200),
+            regex(
+                pattern = r"^(allUsers|allAuthenticatedUsers|(user|group|serviceAccount|domain|principal|principalSet):[^\s]+)$"
+            )
+        )
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     pub invokers: Option<Vec<String>>,
 }
 
-/// A plain environment variable of the container. Secrets have a field of their own.
+/// An environment variable: its value, or where that comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "!(has(self.value) && has(self.valueFrom))",
+    "set value or valueFrom, not both"
+), validation = (
+    "!(self.name in ['PORT', 'K_SERVICE', 'K_REVISION', 'K_CONFIGURATION'])",
+    "Cloud Run sets PORT, K_SERVICE, K_REVISION and K_CONFIGURATION itself: choose another name; the port is ports[0].containerPort"
+))]
 pub struct EnvVar {
-    /// Name of the variable.
-    #[schemars(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"), length(min = 1, max = 200))]
+    /// Name of the variable; Cloud Run takes any but an empty one, without `=`.
+    #[schemars(regex(pattern = r"^[^=\x00]+$"), length(min = 1, max = 300))]
     pub name: String,
-    /// Value of the variable.
-    #[serde(default)]
+    /// Value of the variable. Default: empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32768))]
-    pub value: String,
+    pub value: Option<String>,
+    /// Where the value comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<EnvSource>,
+}
+
+/// Where the value of a variable comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvSource {
+    /// A secret of the environment.
+    pub secret: SecretRef,
+}
+
+/// Names a secret of the environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRef {
+    /// Its name in the environment's `secrets`.
+    #[schemars(length(min = 1, max = 255))]
+    pub name: String,
 }
 
 /// Condition types of both kinds. The first three follow kstatus.
@@ -95,4 +202,6 @@ pub mod condition {
     pub const REDIS_READY: &str = "RedisReady";
     /// Environment: every secret is resolved to a version number.
     pub const SECRETS_READY: &str = "SecretsReady";
+    /// Environment: its spec names things as Google Cloud takes them, and Google knows its project and regions.
+    pub const PROJECT_READY: &str = "ProjectReady";
 }

@@ -8,11 +8,13 @@
 
 mod common;
 mod environment;
+mod known;
 pub mod requests;
 mod rollout;
 
 pub use common::*;
 pub use environment::*;
+pub use requests::Request;
 pub use rollout::*;
 
 /// API group of both kinds, and the prefix of every annotation and label that Orchestra owns.

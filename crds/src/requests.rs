@@ -1,14 +1,43 @@
-//! Operator requests: annotations on a Rollout, each bound to the revision it means, so that a late request
-//! never acts on another release. `kubectl orchestra` and Argo CD's resource actions write the same ones.
+//! Operator requests: annotations on a Rollout, each bound to the release that it means, so that a late request never
+//! acts on another release. `kubectl orchestra` and Argo CD's resource actions write the same ones.
 
-/// Value: the candidate's revision. Sends its traffic back to stable and ends the release.
-pub const ABORT: &str = "orchestra.cherry-ai.me/abort";
-/// Value: the failed revision. Tries its template again, as a new revision.
-pub const RETRY: &str = "orchestra.cherry-ai.me/retry";
-/// Value: `status.candidate.promoteToken`. Ends the current step as passed; moves exactly one step.
-pub const PROMOTE: &str = "orchestra.cherry-ai.me/promote";
-/// Value: the candidate's revision. Holds the release where it is, until the annotation is removed.
-pub const PAUSE: &str = "orchestra.cherry-ai.me/pause";
+use std::fmt;
 
-/// Every request annotation.
-pub const ALL: [&str; 4] = [ABORT, RETRY, PROMOTE, PAUSE];
+/// What a person may ask of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Request {
+    /// Value: the candidate's release. Sends its traffic back to stable and ends the release.
+    Abort,
+    /// Value: the failed release. Tries its template again, as a new revision.
+    Retry,
+    /// Value: the token of a step. Ends that step as passed; moves exactly one step.
+    Promote,
+    /// Value: the candidate's release. Holds the release where it is, until the annotation is removed.
+    Pause,
+}
+
+impl Request {
+    /// Every request.
+    pub const ALL: [Self; 4] = [Self::Abort, Self::Retry, Self::Promote, Self::Pause];
+
+    /// Its word, in commands and in the status.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Abort => "abort",
+            Self::Retry => "retry",
+            Self::Promote => "promote",
+            Self::Pause => "pause",
+        }
+    }
+
+    /// Its annotation.
+    pub fn key(self) -> String {
+        format!("{}/{}", crate::GROUP, self.name())
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

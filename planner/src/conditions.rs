@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use orchestra_crds::condition::{READY, RECONCILING, STALLED};
 
+use crate::cloud::{Fault, FaultClass};
+
 /// The overall state of an object, as kstatus knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Overall {
@@ -30,22 +32,52 @@ pub fn note(reason: impl Into<String>, message: impl Into<String>) -> Note {
 }
 
 impl Overall {
+    /// What could not be read or done: a cloud that does not answer is waited for; one that refuses needs a person.
+    pub fn of_fault(fault: &Fault, message: impl Into<String>) -> Self {
+        match fault.class {
+            FaultClass::Denied => Self::Stalled(note("AccessDenied", message)),
+            FaultClass::Permanent => Self::Stalled(note("CloudRejected", message)),
+            FaultClass::Retryable | FaultClass::Conflict => Self::Reconciling(note("CloudUnavailable", message)),
+        }
+    }
+
     /// Its note.
     pub fn note(&self) -> &Note {
         let (Self::Ready(note) | Self::Reconciling(note) | Self::Stalled(note)) = self;
         note
     }
 
-    /// Ready, Reconciling and Stalled for this state.
+    /// Ready, Reconciling and Stalled for this state. The whole message stands where tools look for it, once: in the one
+    /// that is true.
     pub fn conditions(&self) -> [(&'static str, bool, Note); 3] {
-        let note = self.note();
-        let is = |kind: &'static str, on: bool| (kind, on, note.clone());
+        let whole = self.note();
+        let is = |kind: &'static str, on: bool| {
+            let message = match (on, kind) {
+                (true, _) => whole.message.clone(),
+                (false, READY) => first_words(&whole.message),
+                (false, _) => String::new(),
+            };
+            (kind, on, note(whole.reason.clone(), message))
+        };
         [
             is(READY, matches!(self, Self::Ready(_))),
             is(RECONCILING, matches!(self, Self::Reconciling(_))),
             is(STALLED, matches!(self, Self::Stalled(_))),
         ]
     }
+}
+
+/// Longest message of a condition that is not the one to read.
+const FEW_WORDS: usize = 80;
+
+/// The beginning of a message, to the end of a word.
+fn first_words(message: &str) -> String {
+    if message.chars().count() <= FEW_WORDS {
+        return message.to_string();
+    }
+    let cut: String = message.chars().take(FEW_WORDS).collect();
+    let whole = cut.rsplit_once(' ').map_or(cut.as_str(), |(whole, _)| whole);
+    format!("{} …", whole.trim_end_matches([',', ':', ';', '.']))
 }
 
 /// Whether conditions give this reason.

@@ -1,24 +1,31 @@
-//! The environment: a small graph of parts, each with its own planner and its own condition.
+//! The environment: a small graph of parts, each with its own planner, condition, operations and faults. A part that
+//! fails stops no other.
 
-mod redis;
-mod secrets;
+mod deletion;
+mod events;
+mod operations;
+mod part;
+mod parts;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{DeletionPolicy, EnvironmentStatus, FINALIZER, OrchestraEnvironment};
+use orchestra_crds::{EnvironmentStatus, FINALIZER, OrchestraEnvironment};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::cloud::{Fault, FaultClass, OperationView, Reading, RedisView};
-use crate::conditions::{self, Note, Overall, note};
+use crate::cloud::{OperationView, Reading, RedisView, VersionView};
+use crate::conditions::{self, Overall, note};
 use crate::names::{ProjectId, Region};
-use crate::plan::{Effect, Event, Finalizer, NOW, POLL, Plan, QUIET, with_way_out};
-use crate::second_look;
+use crate::plan::{Effect, Finalizer, NOW, POLL, Plan, QUIET, Urgency, hold_back, read_again, with_way_out};
+use crate::resource::{FailedWrites, ResourceId};
+use part::{Part, State};
 
-pub use redis::{absorb, instance_id};
-pub use secrets::{SecretQuery, secrets_to_resolve};
+pub use operations::absorb;
+pub use parts::redis::instance_id;
+pub use parts::secrets::{SecretQuery, secrets_to_resolve};
 
 /// Everything that the plan of an environment depends on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Observation {
     /// The time in the world.
     pub now: Timestamp,
@@ -26,23 +33,21 @@ pub struct Observation {
     pub environment: OrchestraEnvironment,
     /// Names of the Rollouts that refer to it.
     pub rollouts: Vec<String>,
+    /// Whether Google lets us see Cloud Run in each region of the spec.
+    pub regions: BTreeMap<Region, Reading<()>>,
     /// Its Redis instance.
     pub redis: Reading<Option<RedisView>>,
-    /// The operation whose name is in the status.
-    pub redis_operation: Option<Reading<OperationView>>,
+    /// The operations whose names are in the status.
+    pub operations: BTreeMap<ResourceId, Reading<OperationView>>,
     /// The version of each of its secrets, by name; none: no such secret or version.
-    pub secrets: BTreeMap<String, Reading<Option<i64>>>,
-    /// Why the last effect for this object failed, until one succeeds.
-    pub last_fault: Option<Fault>,
+    pub secrets: BTreeMap<String, Reading<Option<VersionView>>>,
+    /// Writes that failed, by resource, until one to the same succeeds.
+    pub failed_writes: FailedWrites,
 }
 
 impl Observation {
     fn generation(&self) -> i64 {
         self.environment.metadata.generation.unwrap_or_default()
-    }
-
-    fn name(&self) -> String {
-        full_name(&self.environment)
     }
 
     fn uid(&self) -> String {
@@ -60,50 +65,21 @@ fn full_name(environment: &OrchestraEnvironment) -> String {
     format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
-/// The project and primary region. The CRD has checked both; an object that slipped past it has none.
-pub fn home(environment: &OrchestraEnvironment) -> Option<(ProjectId, Region)> {
-    let project = ProjectId::new(environment.spec.project.as_str()).ok()?;
-    let region = Region::new(environment.spec.regions.first()?.as_str()).ok()?;
-    Some((project, region))
+/// The project. The CRD has checked it; an object that slipped past it has none.
+pub fn project(environment: &OrchestraEnvironment) -> Option<ProjectId> {
+    ProjectId::new(environment.spec.project.as_str()).ok()
 }
 
-/// What one part of an environment comes to.
-struct Part {
-    state: State,
-    note: Note,
-    effect: Option<Effect>,
+/// The regions of the spec.
+pub fn regions(environment: &OrchestraEnvironment) -> Vec<Region> {
+    environment.spec.regions.iter().filter_map(|region| Region::new(region.as_str()).ok()).collect()
 }
 
-/// How a part is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
-    Ready,
-    Working,
-    Stalled,
-}
-
-impl Part {
-    fn ready(reason: &str, message: impl Into<String>) -> Self {
-        Self { state: State::Ready, note: note(reason, message), effect: None }
-    }
-
-    fn working(reason: &str, message: impl Into<String>) -> Self {
-        Self { state: State::Working, note: note(reason, message), effect: None }
-    }
-
-    fn stalled(reason: &str, message: impl Into<String>) -> Self {
-        Self { state: State::Stalled, note: note(reason, message), effect: None }
-    }
-
-    /// A part that could not be read.
-    fn unreadable(what: &str, fault: &Fault) -> Self {
-        let message = format!("{what} could not be read: {}", fault.message);
-        match fault.class {
-            FaultClass::Denied => Self::stalled("AccessDenied", message),
-            FaultClass::Permanent => Self::stalled("CloudRejected", message),
-            FaultClass::Retryable | FaultClass::Conflict => Self::working("CloudUnavailable", message),
-        }
-    }
+/// The operations to ask about: those in the status that have a name and have not failed.
+pub fn operations_to_ask(environment: &OrchestraEnvironment) -> Vec<(ResourceId, String)> {
+    let known = environment.status.iter().flat_map(|status| &status.operations);
+    let under_way = known.filter(|operation| operation.failure.is_none());
+    under_way.filter_map(|o| Some((ResourceId::try_from(o.resource.clone()).ok()?, o.name.clone()?))).collect()
 }
 
 /// Decides what to do about an environment.
@@ -111,172 +87,86 @@ pub fn plan(seen: &Observation) -> Plan<EnvironmentStatus> {
     let meta = &seen.environment.metadata;
     let has_finalizer = meta.finalizers.iter().flatten().any(|f| f == FINALIZER);
     if meta.deletion_timestamp.is_some() {
-        return if has_finalizer { deletion(seen) } else { done(seen, Finalizer::Keep) };
+        return if has_finalizer { deletion::plan(seen) } else { unchanged(seen, Finalizer::Keep) };
     }
     if !has_finalizer {
-        return done(seen, Finalizer::Add);
+        return unchanged(seen, Finalizer::Add);
     }
     let mut status = EnvironmentStatus { observed_generation: meta.generation, ..seen.old_status() };
-    let redis = redis::plan(seen, &mut status);
-    let secrets = secrets::plan(seen, &mut status);
-    finish(seen, status, vec![("RedisReady", redis), ("SecretsReady", secrets)])
+    let plans: Vec<(Part, part::PartPlan)> =
+        Part::ALL.into_iter().map(|part| (part, part.plan(seen, &mut status))).collect();
+    finish(seen, status, plans)
 }
 
 /// A plan that changes nothing but the finalizer.
-fn done(seen: &Observation, finalizer: Finalizer) -> Plan<EnvironmentStatus> {
+fn unchanged(seen: &Observation, finalizer: Finalizer) -> Plan<EnvironmentStatus> {
     let next = if finalizer == Finalizer::Keep { QUIET } else { NOW };
-    Plan { finalizer, status: seen.old_status(), effects: vec![], events: vec![], next }
+    let urgency = Urgency::Quiet;
+    Plan { finalizer, status: seen.old_status(), effects: vec![], events: vec![], next, urgency }
 }
+
+/// How long what can't be read for a moment changes nothing of what is told.
+const BRIEFLY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Takes the parts together.
 fn finish(
     seen: &Observation,
     mut status: EnvironmentStatus,
-    parts: Vec<(&'static str, Part)>,
+    mut plans: Vec<(Part, part::PartPlan)>,
 ) -> Plan<EnvironmentStatus> {
-    let effects: Vec<Effect> = parts.iter().filter_map(|(_, part)| part.effect.clone()).collect();
-    let worst = parts.iter().max_by_key(|(_, part)| part.state);
-    let overall = match (worst, refused(seen, &effects)) {
-        (_, Some(refused)) => refused,
-        (Some((_, part)), _) if part.state == State::Stalled => Overall::Stalled(part.note.clone()),
-        (Some((_, part)), _) if part.state == State::Working => Overall::Reconciling(part.note.clone()),
-        _ => Overall::Ready(note("Ready", "everything is as the spec says")),
-    };
-    let each = parts.iter().map(|(type_, part)| (*type_, part.state == State::Ready, part.note.clone()));
-    status.conditions =
-        conditions::update(&status.conditions, overall.conditions().into_iter().chain(each), meta(seen), seen.now);
+    let unread = plans.iter().any(|(_, plan)| plan.unread);
+    let since = status.unreadable_since.as_ref().map_or(seen.now, |at| at.0);
+    status.unreadable_since = unread.then_some(Time(since));
+    if unread && seen.now.duration_since(since) < BRIEFLY {
+        plans.iter_mut().for_each(|(part, plan)| plan.keep_what_was_told(*part, &status.conditions));
+    }
+    let mut effects: Vec<Effect> = plans.iter().flat_map(|(_, plan)| plan.effects.clone()).collect();
+    let overall = refused(seen, &effects).unwrap_or_else(|| together(&plans));
+    let each = plans.iter().map(|(part, plan)| (part.condition(), plan.state == State::Ready, plan.note.clone()));
+    let generation = seen.environment.metadata.generation;
+    let all = overall.conditions().into_iter().chain(each);
+    status.conditions = conditions::update(&status.conditions, all, generation, seen.now);
     status.message = Some(overall.note().message.clone());
-    let next = match overall {
-        Overall::Reconciling(_) => POLL,
-        Overall::Ready(_) | Overall::Stalled(_) => QUIET,
+    let held = hold_back(&mut effects, &seen.failed_writes, seen.now, false).map(|(_, left)| left);
+    let working = matches!(overall, Overall::Reconciling(_));
+    let next = match (unread, held) {
+        (true, _) => read_again(since, seen.now),
+        (false, Some(left)) => left,
+        (false, None) if working || !effects.is_empty() => POLL,
+        (false, None) => QUIET,
     };
-    let next = if effects.is_empty() { next } else { POLL };
-    let events = events(seen, &status);
-    Plan { finalizer: Finalizer::Keep, status, effects, events, next }
+    let urgency = if working { Urgency::Work } else { Urgency::Quiet };
+    let events = events::between(&seen.old_status(), &status);
+    Plan { finalizer: Finalizer::Keep, status, effects, events, next, urgency }
 }
 
-fn meta(seen: &Observation) -> Option<i64> {
-    seen.environment.metadata.generation
+/// The worst of the parts, with what each of those as bad says.
+fn together(plans: &[(Part, part::PartPlan)]) -> Overall {
+    let worst = plans.iter().map(|(_, plan)| plan.state).max().unwrap_or(State::Ready);
+    let mut those = plans.iter().filter(|(_, plan)| plan.state == worst).map(|(_, plan)| &plan.note);
+    let Some(first) = those.next().filter(|_| worst != State::Ready) else {
+        return Overall::Ready(note("Ready", "everything is as the spec says"));
+    };
+    let message = those.fold(first.message.clone(), |so_far, more| format!("{so_far}; {}", more.message));
+    match worst {
+        State::Stalled => Overall::Stalled(note(first.reason.clone(), message)),
+        _ => Overall::Reconciling(note(first.reason.clone(), message)),
+    }
 }
 
-/// What Google said when the same effects were last tried.
+/// What Google said when one of these writes was last tried.
 fn refused(seen: &Observation, effects: &[Effect]) -> Option<Overall> {
-    let fault = seen.last_fault.as_ref().filter(|_| !effects.is_empty())?;
-    match fault.class {
-        FaultClass::Denied => Some(Overall::Stalled(note("AccessDenied", &fault.message))),
-        FaultClass::Permanent => Some(Overall::Stalled(note("CloudRejected", &fault.message))),
-        FaultClass::Retryable | FaultClass::Conflict => {
-            Some(Overall::Reconciling(note("Retrying", format!("trying again after: {}", fault.message))))
+    let failed = effects.iter().find_map(|effect| seen.failed_writes.get(&effect.resource()))?;
+    Some(match Overall::of_fault(&failed.fault, failed.fault.message.clone()) {
+        Overall::Reconciling(_) => {
+            Overall::Reconciling(note("Retrying", format!("trying again after: {}", failed.fault.message)))
         }
-    }
-}
-
-/// One event for each condition that changed.
-fn events(seen: &Observation, status: &EnvironmentStatus) -> Vec<Event> {
-    let old = seen.old_status();
-    let changed = status.conditions.iter().filter(|new| {
-        let before = old.conditions.iter().find(|c| c.type_ == new.type_);
-        before.is_none_or(|b| b.status != new.status || (b.reason != new.reason && new.status == "False"))
-    });
-    let stalled = status.conditions.iter().find(|c| c.type_ == "Stalled" && c.status == "True");
-    changed
-        .filter_map(|c| match (c.type_.as_str(), c.status.as_str()) {
-            ("Ready" | "RedisReady" | "SecretsReady", "True") => Some(Event::normal(&c.type_, &c.reason, &c.message)),
-            // What stalls the whole is told as that.
-            ("RedisReady", "False") if stalled.is_some_and(|s| s.reason == c.reason) => None,
-            ("RedisReady", "False") => Some(Event::normal(&c.reason, "Redis", &c.message)),
-            ("Stalled", "True") => Some(Event::warning(&c.reason, "Stalled", &c.message)),
-            _ => None,
-        })
-        .collect()
-}
-
-/// Something that does not end is in the way of a deletion.
-const BLOCKED: &str = "DeletionBlocked";
-
-/// The end of an environment: after its Rollouts, with what it made or without, by policy.
-fn deletion(seen: &Observation) -> Plan<EnvironmentStatus> {
-    let mut status = seen.old_status();
-    if !seen.rollouts.is_empty() {
-        let message = format!("waiting for the deletion of its Rollouts: {}", seen.rollouts.join(", "));
-        return waiting(
-            seen,
-            status,
-            Overall::Stalled(note("RolloutsRemain", message)),
-            None,
-            SignedDuration::from_secs(30),
-        );
-    }
-    let creating = matches!(seen.redis_operation, Some(Ok(OperationView::Pending) | Err(_)));
-    let never = seen.environment.spec.redis.is_none() && status.redis.is_none();
-    let (effect, message) = match (&seen.redis, seen.environment.spec.deletion_policy) {
-        (Err(_), _) if never => return done(seen, Finalizer::Remove),
-        (Ok(None), _) if creating => (None, "waiting for the end of an operation on Redis".to_string()),
-        (Err(fault), _) => {
-            let unreadable = Part::unreadable("Redis", fault);
-            if unreadable.state == State::Stalled {
-                let note = note(unreadable.note.reason, with_way_out(&unreadable.note.message));
-                return waiting(seen, status, Overall::Stalled(note), None, QUIET);
-            }
-            (None, unreadable.note.message)
+        Overall::Stalled(mut refusal) if seen.environment.metadata.deletion_timestamp.is_some() => {
+            refusal.message = with_way_out(&refusal.message);
+            Overall::Stalled(refusal)
         }
-        (Ok(None), _) => return unless_seen_twice(seen, status, never),
-        (Ok(Some(view)), policy) => match redis::let_go(seen, view, policy, &mut status) {
-            redis::LetGo::Nothing => return unless_seen_twice(seen, status, never),
-            redis::LetGo::Write(effect, message) => (Some(effect), message),
-            redis::LetGo::Wait(message) => (None, message),
-        },
-    };
-    status.absent_since = None;
-    let reason = if seen.environment.spec.deletion_policy == DeletionPolicy::Delete { "Deleting" } else { "Releasing" };
-    let overall = match effect {
-        None if takes_too_long(seen, &status) => {
-            let minutes = redis::DEADLINE.as_mins();
-            let message = format!("{message}, for more than {minutes} minutes: look at it in Google Cloud");
-            Overall::Stalled(note(BLOCKED, message))
-        }
-        _ => Overall::Reconciling(note(reason, message)),
-    };
-    waiting(seen, status, overall, effect, POLL)
-}
-
-/// Lets go of what there may have been only when a second look finds nothing of ours, either.
-fn unless_seen_twice(seen: &Observation, mut status: EnvironmentStatus, never: bool) -> Plan<EnvironmentStatus> {
-    let first = second_look::first(status.absent_since.as_ref(), seen.now);
-    status.absent_since = Some(Time(first));
-    match second_look::wait(first, seen.now).filter(|_| !never) {
-        None => done(seen, Finalizer::Remove),
-        Some(left) => {
-            let message = "no Redis is ours any more: looking once more before letting go";
-            waiting(seen, status, Overall::Reconciling(note("ConfirmingAbsence", message)), None, left)
-        }
-    }
-}
-
-/// Whether a deletion has waited longer than any operation should take: since it was asked for, or since what was
-/// wrong before it is over. After a time without a controller that is said early; the deletion goes on all the same.
-fn takes_too_long(seen: &Observation, status: &EnvironmentStatus) -> bool {
-    let asked = seen.environment.metadata.deletion_timestamp.as_ref().map(|at| at.0);
-    let known = status.conditions.iter().find(|c| c.type_ == "Reconciling" && c.status == "True");
-    let since = known.map(|condition| condition.last_transition_time.0).max(asked);
-    let waited = known.and(since).map(|since| seen.now.duration_since(since));
-    conditions::are_about(&status.conditions, BLOCKED) || waited.is_some_and(|waited| waited > redis::DEADLINE)
-}
-
-fn waiting(
-    seen: &Observation,
-    mut status: EnvironmentStatus,
-    overall: Overall,
-    effect: Option<Effect>,
-    next: SignedDuration,
-) -> Plan<EnvironmentStatus> {
-    let effects: Vec<Effect> = effect.into_iter().collect();
-    let overall = refused(seen, &effects).unwrap_or(overall);
-    status.observed_generation = meta(seen);
-    status.message = Some(overall.note().message.clone());
-    status.conditions = conditions::update(&status.conditions, overall.conditions(), meta(seen), seen.now);
-    let events = events(seen, &status);
-    Plan { finalizer: Finalizer::Keep, status, effects, events, next }
+        other => other,
+    })
 }
 
 #[cfg(test)]

@@ -3,15 +3,18 @@
 //! [`environment::plan`] and [`rollout::plan`] take an observation of the world and say what to do about it.
 //! They are total: waiting is a plan, not an error.
 
-pub mod analysis;
 pub mod cloud;
 pub mod conditions;
 pub mod environment;
+pub mod event;
 pub mod lease;
 pub mod marks;
 pub mod names;
 pub mod plan;
+pub mod promises;
+pub mod resource;
 pub mod rollout;
 mod second_look;
 pub mod template;
 pub mod traffic;
+pub mod verdict;

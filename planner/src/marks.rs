@@ -1,26 +1,46 @@
 //! Orchestra's own annotations on a Cloud Run service: who owns it, and how far its release is. They make the status
 //! of a Rollout rebuildable, and they change in the same etag-checked write as the traffic they speak of.
+//!
+//! They have a version. What was written before there was one is read as well; a mark that this version can't read is
+//! never taken for absent, because a release would be taken for none, or a step for another: nothing is touched then.
+
+mod news;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::names::{Percent, RevisionName};
+use crate::names::{Percent, Region, ReleaseId, RevisionName, TemplateHash};
+pub use news::News;
 
-const OWNER: &str = "orchestra.cherry-ai.me/owner";
-const OWNER_UID: &str = "orchestra.cherry-ai.me/owner-uid";
-const STABLE: &str = "orchestra.cherry-ai.me/stable";
-const CANDIDATE: &str = "orchestra.cherry-ai.me/candidate";
-const STEP: &str = "orchestra.cherry-ai.me/step";
-const FAILED: &str = "orchestra.cherry-ai.me/failed";
-const KEYS: [&str; 6] = [OWNER, OWNER_UID, STABLE, CANDIDATE, STEP, FAILED];
+/// The version that is written.
+const VERSION: &str = "2";
+const PREFIX: &str = "orchestra.cherry-ai.me/";
+const KEYS: [&str; 13] = [
+    "marks",
+    "owner",
+    "owner-uid",
+    "stable",
+    "candidate",
+    "release",
+    "step",
+    "strategy",
+    "template",
+    "news",
+    "failed",
+    "promoted",
+    "regions",
+];
 
 /// How many steps the schema of a Rollout allows.
 const MOST_STEPS: u32 = 20;
 /// How many failed revisions are remembered.
 const FAILED_KEPT: usize = 20;
+/// How many promoted revisions are remembered.
+pub const PROMOTED_KEPT: usize = 5;
 
 /// Orchestra's annotations on one service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks {
     /// The Rollout that the service belongs to.
     pub owner: Option<Owner>,
@@ -28,14 +48,22 @@ pub struct Marks {
     pub stable: Option<RevisionName>,
     /// The revision that is taking over, and how far it is.
     pub candidate: Option<CandidateMark>,
+    /// Number of the last release that was seen here.
+    pub last_release: u32,
     /// Revisions that failed, oldest first.
-    pub failed: Vec<RevisionName>,
+    pub failed: Vec<FailedMark>,
+    /// Revisions that were promoted, newest first.
+    pub promoted: Vec<PromotedMark>,
+    /// The regions of the last release, in its order.
+    pub regions: Vec<Region>,
+    /// The first mark that this version of the controller can't read.
+    pub unknown: Option<String>,
     /// Annotations of others, written back as they are.
     pub others: BTreeMap<String, String>,
 }
 
 /// The Rollout that a service belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// `namespace/name` of the Rollout.
     pub name: String,
@@ -44,57 +72,153 @@ pub struct Owner {
 }
 
 /// The revision that is taking over, and how far it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CandidateMark {
-    /// Its name.
-    pub revision: RevisionName,
-    /// Its step.
-    pub step: Step,
-    /// The weight of that step: the spec may have other steps by the time that this is read.
+    /// Its release.
+    pub release: ReleaseId,
+    /// How far it is.
+    pub position: Position,
+    /// The weight of that position: the spec may have other steps by the time that this is read.
     pub weight: Option<Percent>,
-    /// When that step was written.
+    /// When that position was written.
     pub at: Timestamp,
+    /// Hash of how it takes over; none: written before that was marked.
+    pub strategy: Option<TemplateHash>,
+    /// Hash of the Rollout's template that it runs.
+    pub template: Option<TemplateHash>,
+    /// What is new in it.
+    pub news: Option<News>,
 }
 
-/// How far a candidate is in one region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+/// How far a candidate is in one region, by the last write of its traffic. Steps that write no traffic leave no mark:
+/// each of them says where its progress is found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Position {
     /// Created, without traffic.
     Deployed,
-    /// On a step of the canary, counted from 1.
-    Weight(u32),
+    /// On the weight of a step, counted from 1.
+    At(u32),
     /// All traffic.
     Full,
 }
 
+/// A release that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedMark {
+    /// The release.
+    pub release: ReleaseId,
+    /// What was new in it; none: written before that was marked.
+    pub news: Option<News>,
+}
+
+/// A revision that was promoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromotedMark {
+    /// Its name.
+    pub revision: RevisionName,
+    /// Hash of the Rollout's template that it runs, where known.
+    pub template: Option<TemplateHash>,
+}
+
+/// Reads marks one by one and keeps the first that it can't.
+struct Reader<'a> {
+    annotations: &'a BTreeMap<String, String>,
+    unknown: Option<String>,
+}
+
+impl Reader<'_> {
+    fn text(&self, key: &str) -> Option<&str> {
+        self.annotations.get(&format!("{PREFIX}{key}")).map(String::as_str)
+    }
+
+    fn read<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = self.text(key)?;
+        let value = parse(text);
+        if value.is_none() && self.unknown.is_none() {
+            self.unknown = Some(format!("{PREFIX}{key}: {text}"));
+        }
+        value
+    }
+
+    fn candidate(&mut self) -> Option<CandidateMark> {
+        let revision = self.read("candidate", |text| RevisionName::new(text).ok())?;
+        let number = self.read("release", |text| text.parse().ok()).unwrap_or(0);
+        let step = self.read("step", parse_step);
+        let (strategy, template) = (self.read("strategy", hash), self.read("template", hash));
+        let news = self.read("news", News::parse);
+        if step.is_none() && self.unknown.is_none() {
+            self.unknown = Some(format!("{PREFIX}candidate without {PREFIX}step"));
+        }
+        let (position, weight, at) = step?;
+        let release = ReleaseId { revision, number };
+        Some(CandidateMark { release, position, weight, at, strategy, template, news })
+    }
+}
+
+fn hash(text: &str) -> Option<TemplateHash> {
+    TemplateHash::new(text).ok()
+}
+
+/// `deployed@TIME`, `2:50@TIME`, `full@TIME`.
+fn parse_step(text: &str) -> Option<(Position, Option<Percent>, Timestamp)> {
+    let (step, at) = text.split_once('@')?;
+    let (step, weight) = step.split_once(':').map_or((step, None), |(step, weight)| (step, Some(weight)));
+    let position = match step {
+        "deployed" => Position::Deployed,
+        "full" => Position::Full,
+        number => Position::At(number.parse().ok().filter(|number| (1..=MOST_STEPS).contains(number))?),
+    };
+    let weight = match weight {
+        Some(weight) => Some(Percent::clamped(weight.parse().ok().filter(|w| (0..=100).contains(w))?)),
+        None => None,
+    };
+    Some((position, weight, at.parse().ok()?))
+}
+
+/// A list of `name` or `name=detail`.
+fn list<T>(text: &str, item: impl Fn(&str, Option<&str>) -> Option<T>) -> Option<Vec<T>> {
+    let items = text.split(',').filter(|item| !item.is_empty());
+    items
+        .map(|one| one.split_once('=').map_or_else(|| item(one, None), |(name, detail)| item(name, Some(detail))))
+        .collect()
+}
+
+fn parse_failed(name: &str, news: Option<&str>) -> Option<FailedMark> {
+    let news = match news {
+        Some(text) => Some(News::parse(text)?),
+        None => None,
+    };
+    let before_numbers = || RevisionName::new(name).ok().map(|revision| ReleaseId { revision, number: 0 });
+    Some(FailedMark { release: ReleaseId::parse(name).or_else(before_numbers)?, news })
+}
+
+fn parse_promoted(name: &str, template: Option<&str>) -> Option<PromotedMark> {
+    let template = match template {
+        Some(text) => Some(hash(text)?),
+        None => None,
+    };
+    Some(PromotedMark { revision: RevisionName::new(name).ok()?, template })
+}
+
 impl Marks {
-    /// Reads them from a service's annotations. What cannot be understood counts as absent.
+    /// Reads them from a service's annotations.
     pub fn read(annotations: &BTreeMap<String, String>) -> Self {
-        let revision = |key| annotations.get(key).and_then(|v: &String| RevisionName::new(v.as_str()).ok());
-        let candidate = revision(CANDIDATE).and_then(|revision| {
-            let (step, at) = annotations.get(STEP)?.split_once('@')?;
-            let (step, weight) = step.split_once(':').map_or((step, None), |(step, weight)| (step, Some(weight)));
-            let step = match step {
-                "deployed" => Step::Deployed,
-                "full" => Step::Full,
-                number => Step::Weight(number.parse().ok().filter(|number| (1..=MOST_STEPS).contains(number))?),
-            };
-            let weight = weight.and_then(|weight| weight.parse().ok()).map(Percent::clamped);
-            Some(CandidateMark { revision, step, weight, at: at.parse().ok()? })
-        });
+        let mut reader = Reader { annotations, unknown: None };
+        reader.read("marks", |version| (version == VERSION).then_some(()));
+        let owner = reader.text("owner").map(str::to_string);
+        let uid = reader.text("owner-uid").map(str::to_string);
         Self {
-            owner: annotations
-                .get(OWNER)
-                .map(|name| Owner { name: name.clone(), uid: annotations.get(OWNER_UID).cloned() }),
-            stable: revision(STABLE),
-            candidate,
-            failed: annotations
-                .get(FAILED)
-                .map(|list| list.split(',').filter_map(|name| RevisionName::new(name).ok()).collect())
-                .unwrap_or_default(),
+            owner: owner.map(|name| Owner { name, uid }),
+            stable: reader.read("stable", |text| RevisionName::new(text).ok()),
+            candidate: reader.candidate(),
+            last_release: reader.read("release", |text| text.parse().ok()).unwrap_or(0),
+            failed: reader.read("failed", |text| list(text, parse_failed)).unwrap_or_default(),
+            promoted: reader.read("promoted", |text| list(text, parse_promoted)).unwrap_or_default(),
+            regions: reader.read("regions", |text| list(text, |name, _| Region::new(name).ok())).unwrap_or_default(),
+            unknown: reader.unknown,
             others: annotations
                 .iter()
-                .filter(|(key, _)| !KEYS.contains(&key.as_str()))
+                .filter(|(key, _)| !key.strip_prefix(PREFIX).is_some_and(|key| KEYS.contains(&key)))
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect(),
         }
@@ -103,84 +227,70 @@ impl Marks {
     /// All annotations of the service, those of others among them.
     pub fn write(&self) -> BTreeMap<String, String> {
         let mut annotations = self.others.clone();
+        let mut put = |key: &str, value: String| drop(annotations.insert(format!("{PREFIX}{key}"), value));
+        put("marks", VERSION.into());
         if let Some(owner) = &self.owner {
-            annotations.insert(OWNER.into(), owner.name.clone());
-            if let Some(uid) = &owner.uid {
-                annotations.insert(OWNER_UID.into(), uid.clone());
-            }
+            put("owner", owner.name.clone());
+            owner.uid.iter().for_each(|uid| put("owner-uid", uid.clone()));
         }
-        if let Some(stable) = &self.stable {
-            annotations.insert(STABLE.into(), stable.to_string());
+        self.stable.iter().for_each(|stable| put("stable", stable.to_string()));
+        if self.last_release > 0 {
+            put("release", self.last_release.to_string());
         }
         if let Some(candidate) = &self.candidate {
-            let step = match candidate.step {
-                Step::Deployed => "deployed".to_string(),
-                Step::Weight(number) => number.to_string(),
-                Step::Full => "full".to_string(),
-            };
-            let weight = candidate.weight.map(|weight| format!(":{}", weight.get())).unwrap_or_default();
-            annotations.insert(CANDIDATE.into(), candidate.revision.to_string());
-            annotations.insert(STEP.into(), format!("{step}{weight}@{}", candidate.at));
+            put("candidate", candidate.release.revision.to_string());
+            put("step", step_text(candidate));
+            candidate.strategy.iter().for_each(|hash| put("strategy", hash.to_string()));
+            candidate.template.iter().for_each(|hash| put("template", hash.to_string()));
+            candidate.news.iter().for_each(|news| put("news", news.to_string()));
         }
-        if !self.failed.is_empty() {
-            let names: Vec<&str> = self.failed.iter().map(RevisionName::as_str).collect();
-            annotations.insert(FAILED.into(), names.join(","));
-        }
+        let joined = |items: Vec<String>| (!items.is_empty()).then(|| items.join(","));
+        let with = |name: &dyn std::fmt::Display, detail: Option<String>| {
+            detail.map_or_else(|| name.to_string(), |detail| format!("{name}={detail}"))
+        };
+        let failed = self.failed.iter().map(|f| with(&f.release, f.news.as_ref().map(ToString::to_string)));
+        joined(failed.collect()).into_iter().for_each(|text| put("failed", text));
+        let promoted = self.promoted.iter().map(|p| with(&p.revision, p.template.as_ref().map(ToString::to_string)));
+        joined(promoted.collect()).into_iter().for_each(|text| put("promoted", text));
+        joined(self.regions.iter().map(ToString::to_string).collect())
+            .into_iter()
+            .for_each(|text| put("regions", text));
         annotations
     }
 
-    /// These marks after a candidate failed.
+    /// Whether a revision is marked as failed.
+    pub fn has_failed(&self, revision: &RevisionName) -> bool {
+        self.failed.iter().any(|failed| failed.release.revision == *revision)
+    }
+
+    /// These marks after a release failed.
     #[must_use]
-    pub fn with_failed(mut self, revision: &RevisionName) -> Self {
-        if !self.failed.contains(revision) {
-            self.failed.push(revision.clone());
+    pub fn with_failed(mut self, release: &ReleaseId, news: &News) -> Self {
+        if !self.has_failed(&release.revision) {
+            self.failed.push(FailedMark { release: release.clone(), news: Some(news.clone()) });
         }
         let extra = self.failed.len().saturating_sub(FAILED_KEPT);
         self.failed.drain(..extra);
+        self.last_release = self.last_release.max(release.number);
         self.candidate = None;
         self
     }
 
-    /// The step of that candidate, if the marks speak of it.
+    /// The mark of that revision as candidate, if the marks speak of it.
     pub fn candidate_named(&self, revision: &RevisionName) -> Option<&CandidateMark> {
-        self.candidate.as_ref().filter(|c| c.revision == *revision)
+        self.candidate.as_ref().filter(|c| c.release.revision == *revision)
     }
+}
+
+fn step_text(candidate: &CandidateMark) -> String {
+    let step = match candidate.position {
+        Position::Deployed => "deployed".to_string(),
+        Position::At(number) => number.to_string(),
+        Position::Full => "full".to_string(),
+    };
+    let weight = candidate.weight.map(|weight| format!(":{}", weight.get())).unwrap_or_default();
+    format!("{step}{weight}@{}", candidate.at)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn revision(n: u32) -> RevisionName {
-        RevisionName::new(format!("api-{n:010}")).unwrap()
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![Just(Step::Deployed), Just(Step::Full), (1..20u32).prop_map(Step::Weight)]
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read(
-            stable in proptest::option::of(0..9u32), candidate in proptest::option::of((0..9u32, step(), 0..2_000_000_000i64)),
-            weight in proptest::option::of(0..=100i32),
-            failed in proptest::collection::vec(0..99u32, 0..30), owned in any::<bool>(), released in any::<bool>(),
-        ) {
-            let mut marks = Marks {
-                owner: owned.then(|| Owner { name: "shop/api".into(), uid: (!released).then(|| "u-1".into()) }),
-                stable: stable.map(revision),
-                candidate: None,
-                failed: vec![],
-                others: BTreeMap::from([("team".to_string(), "core".to_string())]),
-            };
-            for n in failed {
-                marks = marks.with_failed(&revision(n));
-            }
-            marks.candidate = candidate.map(|(n, step, s)| CandidateMark {
-                revision: revision(n), step, weight: weight.map(Percent::clamped), at: Timestamp::from_second(s).unwrap(),
-            });
-            prop_assert_eq!(Marks::read(&marks.write()), marks);
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! Names, checked once where they enter.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// A name that is not what it should be.
@@ -81,20 +82,67 @@ name!(
     |t| label(t, 63)
 );
 
-/// Hash of an effective template: ten characters, letters and digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TemplateHash(String);
+name!(
+    /// Hash of a template or a strategy: ten characters, letters and digits.
+    TemplateHash,
+    "hash",
+    "ten of a to z and 2 to 7",
+    |t| t.len() == 10 && t.bytes().all(is_base32)
+);
+name!(
+    /// Fingerprint of one thing that the environment adds to a template.
+    Fingerprint,
+    "fingerprint",
+    "eight of a to z and 2 to 7",
+    |t| t.len() == 8 && t.bytes().all(is_base32)
+);
+
+fn is_base32(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte)
+}
+
+/// The leading bytes of a text's SHA-256, each as a letter or digit.
+fn digest(text: &str, length: usize) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(length).map(|b| char::from(ALPHABET[usize::from(b % 32)])).collect()
+}
 
 impl TemplateHash {
-    /// Takes the leading bytes of a digest.
-    pub(crate) fn from_digest(digest: &[u8]) -> Self {
-        const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-        Self(digest.iter().take(10).map(|b| char::from(ALPHABET[usize::from(b % 32)])).collect())
+    /// Hash of a form.
+    pub(crate) fn of(form: &str) -> Self {
+        Self(digest(form, 10))
     }
+}
 
-    /// The hash as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+impl Fingerprint {
+    /// Fingerprint of a line.
+    pub(crate) fn of(line: &str) -> Self {
+        Self(digest(line, 8))
+    }
+}
+
+/// One attempt to bring a revision to its users. Numbers count up over the life of a Rollout, so the same revision
+/// released twice is two releases.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReleaseId {
+    /// What it brings.
+    pub revision: RevisionName,
+    /// Its number, counted from 1; 0 for one that was begun before releases had numbers.
+    pub number: u32,
+}
+
+impl ReleaseId {
+    /// Reads `{revision}.{number}`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (revision, number) = text.rsplit_once('.')?;
+        Some(Self { revision: RevisionName::new(revision).ok()?, number: number.parse().ok()? })
+    }
+}
+
+impl fmt::Display for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.revision, self.number)
     }
 }
 

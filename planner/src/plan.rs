@@ -1,16 +1,19 @@
 //! What to do: the one result of every planner.
 
-use jiff::SignedDuration;
-use orchestra_crds::{FINALIZER, Redis, RedisVerb};
-use std::collections::BTreeMap;
+use jiff::{SignedDuration, Timestamp};
+use orchestra_crds::{FINALIZER, OperationVerb, Redis};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cloud::{PolicyView, RedisId, ServiceId, ServiceSettings, TrafficTarget};
+pub use crate::event::{Event, Severity};
 use crate::marks::Marks;
 use crate::names::{Etag, RevisionName};
+use crate::resource::{FailedWrite, FailedWrites, ResourceId};
 use crate::template::EffectiveTemplate;
 
 /// What to do about one object. The shell writes the status first, then runs the effects.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan<S> {
     /// What to do with our finalizer.
     pub finalizer: Finalizer,
@@ -22,10 +25,23 @@ pub struct Plan<S> {
     pub events: Vec<Event>,
     /// When to look again, in the world's time, if nothing happens before.
     pub next: SignedDuration,
+    /// How much hurry there is.
+    pub urgency: Urgency,
+}
+
+/// How much hurry there is, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Urgency {
+    /// Nothing is going on.
+    Quiet,
+    /// Something is under way.
+    Work,
+    /// Users may be meeting a bad revision: nothing delays this.
+    Rollback,
 }
 
 /// What to do with our finalizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finalizer {
     /// Nothing.
     Keep,
@@ -35,11 +51,11 @@ pub enum Finalizer {
     Remove,
 }
 
-/// Why a deletion may not see what it should delete, with what a person can do about it.
+/// Why a deletion may not see or change what it should delete, with what a person can do about it.
 pub(crate) fn with_way_out(why: &str) -> String {
     format!(
-        "{}: give the controller access to it again; or, if there is no such place, take the finalizer `{FINALIZER}` off by \
-         hand",
+        "{}: give the controller access to it again; or, if there is no such place, remove the finalizer `{FINALIZER}` \
+         with kubectl edit",
         why.trim_end_matches('.')
     )
 }
@@ -51,55 +67,149 @@ pub const POLL: SignedDuration = SignedDuration::from_secs(5);
 /// Look again at once.
 pub const NOW: SignedDuration = SignedDuration::ZERO;
 
+/// How long to wait before reading again what could not be read since then: longer, the longer it lasts.
+pub(crate) fn read_again(since: Timestamp, now: Timestamp) -> SignedDuration {
+    now.duration_since(since).clamp(POLL, SignedDuration::from_secs(120))
+}
+
 /// One write to the cloud.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Effect {
     /// Creates a service with its first revision.
-    CreateService(ServiceId, Box<NewService>),
+    CreateService {
+        /// Which.
+        service: ServiceId,
+        /// What it is.
+        new: Box<NewService>,
+    },
     /// Changes a service, in one write that fails when it has changed since it was read.
-    UpdateService(ServiceId, Etag, Box<ServiceChange>),
+    UpdateService {
+        /// Which.
+        service: ServiceId,
+        /// As it was read.
+        etag: Etag,
+        /// What to change.
+        change: Box<ServiceChange>,
+    },
     /// Deletes a service.
-    DeleteService(ServiceId, Etag),
+    DeleteService {
+        /// Which.
+        service: ServiceId,
+        /// As it was read.
+        etag: Etag,
+    },
     /// Changes who may call a service.
-    SetPolicy(ServiceId, PolicyView),
+    SetPolicy {
+        /// Which.
+        service: ServiceId,
+        /// The whole policy.
+        policy: PolicyView,
+    },
     /// Creates a Redis instance.
-    CreateRedis(RedisId, Redis, BTreeMap<String, String>),
-    /// Changes the memory of a Redis instance, in GiB.
-    ResizeRedis(RedisId, i32),
+    CreateRedis {
+        /// Which.
+        redis: RedisId,
+        /// As the spec has it.
+        spec: Redis,
+        /// Its labels.
+        labels: BTreeMap<String, String>,
+    },
+    /// Changes the memory of a Redis instance.
+    ResizeRedis {
+        /// Which.
+        redis: RedisId,
+        /// Memory, in GiB.
+        memory_size_gb: i32,
+    },
     /// Changes the labels of a Redis instance.
-    LabelRedis(RedisId, BTreeMap<String, String>),
+    LabelRedis {
+        /// Which.
+        redis: RedisId,
+        /// All of them.
+        labels: BTreeMap<String, String>,
+    },
     /// Deletes a Redis instance.
-    DeleteRedis(RedisId),
+    DeleteRedis {
+        /// Which.
+        redis: RedisId,
+    },
 }
 
 impl Effect {
     /// What it does, as a word for logs and metrics.
     pub fn verb(&self) -> &'static str {
         match self {
-            Self::CreateService(..) => "create_service",
-            Self::UpdateService(..) => "update_service",
-            Self::DeleteService(..) => "delete_service",
-            Self::SetPolicy(..) => "set_policy",
-            Self::CreateRedis(..) => "create_redis",
-            Self::ResizeRedis(..) => "resize_redis",
-            Self::LabelRedis(..) => "label_redis",
-            Self::DeleteRedis(..) => "delete_redis",
+            Self::CreateService { .. } => "create_service",
+            Self::UpdateService { .. } => "update_service",
+            Self::DeleteService { .. } => "delete_service",
+            Self::SetPolicy { .. } => "set_policy",
+            Self::CreateRedis { .. } => "create_redis",
+            Self::ResizeRedis { .. } => "resize_redis",
+            Self::LabelRedis { .. } => "label_redis",
+            Self::DeleteRedis { .. } => "delete_redis",
         }
     }
 
-    /// The Redis operation that this effect starts.
-    pub fn redis_verb(&self) -> Option<RedisVerb> {
+    /// What it writes.
+    pub fn resource(&self) -> ResourceId {
         match self {
-            Self::CreateRedis(..) => Some(RedisVerb::Create),
-            Self::ResizeRedis(..) => Some(RedisVerb::Resize),
-            Self::DeleteRedis(..) => Some(RedisVerb::Delete),
+            Self::CreateService { service, .. }
+            | Self::UpdateService { service, .. }
+            | Self::DeleteService { service, .. } => ResourceId::Service(service.clone()),
+            Self::SetPolicy { service, .. } => ResourceId::Policy(service.clone()),
+            Self::CreateRedis { redis, .. }
+            | Self::ResizeRedis { redis, .. }
+            | Self::LabelRedis { redis, .. }
+            | Self::DeleteRedis { redis } => ResourceId::Redis(redis.clone()),
+        }
+    }
+
+    /// What the operation that it starts does, where its end has to be asked for by name. A service tells itself how far
+    /// its last write is.
+    pub fn operation(&self) -> Option<OperationVerb> {
+        match self {
+            Self::CreateRedis { .. } => Some(OperationVerb::Create),
+            Self::ResizeRedis { .. } => Some(OperationVerb::Resize),
+            Self::LabelRedis { .. } => Some(OperationVerb::Label),
+            Self::DeleteRedis { .. } => Some(OperationVerb::Delete),
             _ => None,
         }
     }
 }
 
+/// What came of a write that Google accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It is done.
+    Done,
+    /// An operation of that name has begun.
+    Started(String),
+}
+
+/// Whether each resource is written once at most.
+pub fn writes_each_resource_once(effects: &[Effect]) -> bool {
+    let mut written = BTreeSet::new();
+    effects.iter().all(|effect| written.insert(effect.resource()))
+}
+
+/// Takes writes out that failed a short while ago. Gives the one that is tried again last, and in how long.
+pub(crate) fn hold_back<'a>(
+    effects: &mut Vec<Effect>,
+    failed: &'a FailedWrites,
+    now: Timestamp,
+    urgent: bool,
+) -> Option<(&'a FailedWrite, SignedDuration)> {
+    let waits = |effect: &Effect| {
+        let write = failed.get(&effect.resource())?;
+        Some((write, write.left(now, urgent)?))
+    };
+    let held = effects.iter().filter_map(waits).min_by_key(|(_, left)| *left);
+    effects.retain(|effect| waits(effect).is_none());
+    held
+}
+
 /// A service to be created.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewService {
     /// Name of its first revision.
     pub revision: RevisionName,
@@ -114,7 +224,7 @@ pub struct NewService {
 }
 
 /// What to change of a service; the rest stays as it is.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceChange {
     /// A new revision.
     pub template: Option<(RevisionName, EffectiveTemplate)>,
@@ -124,38 +234,4 @@ pub struct ServiceChange {
     pub marks: Option<Marks>,
     /// Service-level settings.
     pub settings: Option<ServiceSettings>,
-}
-
-/// Something that people should know, told once, when it happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Whether a person may have to act.
-    pub severity: Severity,
-    /// What happened, as a CamelCase word.
-    pub reason: String,
-    /// What it happened to. Part of the identity of an event: another step is another event.
-    pub action: String,
-    /// For people.
-    pub note: String,
-}
-
-/// How serious an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// As it should be.
-    Normal,
-    /// A person may have to act.
-    Warning,
-}
-
-impl Event {
-    /// Something that is as it should be.
-    pub fn normal(reason: &str, action: impl Into<String>, note: impl Into<String>) -> Self {
-        Self { severity: Severity::Normal, reason: reason.into(), action: action.into(), note: note.into() }
-    }
-
-    /// Something that a person may have to act on.
-    pub fn warning(reason: &str, action: impl Into<String>, note: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, reason: reason.into(), action: action.into(), note: note.into() }
-    }
 }

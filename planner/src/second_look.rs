@@ -2,14 +2,13 @@
 //! first is kept in the status: looks may follow each other at once, because a write of the status calls for another.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// From the first look to the second, at least: longer than any copy that is read lags behind.
 pub(crate) const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// When it was first seen. A time that is still to come is none: the clock has been set back.
-pub(crate) fn first(known: Option<&Time>, now: Timestamp) -> Timestamp {
-    known.map(|at| at.0).filter(|at| *at <= now).unwrap_or(now)
+pub(crate) fn first(known: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    known.filter(|at| *at <= now).unwrap_or(now)
 }
 
 /// How long until the second look; none: this is it.

@@ -54,7 +54,7 @@ pub fn same_shares(a: &[TrafficTarget], b: &[TrafficTarget]) -> bool {
 }
 
 /// The one revision that gets everything, if there is one.
-pub fn sole(traffic: &[TrafficTarget]) -> Option<&RevisionName> {
+pub fn only_revision(traffic: &[TrafficTarget]) -> Option<&RevisionName> {
     traffic.iter().find_map(|t| match &t.to {
         Target::Revision(name) if weight_of(name, traffic) == Percent::ALL => Some(name),
         _ => None,

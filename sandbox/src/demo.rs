@@ -107,10 +107,15 @@ fn failed(message: impl Into<String>) -> SandboxError {
     SandboxError::Failed(message.into())
 }
 
-/// A patch of a Rollout's template.
-fn template_patch(image: &str, env: &[(&str, &str)]) -> serde_json::Value {
-    let env: Vec<_> = env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-    json!({"spec": {"template": {"image": image, "env": env}}})
+/// A container with another image, and with what makes it behave among its variables.
+fn changed_container(container: &serde_json::Value, image: &str, env: &[(&str, &str)]) -> serde_json::Value {
+    let mut changed = container.clone();
+    changed["image"] = json!(image);
+    let kept = container["env"].as_array().into_iter().flatten();
+    let kept = kept.filter(|variable| !variable["name"].as_str().is_some_and(|name| name.starts_with("SANDBOX_")));
+    let new = env.iter().map(|(name, value)| json!({"name": name, "value": value}));
+    changed["env"] = kept.cloned().chain(new).collect();
+    changed
 }
 
 fn ended(phase: Option<RolloutPhase>) -> Option<Ending> {

@@ -99,7 +99,10 @@ async fn serve(settings: Serve) -> Result<(), SandboxError> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    orchestra_controller::init_telemetry();
+    if let Err(error) = orchestra_controller::init_telemetry() {
+        eprintln!("orchestra-sandbox: {error}");
+        return ExitCode::from(2);
+    }
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a TLS provider is installed already");
     }

@@ -76,7 +76,7 @@ impl Place {
     }
 
     pub async fn release(&self, image: &str) {
-        let patch = Patch::Merge(json!({"spec": {"template": {"image": image}}}));
+        let patch = Patch::Merge(json!({"spec": {"template": {"containers": [{"image": image}]}}}));
         self.rollouts().patch("api", &PatchParams::default(), &patch).await.unwrap();
     }
 

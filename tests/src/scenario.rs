@@ -96,7 +96,7 @@ impl End {
 
 fn canary(image: &str) -> Value {
     json!({
-        "environmentRef": {"name": "shop"}, "serviceName": "shop-api", "template": {"image": image},
+        "environmentRef": {"name": "shop"}, "serviceName": "shop-api", "template": {"containers": [{"image": image}]},
         "strategy": {"canary": {"steps": [{"weight": 10, "holdSeconds": 120}]}},
     })
 }
@@ -179,10 +179,9 @@ async fn abort_and_retry(world: &mut World) {
     world.release("api", "app:2", &[]).await;
     until_served_or_ended(world, "app:2").await;
     let status = world.rollout("api")["status"].clone();
-    let subject = [&status["candidate"], &status["failed"], &status["stable"]];
-    let revision = subject.iter().map(|s| text(&s["revision"])).find(|r| !r.is_empty()).unwrap_or_default();
-    let annotate =
-        |key: &str| json!({"metadata": {"annotations": {format!("orchestra.cherry-ai.me/{key}"): revision}}});
+    let subject = [&status["candidate"], &status["failed"], &status["history"][0]];
+    let release = subject.iter().map(|s| text(&s["release"])).find(|r| !r.is_empty()).unwrap_or_default();
+    let annotate = |key: &str| json!({"metadata": {"annotations": {format!("orchestra.cherry-ai.me/{key}"): release}}});
     world.patch_rollout("api", annotate("abort")).await;
     world.run_until_one_of("api", &ENDED).await;
     world.patch_rollout("api", annotate("retry")).await;
@@ -198,7 +197,7 @@ async fn environment(world: &mut World, policy: &str) {
     world.create_environment("shop", spec).await;
     until_ready_or_stalled(world).await;
     let mut rollout = canary("app:1");
-    rollout["template"]["secrets"] = json!([{"name": "key", "env": "KEY"}]);
+    rollout["template"]["containers"][0]["env"] = json!([{"name": "KEY", "valueFrom": {"secret": {"name": "key"}}}]);
     world.create_rollout("api", rollout).await;
     let end = Instant::now() + ENVIRONMENT_TAKES;
     world.run_until("the release", |world| world.is_in("api", &ENDED) || Instant::now() > end).await;

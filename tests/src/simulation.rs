@@ -73,7 +73,7 @@ pub async fn run(seed: u64, limit: usize) -> Run {
     }
     world.create_environment("shop", environment).await;
     let spec = json!({
-        "environmentRef": {"name": "shop"}, "serviceName": "shop-api", "template": {"image": "app:1"},
+        "environmentRef": {"name": "shop"}, "serviceName": "shop-api", "template": {"containers": [{"image": "app:1"}]},
         "strategy": {"canary": {"steps": steps(&ladder(&mut random))}},
     });
     world.create_rollout("api", spec.clone()).await;
@@ -135,10 +135,10 @@ async fn happen(world: &mut World, happening: Happening, spec: &Value) {
         Happening::Pause(paused) => world.patch_rollout("api", json!({"spec": {"paused": paused}})).await,
         Happening::Annotate(key) => {
             let status = &world.rollout("api")["status"];
-            let known = [&status["candidate"], &status["failed"], &status["stable"]];
-            let revision = known.iter().find_map(|s| s["revision"].as_str()).unwrap_or_default().to_string();
+            let known = [&status["candidate"], &status["failed"], &status["latches"][0]];
+            let release = known.iter().find_map(|s| s["release"].as_str()).unwrap_or_default().to_string();
             let annotation = format!("orchestra.cherry-ai.me/{key}");
-            world.patch_rollout("api", json!({"metadata": {"annotations": {annotation: revision}}})).await;
+            world.patch_rollout("api", json!({"metadata": {"annotations": {annotation: release}}})).await;
         }
         Happening::Steps(ladder) => {
             let patch = json!({"spec": {"strategy": {"canary": {"steps": steps(&ladder)}}}});

@@ -127,7 +127,7 @@ impl World {
     /// A new image, with the environment that makes it behave.
     pub async fn release(&self, name: &str, image: &str, env: &[(&str, &str)]) {
         let env: Vec<Value> = env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-        self.patch_rollout(name, json!({"spec": {"template": {"image": image, "env": env}}})).await;
+        self.patch_rollout(name, json!({"spec": {"template": one_container(image, json!(env))}})).await;
     }
 
     pub async fn delete(&self) {
@@ -332,10 +332,15 @@ pub fn plain_environment(regions: &[&str]) -> Value {
            "access": {"invokers": ["allUsers"]}})
 }
 
+/// A template of one container.
+pub fn one_container(image: &str, env: Value) -> Value {
+    json!({"containers": [{"image": image, "env": env}]})
+}
+
 /// A Rollout of `shop-api` with steps of 10 and 50 %.
 pub fn canary(environment: &str, image: &str) -> Value {
     json!({
-        "environmentRef": {"name": environment}, "serviceName": "shop-api", "template": {"image": image},
+        "environmentRef": {"name": environment}, "serviceName": "shop-api", "template": {"containers": [{"image": image}]},
         "strategy": {"canary": {"steps": [{"weight": 10, "holdSeconds": 300}, {"weight": 50, "holdSeconds": 300}]}},
     })
 }

@@ -10,13 +10,13 @@ use google_cloud_wkt as wkt;
 use jiff::Timestamp;
 use orchestra_crds::{Egress, Ingress};
 use orchestra_planner::cloud::{
-    Binding, PolicyView, Readiness, RevisionView, ServiceId, ServiceSettings, ServiceView, Target, TrafficTarget,
-    Trouble,
+    Binding, ContainerView, Expr, PolicyView, Readiness, RevisionView, ServiceId, ServiceSettings, ServiceView, Target,
+    TrafficTarget, Trouble,
 };
 use orchestra_planner::marks::Marks;
 use orchestra_planner::names::{Etag, Percent, RevisionName};
 use orchestra_planner::plan::ServiceChange;
-use orchestra_planner::template::{EffectiveTemplate, EnvValue};
+use orchestra_planner::template::{self, EffectiveTemplate, EnvValue, SecretVersion};
 
 /// The service to send, and the mask that says which of its fields count.
 pub(super) fn service(id: &ServiceId, change: &ServiceChange) -> (Service, Vec<&'static str>) {
@@ -34,17 +34,12 @@ pub(super) fn service(id: &ServiceId, change: &ServiceChange) -> (Service, Vec<&
         mask.push("annotations");
     }
     if let Some(settings) = &change.settings {
-        let mut scaling = ServiceScaling::new();
-        if let Some(min) = settings.min_instances {
-            scaling = scaling.set_min_instance_count(min);
-            mask.push("scaling.min_instance_count");
-        }
-        if let Some(max) = settings.max_instances {
-            scaling = scaling.set_max_instance_count(max);
-            mask.push("scaling.max_instance_count");
-        }
+        // 0 instances at most is none: Cloud Run's own default holds.
+        let scaling = ServiceScaling::new()
+            .set_min_instance_count(settings.min_instances)
+            .set_max_instance_count(settings.max_instances.unwrap_or(0));
         service = service.set_scaling(scaling).set_labels(settings.labels.clone());
-        mask.push("labels");
+        mask.extend(["scaling.min_instance_count", "scaling.max_instance_count", "labels"]);
         if let Some(ingress) = settings.ingress {
             service = service.set_ingress(match ingress {
                 Ingress::All => IngressTraffic::All,
@@ -58,22 +53,10 @@ pub(super) fn service(id: &ServiceId, change: &ServiceChange) -> (Service, Vec<&
 }
 
 fn template(id: &ServiceId, revision: &RevisionName, from: &EffectiveTemplate) -> RevisionTemplate {
-    let mut container = Container::new().set_image(&from.image).set_command(&from.command).set_args(&from.args);
-    container = container.set_env(from.env.iter().map(|(name, value)| variable(name, value)));
-    if let Some(port) = from.port {
-        container = container.set_ports([ContainerPort::new().set_container_port(port)]);
-    }
-    let limits = [("cpu", &from.cpu), ("memory", &from.memory)];
-    let limits: Vec<_> = limits.into_iter().filter_map(|(k, v)| Some((k, v.clone()?))).collect();
-    if !limits.is_empty() {
-        // Sent with resources, it must be said that CPU is only needed during requests: the default turns over.
-        container = container.set_resources(ResourceRequirements::new().set_limits(limits).set_cpu_idle(true));
-    }
-    let (volumes, mounts) = files(from);
     let mut template = RevisionTemplate::new()
         .set_revision(revision.as_str())
-        .set_containers([container.set_volume_mounts(mounts)])
-        .set_volumes(volumes)
+        .set_containers(from.containers.iter().map(container))
+        .set_volumes(from.volumes.iter().map(|(name, file)| volume(name, file)))
         .set_session_affinity(from.session_affinity);
     if let Some(concurrency) = from.concurrency {
         template = template.set_max_instance_request_concurrency(concurrency);
@@ -84,14 +67,43 @@ fn template(id: &ServiceId, revision: &RevisionName, from: &EffectiveTemplate) -
     if let Some(account) = &from.service_account {
         template = template.set_service_account(account);
     }
-    if let Some((connector, egress)) = &from.network {
-        let connector = format!("projects/{}/locations/{}/connectors/{connector}", id.project, id.region);
-        template = template.set_vpc_access(VpcAccess::new().set_connector(connector).set_egress(match egress {
-            Egress::PrivateRangesOnly => vpc_access::VpcEgress::PrivateRangesOnly,
-            Egress::AllTraffic => vpc_access::VpcEgress::AllTraffic,
-        }));
+    if let Some(network) = &from.network {
+        let connector = format!("projects/{}/locations/{}/connectors/{}", id.project, id.region, network.connector);
+        template =
+            template.set_vpc_access(VpcAccess::new().set_connector(connector).set_egress(match network.egress {
+                Egress::PrivateRangesOnly => vpc_access::VpcEgress::PrivateRangesOnly,
+                Egress::AllTraffic => vpc_access::VpcEgress::AllTraffic,
+            }));
     }
     template
+}
+
+fn container(from: &template::Container) -> Container {
+    let mount = |(path, volume): (&String, &String)| VolumeMount::new().set_name(volume).set_mount_path(path);
+    let mut container = Container::new()
+        .set_image(&from.image)
+        .set_command(&from.command)
+        .set_args(&from.args)
+        .set_env(from.env.iter().map(|(name, value)| variable(name, value)))
+        .set_volume_mounts(from.mounts.iter().map(mount));
+    if let Some(port) = from.port {
+        container = container.set_ports([ContainerPort::new().set_container_port(port)]);
+    }
+    let limits = [("cpu", from.cpu.map(|cpu| cpu.to_string())), ("memory", from.memory.map(|m| m.to_string()))];
+    let limits: Vec<_> = limits.into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect();
+    if !limits.is_empty() {
+        // Sent with resources, it must be said that CPU is only needed during requests: the default turns over.
+        container = container.set_resources(ResourceRequirements::new().set_limits(limits).set_cpu_idle(true));
+    }
+    container
+}
+
+/// A volume of one file that holds a secret.
+fn volume(name: &str, file: &template::SecretFile) -> Volume {
+    let version = file.version.version.to_string();
+    let item = VersionToPath::new().set_path(&file.path).set_version(version);
+    let source = SecretVolumeSource::new().set_secret(&file.version.secret).set_items([item]);
+    Volume::new().set_name(name).set_secret(source)
 }
 
 fn variable(name: &str, value: &EnvValue) -> EnvVar {
@@ -103,19 +115,6 @@ fn variable(name: &str, value: &EnvValue) -> EnvVar {
             variable.set_value_source(EnvVarSource::new().set_secret_key_ref(selector))
         }
     }
-}
-
-/// A volume and a mount for each file that holds a secret.
-fn files(from: &EffectiveTemplate) -> (Vec<Volume>, Vec<VolumeMount>) {
-    let file = |(index, (path, secret)): (usize, (&String, &orchestra_planner::template::SecretVersion))| {
-        let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
-        let name = format!("secret-{index}");
-        let item = VersionToPath::new().set_path(file).set_version(secret.version.to_string());
-        let source = SecretVolumeSource::new().set_secret(&secret.secret).set_items([item]);
-        let mount = VolumeMount::new().set_name(&name).set_mount_path(folder);
-        (Volume::new().set_name(name).set_secret(source), mount)
-    };
-    from.files.iter().enumerate().map(file).unzip()
 }
 
 fn target(target: &TrafficTarget) -> SdkTarget {
@@ -171,6 +170,7 @@ pub(super) fn service_view(service: Service) -> ServiceView {
         trouble: terminal.filter(|c| c.state == condition::State::ConditionFailed).map(trouble),
         written_at: time(service.update_time.as_ref()),
         settled_at: terminal.and_then(|c| time(c.last_transition_time.as_ref())),
+        uid: (!service.uid.is_empty()).then_some(service.uid),
         etag: Etag(service.etag),
     }
 }
@@ -178,7 +178,7 @@ pub(super) fn service_view(service: Service) -> ServiceView {
 fn settings(service: &Service) -> ServiceSettings {
     let scaling = service.scaling.as_ref();
     ServiceSettings {
-        min_instances: Some(scaling.map_or(0, |s| s.min_instance_count)),
+        min_instances: scaling.map_or(0, |s| s.min_instance_count),
         max_instances: scaling.map(|s| s.max_instance_count).filter(|max| *max > 0),
         ingress: match service.ingress {
             IngressTraffic::All => Some(Ingress::All),
@@ -197,7 +197,27 @@ pub(super) fn revision_view(name: &RevisionName, revision: &Revision) -> Revisio
         Some((condition::State::ConditionFailed, condition)) => Readiness::Failed(trouble(condition)),
         _ => Readiness::Pending,
     };
-    RevisionView { name: name.clone(), image: revision.containers.first().map(|c| c.image.clone()), readiness }
+    RevisionView { name: name.clone(), containers: revision.containers.iter().map(container_view).collect(), readiness }
+}
+
+fn container_view(container: &Container) -> ContainerView {
+    let value = |variable: &EnvVar| {
+        let secret = variable.value_source().and_then(|source| source.secret_key_ref.as_ref());
+        match secret {
+            Some(secret) => template::shown(&EnvValue::Secret(SecretVersion {
+                secret: short(&secret.secret).to_string(),
+                version: secret.version.parse().unwrap_or_default(),
+                created_at: None,
+            })),
+            None => variable.value().cloned().unwrap_or_default(),
+        }
+    };
+    ContainerView {
+        image: container.image.clone(),
+        command: container.command.clone(),
+        args: container.args.clone(),
+        env: container.env.iter().map(|variable| (variable.name.clone(), value(variable))).collect(),
+    }
 }
 
 fn trouble(condition: &Condition) -> Trouble {
@@ -228,7 +248,12 @@ pub(super) fn policy_view(policy: Policy) -> PolicyView {
     let binding = |b: IamBinding| Binding {
         role: b.role,
         members: b.members,
-        condition: b.condition.map(|c| [c.title, c.description, c.location, c.expression]),
+        condition: b.condition.map(|c| Expr {
+            title: c.title,
+            description: c.description,
+            location: c.location,
+            expression: c.expression,
+        }),
     };
     PolicyView {
         etag: Etag(base64::engine::general_purpose::STANDARD.encode(&policy.etag)),
@@ -242,12 +267,12 @@ pub(super) fn policy(view: &PolicyView) -> Policy {
         let sent = IamBinding::new().set_role(&b.role).set_members(&b.members);
         match &b.condition {
             None => sent,
-            Some([title, description, location, expression]) => sent.set_condition(
+            Some(expr) => sent.set_condition(
                 google_cloud_type::model::Expr::new()
-                    .set_title(title)
-                    .set_description(description)
-                    .set_location(location)
-                    .set_expression(expression),
+                    .set_title(&expr.title)
+                    .set_description(&expr.description)
+                    .set_location(&expr.location)
+                    .set_expression(&expr.expression),
             ),
         }
     };

@@ -1,11 +1,15 @@
+//! What was last seen of a rollout. It can be rebuilt from Google Cloud: deleting it loses no release.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-use super::CanaryStep;
+use super::{Analysis, RolloutPhase, Step};
+use crate::{Ingress, known};
 
-/// What was last seen of a rollout. It can be rebuilt from Google Cloud: deleting it loses no release.
+/// What was last seen of a rollout. What this version of the controller can't read counts as lost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStatus {
@@ -13,117 +17,137 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Where the release is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub phase: Option<RolloutPhase>,
     /// What is going on, in a few words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Image of the release that is going on, or of stable, cut short.
+    /// Image whose share `weight` is, cut short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// Region in which the release is going on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Share of requests that Cloud Run gives the candidate in that region, in percent, as last seen.
+    /// Share of requests that Cloud Run gives that image in that region, in percent, as last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<i32>,
-    /// Step of the canary in that region: `1/2` is the first of two.
+    /// Step of the release in that region: `1/2` is the first of two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// The revision that traffic goes back to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stable: Option<RevisionStatus>,
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub stable: Option<StableStatus>,
     /// The revision that is taking over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub candidate: Option<CandidateStatus>,
-    /// The revision that failed; it gets no traffic again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The release that failed last.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub failed: Option<FailureStatus>,
-    /// Each region's traffic and step.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// What failed and is still asked for: it gets no traffic until it changes or a retry is asked for. Newest first.
+    #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
+    pub latches: Vec<LatchStatus>,
+    /// The last revisions that were promoted, newest first: going back to one of them waits for nothing.
+    #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
+    pub promoted: Vec<PromotedStatus>,
+    /// Each region's traffic, step and evidence; a region that left the spec too, until it is let go.
+    #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["region".into()]))]
     pub regions: Vec<RegionStatus>,
-    /// The evidence for and against the candidate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub analysis: Option<AnalysisStatus>,
     /// How the last releases ended, newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<ReleaseRecord>,
     /// Operator requests that were acted on, newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestRecord>,
     /// In a deletion: since when nothing of this rollout is found in Google Cloud, as far as one look tells.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Time>,
-    /// IAM members that this rollout granted `roles/run.invoker`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub granted_invokers: Vec<String>,
+    /// What this rollout set or granted: it is taken back when it is no longer wanted.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub granted: Option<GrantedStatus>,
     /// Ready, Reconciling, Stalled.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 
-/// Where a release is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum RolloutPhase {
-    /// Something must be in place before the release can start.
-    Pending,
-    /// The candidate is being created, without traffic.
-    Deploying,
-    /// The candidate is taking over, step by step.
-    Progressing,
-    /// Held by a person, or waiting for one.
-    Paused,
-    /// The candidate has all traffic in every region.
-    Promoted,
-    /// The candidate failed; traffic is going back to stable.
-    RollingBack,
-    /// The candidate failed; stable has all traffic in every region.
-    RolledBack,
-    /// The first candidate failed: there is no stable revision to go back to.
-    Failed,
-    /// The object is being deleted.
-    Deleting,
-}
-
-/// A revision.
+/// The revision that traffic goes back to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RevisionStatus {
+pub struct StableStatus {
     /// Name of the revision; the same in every region.
     pub revision: String,
     /// Its image, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Hash of the Rollout's template that it runs, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_hash: Option<String>,
+    /// Fingerprints of what the environment added to it: secret versions, defaults, addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
+    /// That template, if it is small enough to be kept: what the environment changes goes out on it while a newer one
+    /// has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub template: Option<serde_json::Value>,
 }
 
 /// The revision that is taking over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CandidateStatus {
+    /// Its release: what requests are bound to.
+    pub release: String,
     /// Name of the revision; the same in every region.
     pub revision: String,
     /// Its image.
     pub image: String,
     /// When its release started.
     pub started_at: Time,
-    /// The steps it takes, as they were when its release started: edited steps apply to the next candidate.
+    /// Hash of the Rollout's template that it runs.
+    pub template_hash: String,
+    /// Fingerprints of what the environment added to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<CanaryStep>,
+    pub inputs: Vec<String>,
+    /// What is new in it: `template:…`, or `inputs:…` where only the environment's part changed. A failure is held
+    /// against this, and nothing else.
+    pub news: String,
+    /// How it takes over, as it was when its release started: an edit applies to the next release. None: lost, and a
+    /// person has to say how to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<CourseStatus>,
     /// Value of the promote annotation that ends the current step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promote_token: Option<String>,
 }
 
-/// A revision that failed. Recorded before its traffic is taken away.
+/// How a release takes over, frozen when it starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CourseStatus {
+    /// Its steps; none: at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// How it is judged.
+    pub analysis: Analysis,
+    /// The regions, in the order in which it reaches them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
+}
+
+/// A release that failed. Recorded before its traffic is taken away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureStatus {
+    /// The release: what a retry is bound to.
+    pub release: String,
     /// Name of the revision.
     pub revision: String,
     /// Its image.
     pub image: String,
+    /// What was new in it.
+    pub news: String,
     /// Generation of the spec in which it failed.
     pub generation: i64,
     /// Why, as a CamelCase word.
@@ -139,40 +163,125 @@ pub struct FailureStatus {
     pub rolled_back: bool,
 }
 
-/// One region's traffic and step.
+/// What failed, and is not released again until it changes or a retry is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LatchStatus {
+    /// The release that failed.
+    pub release: String,
+    /// What was new in it.
+    pub news: String,
+    /// Why it failed, as a CamelCase word.
+    pub reason: String,
+    /// Why it failed, for people.
+    pub message: String,
+}
+
+/// What a rollout set on its services or granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantedStatus {
+    /// IAM members that got `roles/run.invoker` from it, and had it not before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invokers: Vec<String>,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Fewest instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_instances: Option<i32>,
+    /// Most instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_instances: Option<i32>,
+    /// Networks.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Ingress>,
+}
+
+/// A revision that was promoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotedStatus {
+    /// Name of the revision.
+    pub revision: String,
+    /// Hash of the Rollout's template that it runs, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_hash: Option<String>,
+}
+
+/// A template as it was written, whatever the schema says by now.
+fn any_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// One region's traffic, step and evidence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RegionStatus {
     /// Name of the region.
     pub region: String,
-    /// What is going on there.
-    pub state: String,
+    /// What is going on there, for people.
+    #[serde(default)]
+    pub message: String,
     /// Address of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Share of requests that Cloud Run gives the candidate, in percent, as last seen.
+    /// Cloud Run's UID of the service that was last seen to be ours: with its marks stripped it is still known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_uid: Option<String>,
+    /// Share of requests that Cloud Run gives the revision that `status.image` is of, in percent, as last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<i32>,
-    /// Number of the step that is in effect, counted from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<i32>,
-    /// Since when that step has been in effect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step_started_at: Option<Time>,
+    /// The step that is in effect.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepStatus>,
+    /// The evidence for and against the candidate here.
+    #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["metric".into()]))]
+    pub evidence: Vec<EvidenceStatus>,
     /// Since when it takes longer than `progressDeadlineSeconds`, as far as one look tells.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub overdue_since: Option<Time>,
+    /// Since when the service can't be read.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub unreadable_since: Option<Time>,
+    /// The region left the environment: since when nothing of ours is found there, as far as one look tells.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub absent_since: Option<Time>,
 }
 
-/// The evidence for and against a candidate. Closed minutes are counted once and never again.
+/// The step that is in effect in a region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AnalysisStatus {
-    /// The candidate that this is about.
-    pub revision: String,
-    /// Region that the minutes below come from.
-    pub region: String,
-    /// Step, counted from 1, that `stepRequests` is about.
+pub struct StepStatus {
+    /// Its release.
+    pub release: String,
+    /// Its number, counted from 1.
+    pub number: i32,
+    /// Its kind.
+    pub kind: StepKind,
+    /// Since when it has been in effect.
+    pub started_at: Time,
+}
+
+/// A kind of step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StepKind {
+    /// A share of the requests.
+    Weight,
+    /// A planned wait.
+    Pause,
+}
+
+/// The evidence for and against a candidate in one region, by one metric. Closed minutes are counted once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceStatus {
+    /// What is counted.
+    pub metric: Metric,
+    /// The release that this is about.
+    pub release: String,
+    /// Number of the step that put the weight in effect which `stepTotal` is about.
     pub step: i32,
     /// End of the last minute counted.
     pub through: Time,
@@ -180,21 +289,36 @@ pub struct AnalysisStatus {
     pub verdict: Verdict,
     /// How much of the evidence needed for a rollback there is.
     pub evidence_percent: i32,
-    /// Requests that the candidate answered.
-    pub candidate_requests: i64,
-    /// Requests that it failed (5xx).
-    pub candidate_errors: i64,
-    /// Requests that stable answered in the same minutes.
-    pub stable_requests: i64,
-    /// Requests that it failed (5xx).
-    pub stable_errors: i64,
-    /// Requests that the candidate answered in the current step.
-    pub step_requests: i64,
-    /// Requests that stable answered in the current step; without any there is nothing to compare with.
-    #[serde(default)]
-    pub step_stable_requests: i64,
-    /// Natural logarithm of each component of the test's e-value, in millionths.
-    pub log_evidence_micros: Vec<i64>,
+    /// Of the candidate, over the release.
+    pub candidate: CountStatus,
+    /// Of stable, in the same minutes.
+    pub stable: CountStatus,
+    /// The candidate's in the current step.
+    pub step_candidate: i64,
+    /// Stable's in the current step; without any there is nothing to compare with.
+    pub step_stable: i64,
+    /// What the test has to remember, with the version of its form.
+    pub state: String,
+    /// Why nothing is counted, while Google does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Metric {
+    /// Requests, and those answered with 5xx.
+    Errors,
+}
+
+/// A count of two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CountStatus {
+    /// All of them.
+    pub total: i64,
+    /// The bad ones.
+    pub bad: i64,
 }
 
 /// Where the evidence stands.
@@ -202,8 +326,8 @@ pub struct AnalysisStatus {
 pub enum Verdict {
     /// No minute is closed yet.
     NoData,
-    /// Too few requests to say.
-    Inconclusive,
+    /// Too few requests to say, or signs of harm that don't suffice for a rollback.
+    Undecided,
     /// Enough requests, no sign of harm.
     Pass,
     /// The candidate fails more requests than stable.
@@ -214,6 +338,8 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseRecord {
+    /// The release.
+    pub release: String,
     /// Name of the revision.
     pub revision: String,
     /// Its image.
@@ -249,6 +375,9 @@ pub struct RequestRecord {
     pub request: String,
     /// What it was bound to.
     pub target: String,
+    /// Which client wrote it, as the cluster's managed fields tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// When it was acted on.
     pub time: Time,
 }

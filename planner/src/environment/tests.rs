@@ -1,5 +1,8 @@
 use super::*;
-use orchestra_crds::{RedisTier, RedisVerb};
+use crate::cloud::{Fault, FaultClass};
+use crate::plan::Outcome;
+use crate::second_look;
+use orchestra_crds::{DeletionPolicy, OperationVerb, RedisTier};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -19,16 +22,17 @@ fn seen(redis: Option<RedisView>) -> Observation {
         environment: environment(json!({"tier": "Basic", "memorySizeGb": 2})),
         rollouts: vec![],
         redis: Ok(redis),
-        redis_operation: None,
+        regions: BTreeMap::new(),
+        operations: BTreeMap::new(),
         secrets: BTreeMap::new(),
-        last_fault: None,
+        failed_writes: FailedWrites::new(),
     }
 }
 
 fn view(state: &str, tier: RedisTier, memory_size_gb: i32) -> RedisView {
-    let Some(Effect::CreateRedis(_, _, labels)) = plan(&seen(None)).effects.pop() else { panic!("no create") };
+    let Some(Effect::CreateRedis { labels, .. }) = plan(&seen(None)).effects.pop() else { panic!("no create") };
     let (host, port) = (Some("10.0.0.3".into()), Some(6379));
-    RedisView { state: state.into(), tier: Some(tier), memory_size_gb, host, port, labels }
+    RedisView { state: state.into(), tier: Some(tier), memory_size_gb, version: None, host, port, labels }
 }
 
 fn reason(plan: &Plan<EnvironmentStatus>, type_: &str) -> String {
@@ -38,8 +42,8 @@ fn reason(plan: &Plan<EnvironmentStatus>, type_: &str) -> String {
 #[test]
 fn redis_is_created_once_and_its_address_published() {
     let first = plan(&seen(None));
-    assert!(matches!(first.effects[..], [Effect::CreateRedis(..)]));
-    assert_eq!(first.status.redis.as_ref().unwrap().operation.as_ref().unwrap().verb, RedisVerb::Create);
+    assert!(matches!(first.effects[..], [Effect::CreateRedis { .. }]));
+    assert_eq!(first.status.operations[0].verb, OperationVerb::Create);
     let creating = plan(&seen(Some(view("CREATING", RedisTier::Basic, 2))));
     assert_eq!((creating.effects.len(), reason(&creating, "Ready").as_str()), (0, "False RedisCreating"));
     let ready = plan(&seen(Some(view("READY", RedisTier::Basic, 2))));
@@ -57,12 +61,14 @@ fn another_tier_is_refused_and_nothing_is_touched() {
 fn a_resize_waits_for_the_operation_before_it() {
     let mut world = seen(Some(view("READY", RedisTier::Basic, 1)));
     let first = plan(&world);
-    assert!(matches!(first.effects[..], [Effect::ResizeRedis(_, 2)]));
-    world.environment.status = Some(absorb(first.status, &first.effects[0], "operations/1", world.now));
-    world.redis_operation = Some(Ok(OperationView::Pending));
+    assert!(matches!(first.effects[..], [Effect::ResizeRedis { memory_size_gb: 2, .. }]));
+    world.environment.status =
+        Some(absorb(first.status, &first.effects[0], &Outcome::Started("operations/1".into()), world.now));
+    let redis = first.effects[0].resource();
+    world.operations.insert(redis.clone(), Ok(OperationView::Pending));
     assert_eq!(plan(&world).effects, vec![]);
     let fault = Fault { class: FaultClass::Permanent, message: "quota".into() };
-    world.redis_operation = Some(Ok(OperationView::Failed(fault)));
+    world.operations.insert(redis, Ok(OperationView::Failed(fault)));
     let failed = plan(&world);
     assert_eq!((failed.effects.len(), reason(&failed, "Stalled").as_str()), (0, "True RedisFailed"));
 }
@@ -84,13 +90,15 @@ fn a_deletion_waits_for_the_mark_that_is_on_its_way() {
     free.labels.remove("orchestra-owner-uid");
     let mut world = seen(Some(free.clone()));
     let adopting = plan(&world);
-    let [Effect::LabelRedis(_, marked)] = &adopting.effects[..] else { panic!("no mark: {:?}", adopting.effects) };
+    let [Effect::LabelRedis { labels: marked, .. }] = &adopting.effects[..] else {
+        panic!("no mark: {:?}", adopting.effects)
+    };
     world.environment.status = Some(adopting.status);
     world.environment.metadata.deletion_timestamp = Some(Time(world.now));
     world.redis = Ok(Some(RedisView { state: "UPDATING".into(), ..free.clone() }));
     assert_eq!((plan(&world).effects.len(), plan(&world).finalizer), (0, Finalizer::Keep));
     world.redis = Ok(Some(RedisView { labels: marked.clone(), ..free }));
-    assert!(matches!(plan(&world).effects[..], [Effect::LabelRedis(..)]), "and is taken off again");
+    assert!(matches!(plan(&world).effects[..], [Effect::LabelRedis { .. }]), "and is taken off again");
 }
 
 #[test]
@@ -98,10 +106,10 @@ fn deletion_follows_the_policy_and_waits_for_rollouts() {
     let mut world = seen(Some(view("READY", RedisTier::Basic, 2)));
     world.environment.metadata.deletion_timestamp = Some(Time(world.now));
     assert!(
-        matches!(&plan(&world).effects[..], [Effect::LabelRedis(_, labels)] if !labels.contains_key("orchestra-owner-uid"))
+        matches!(&plan(&world).effects[..], [Effect::LabelRedis { labels, .. }] if !labels.contains_key("orchestra-owner-uid"))
     );
     world.environment.spec.deletion_policy = DeletionPolicy::Delete;
-    assert!(matches!(plan(&world).effects[..], [Effect::DeleteRedis(_)]));
+    assert!(matches!(plan(&world).effects[..], [Effect::DeleteRedis { .. }]));
     world.rollouts = vec!["api".into()];
     assert_eq!((plan(&world).effects.len(), plan(&world).finalizer), (0, Finalizer::Keep));
     world.rollouts.clear();
@@ -135,7 +143,7 @@ fn an_instance_read_as_it_was_before_our_mark_is_not_let_go() {
     world.environment.status = Some(doubt.status);
     world.redis = Ok(Some(marked));
     let seen_again = plan(&world);
-    assert!(matches!(seen_again.effects[..], [Effect::LabelRedis(..)]));
+    assert!(matches!(seen_again.effects[..], [Effect::LabelRedis { .. }]));
     assert_eq!(seen_again.status.absent_since, None, "the next doubt begins anew");
 }
 
@@ -146,7 +154,7 @@ fn a_deletion_that_may_not_see_redis_names_the_way_out() {
     world.redis = Err(Fault { class: FaultClass::Denied, message: "not allowed".into() });
     let kept = plan(&world);
     assert_eq!((kept.finalizer, reason(&kept, "Stalled").as_str()), (Finalizer::Keep, "True AccessDenied"));
-    assert!(kept.status.message.unwrap().contains("take the finalizer"));
+    assert!(kept.status.message.unwrap().contains("remove the finalizer"));
     world.redis = Err(Fault { class: FaultClass::Retryable, message: "503".into() });
     assert_eq!(reason(&plan(&world), "Reconciling"), "True Releasing");
 }
@@ -181,7 +189,7 @@ fn a_deletion_is_not_blamed_for_what_took_long_before_it() {
 fn a_missing_secret_stalls_and_an_unreadable_one_keeps_its_version() {
     let mut world = seen(Some(view("READY", RedisTier::Basic, 2)));
     world.environment.spec.secrets = serde_json::from_value(json!([{"name": "key"}])).unwrap();
-    world.secrets.insert("key".into(), Ok(Some(3)));
+    world.secrets.insert("key".into(), Ok(Some(VersionView { number: 3, created_at: None })));
     world.environment.status = Some(plan(&world).status);
     let fault = Fault { class: FaultClass::Retryable, message: "503".into() };
     world.secrets.insert("key".into(), Err(fault));

@@ -1,197 +1,383 @@
 //! A candidate on its way: region after region, step after step.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{FailureStatus, Outcome, ReleaseRecord, RevisionStatus, RolloutPhase, RolloutStatus, requests};
+use jiff::{SignedDuration, Timestamp};
+use orchestra_crds::{Analysis, AnalysisMode, Metric, Outcome, Request, RolloutPhase, Verdict};
 
 use super::deadline::{self, Overdue};
-use super::identity::Release;
-use super::region::{Placement, Progress, step_after};
-use super::{Decision, RegionView, decide, idle, judge, report, rollback};
-use crate::analysis::in_words;
-use crate::marks::Step;
-use crate::names::RevisionName;
-
-/// How many releases are remembered.
-const HISTORY: usize = 10;
+use super::decision::Decision;
+use super::desire::Desire;
+use super::memory::{Candidate, Course, Memory, RegionMemory, Stable, StepMemory};
+use super::pass::Pass;
+use super::place::{Ownership, Place};
+use super::progress::{Placement, Progress, Standing};
+use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
+use super::{Turn, failure, requests};
+use crate::cloud::Fault;
+use crate::conditions::note;
+use crate::marks::Position;
+use crate::names::Region;
+use crate::plan::{Effect, NOW, POLL, ServiceChange};
+use crate::verdict::{self, Subject, in_words};
 
 /// Takes the candidate on, in the first region where it is not done.
-pub(super) fn advance(release: &Release<'_>, status: &mut RolloutStatus) -> Decision {
-    let seen = release.seen;
-    let Some(candidate) = status.candidate.as_ref().and_then(|c| RevisionName::new(c.revision.as_str()).ok()) else {
-        status.candidate = None;
-        return decide(release, status);
-    };
-    let is_stable = status.stable.as_ref().is_some_and(|s| s.revision == candidate.as_str());
-    // Bringing stable to a region that is new is no release: there is nothing to go back to.
-    if seen.annotation(requests::ABORT) == Some(candidate.as_str()) && !is_stable {
-        report::record_request(status, "abort", candidate.as_str(), seen.now);
-        return fail(release, status, "Aborted", "a person asked for it");
+pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Turn {
+    let Some(candidate) = memory.candidate.clone() else { return Turn::Again };
+    let spreads_stable = memory.spreads_stable();
+    if requests::means(&pass.seen.rollout, Request::Abort, &candidate.release) && !spreads_stable {
+        let by = requests::written_by(&pass.seen.rollout, Request::Abort);
+        memory.note_request(Request::Abort, &candidate.release.to_string(), by, pass.seen.now);
+        return failure::latch(pass, memory, "Aborted", "a person asked for it");
     }
-    let placed = |region| Placement { release, status, region, candidate: &candidate };
-    let states: Vec<Progress> = seen.regions.iter().map(|region| placed(region).progress()).collect();
-    for (index, (region, state)) in seen.regions.iter().zip(&states).enumerate() {
+    let states = states(pass, memory, &candidate);
+    for (place, state) in &states {
         if let Progress::Broken(trouble) = state {
-            let message = format!("{}: {}", region.name(), trouble.message);
-            return fail(release, status, &trouble.reason, &message);
+            let message = format!("{}: {}", place.region(), trouble.message);
+            return failure::latch(pass, memory, &trouble.reason, &message);
         }
-        match deadline::look(release, status, region, state) {
-            Some(Overdue::LookAgain(decision)) => return decision.in_region(index),
-            Some(Overdue::Missed(message)) => return fail(release, status, "ProgressDeadlineExceeded", &message),
+        match deadline::check(pass, memory, place, &candidate, state) {
+            Some(Overdue::LookAgain(decision)) => return decision.in_region(place.region()).into(),
+            Some(Overdue::Missed(message)) => {
+                return failure::latch(pass, memory, "ProgressDeadlineExceeded", &message);
+            }
             None => {}
         }
     }
-    for (region, state) in seen.regions.iter().zip(&states) {
-        if let Progress::On { step, since } = state {
-            judge::take_note(release, status, region, *step, *since, &candidate);
+    count_minutes(pass, memory, &candidate, &states);
+    if let Some(why) = verdict_to_act_on(pass, memory, &candidate) {
+        return failure::latch(pass, memory, "AnalysisFailed", &why);
+    }
+    if let Some(turn) = mark_again(pass) {
+        return turn;
+    }
+    if candidate.course.is_none() {
+        return strategy_lost(pass, memory, &candidate);
+    }
+    match states.iter().find(|(_, state)| *state != Progress::Done) {
+        Some((place, state)) => act(pass, memory, desire, &candidate, place, state),
+        None => promoted(pass, memory, desire, candidate),
+    }
+}
+
+/// How far the candidate is in each region of the release.
+fn states<'p, 'a>(pass: &'p Pass<'a>, memory: &Memory, candidate: &Candidate) -> Vec<(&'p Place<'a>, Progress)> {
+    let in_course = |place: &&Place<'_>| match &candidate.course {
+        // A region that is new waits for the end of the release.
+        Some(course) if !course.regions.is_empty() => course.regions.contains(place.region()),
+        _ => true,
+    };
+    let progress = |place| (place, Placement { pass, memory, place, candidate }.progress());
+    pass.waves().filter(in_course).map(progress).collect()
+}
+
+/// How the candidate is judged: as when its release started, or where that is lost as the spec says now.
+fn analysis<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> &'a Analysis {
+    candidate.course.as_ref().map_or(&pass.seen.rollout.spec.analysis, |course| &course.analysis)
+}
+
+/// What the evidence in a region is about, while a weight is in effect there.
+pub(super) fn subject<'c>(candidate: &'c Candidate, state: &Progress) -> Option<Subject<'c>> {
+    let Progress::On(Standing { weight: Some((step, since)), .. }) = state else { return None };
+    Some(Subject { metric: Metric::Errors, release: &candidate.release, step: *step, since: *since })
+}
+
+/// Counts what each region's users met, also while another region holds the release up.
+fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) {
+    for (place, state) in states {
+        let (Some(subject), Some(counts)) = (subject(candidate, state), &place.seen.counts) else { continue };
+        let known = memory.region_mut(place.region());
+        let before = known.evidence_of(&candidate.release).cloned();
+        let after = match &counts.minutes {
+            Ok(minutes) => {
+                verdict::count(before.as_ref(), &subject, analysis(pass, candidate), minutes, counts.query.window)
+            }
+            Err(fault) => verdict::unknown(before.as_ref(), &subject, &unread_metrics(fault)),
+        };
+        known.set_evidence(after);
+    }
+}
+
+fn unread_metrics(fault: &Fault) -> String {
+    let needs = match fault.class {
+        crate::cloud::FaultClass::Denied => " (it needs roles/monitoring.viewer in the project)",
+        _ => "",
+    };
+    format!("Cloud Monitoring can't be read{needs}: {}", fault.message)
+}
+
+/// Why the evidence says to roll back, in any region.
+fn verdict_to_act_on(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
+    let settings = analysis(pass, candidate);
+    if settings.mode != AnalysisMode::Sequential {
+        return None;
+    }
+    let evidence = |(region, known): (&Region, &RegionMemory)| {
+        let evidence = known.evidence_of(&candidate.release)?;
+        (evidence.verdict == Verdict::Fail)
+            .then(|| format!("{region}, step {}: {}", evidence.step, in_words(evidence, settings)))
+    };
+    memory.regions.iter().find_map(evidence)
+}
+
+/// A service whose marks somebody took off is marked again before anything else is done to it.
+pub(super) fn mark_again(pass: &Pass<'_>) -> Option<Turn> {
+    let stripped: Vec<&Place<'_>> = pass.waves().filter(|place| place.ownership == Ownership::Stripped).collect();
+    let first = stripped.first()?;
+    let message = format!("{}: somebody took Orchestra's marks off the service; they are put back", first.region());
+    let effects = stripped.iter().filter_map(|place| {
+        let change = ServiceChange { marks: Some(place.owned_marks(pass.seen)), ..ServiceChange::default() };
+        let (service, etag) = (place.seen.id.clone(), place.view()?.etag.clone());
+        Some(Effect::UpdateService { service, etag, change: Box::new(change) })
+    });
+    let decision = Decision::working(RolloutPhase::Progressing, "MarksRestored", message);
+    Some(decision.with_effects(effects.collect()).in_region(first.region()).into())
+}
+
+/// The status is lost and the spec's strategy is another: the release stays on its weight until a person says.
+fn strategy_lost(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Turn {
+    let token = requests::strategy_token(&candidate.release);
+    if requests::is_asked(&pass.seen.rollout, Request::Promote, &token) {
+        let by = requests::written_by(&pass.seen.rollout, Request::Promote);
+        memory.note_request(Request::Promote, &token, by, pass.seen.now);
+        let spec = &pass.seen.rollout.spec;
+        let course = Course {
+            steps: Steps::of(&spec.strategy),
+            analysis: spec.analysis.clone(),
+            regions: pass.waves().map(|place| place.region().clone()).collect(),
+        };
+        if let Some(candidate) = memory.candidate.as_mut() {
+            candidate.course = Some(course);
         }
+        return Turn::Again;
     }
-    if let Some(why) = judge::condemned(release, status, &candidate) {
-        return fail(release, status, "AnalysisFailed", &why);
-    }
-    match states.into_iter().enumerate().find(|(_, state)| *state != Progress::Done) {
-        Some((index, state)) => act(release, status, index, state, &candidate).in_region(index),
-        None => promoted(release, status),
-    }
+    let message = format!(
+        "how `{}` takes over was lost with the status, and the spec's strategy is another by now: it stays on its weight. \
+         Promote to go on by the spec's strategy, or abort",
+        candidate.release.revision
+    );
+    Decision::ask_person(note("StrategyLost", message)).into()
 }
 
 /// The next thing to do in one region.
 fn act(
-    release: &Release<'_>,
-    status: &mut RolloutStatus,
-    index: usize,
-    state: Progress,
-    candidate: &RevisionName,
-) -> Decision {
-    let region = &release.seen.regions[index];
-    let place = region.name();
-    // Whether the candidate is still wanted is not known: it goes nowhere until it is.
-    if let (Progress::On { .. } | Progress::Ready | Progress::Drifted(_), Err(gate)) = (&state, &release.desired) {
-        return idle::closed(gate);
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    desire: &Desire,
+    candidate: &Candidate,
+    place: &Place<'_>,
+    state: &Progress,
+) -> Turn {
+    let region = place.region();
+    let paused = pass.paused(Some(&candidate.release));
+    // Whether the candidate is still wanted is not known for sure: it goes nowhere until it is.
+    if let (true, Err(gate)) = (needs_all(memory, candidate, state), &desire.built) {
+        return Decision::closed(RolloutPhase::Pending, gate).in_region(region).into();
     }
-    match (&state, release.seen.paused(Some(candidate.as_str()))) {
+    let decision = match (state, paused) {
         (Progress::Unreadable(fault), _) => {
-            return Decision::unreadable(RolloutPhase::Progressing, &format!("the service in {place}"), fault);
+            Decision::unreadable(RolloutPhase::Progressing, &format!("the service in {region}"), fault)
         }
-        (Progress::Foreign, _) => return foreign(region),
-        (Progress::StableMissing, _) => {
-            let stable = status.stable.as_ref().map(|s| s.revision.as_str()).unwrap_or_default();
-            let message = format!("{place}: the stable revision `{stable}` was not found; no traffic moves without it");
-            return Decision::stalled(RolloutPhase::Progressing, "StableMissing", message).next(crate::plan::POLL);
-        }
-        (Progress::On { step, since }, _) => return judge::judge(release, status, index, *step, *since, candidate),
+        (Progress::Foreign, _) => foreign(place),
+        (Progress::StableMissing, _) => stable_missing(memory, region),
+        (Progress::On(standing), _) => return on_step(pass, memory, candidate, place, standing, paused),
         (Progress::Starting(_), _) => {
-            let message = format!("{place}: `{candidate}` is starting");
-            return Decision::working(RolloutPhase::Deploying, "Starting", message);
+            let message = format!("{region}: `{}` is starting", candidate.release.revision);
+            Decision::working(RolloutPhase::Deploying, "Starting", message)
         }
-        (_, Some(how)) => return Decision::paused(format!("{place}: held, {how}")),
-        (Progress::Missing | Progress::NotDeployed, None) => {
-            if let Err(gate) = &release.desired {
-                return idle::closed(gate);
-            }
+        (Progress::Moving(_), _) => {
+            Decision::working(RolloutPhase::Progressing, "Moving", format!("{region}: traffic is moving"))
         }
-        _ => {}
+        (_, Some(how)) => Decision::held(format!("{region}: held, {how}")),
+        (state, None) => forward_write(Placement { pass, memory, place, candidate }, desire, state),
+    };
+    decision.in_region(region).into()
+}
+
+/// Whether a candidate in this state goes on only when all of what should run is known: a change of traffic back to what
+/// was promoted before needs nothing of it.
+fn needs_all(memory: &Memory, candidate: &Candidate, state: &Progress) -> bool {
+    let returns = memory.promoted.iter().any(|p| p.revision == candidate.release.revision);
+    match state {
+        Progress::Missing | Progress::NotDeployed => true,
+        Progress::Ready | Progress::Drifted(_) | Progress::On(_) => !returns,
+        _ => false,
     }
-    let placed = Placement { release, status, region, candidate };
-    if let (Progress::NotDeployed, Some(view)) = (&state, region.view())
-        && let Some(decision) = placed.waits(view)
+}
+
+/// The write that takes the candidate on where no step is in effect.
+fn forward_write(placed: Placement<'_, '_>, desire: &Desire, state: &Progress) -> Decision {
+    let (region, revision) = (placed.place.region(), &placed.candidate.release.revision);
+    if let (Progress::NotDeployed, Some(view)) = (state, placed.place.view())
+        && let Some(decision) = placed.blocked_by(view)
     {
         return decision;
     }
-    let effect = match (&state, region.view()) {
-        (Progress::Missing, _) => placed.create(),
-        (Progress::NotDeployed, Some(view)) => placed.add(view),
-        (Progress::Ready, Some(view)) if view.settled => {
-            Some(placed.put_on_step(view, step_after(status, Step::Deployed)))
-        }
-        (Progress::Drifted(step), Some(view)) => Some(placed.put_on_step(view, *step)),
+    let effect = match (state, placed.place.view()) {
+        (Progress::Missing, _) => placed.create(desire),
+        (Progress::NotDeployed, Some(view)) => placed.add(view, desire),
+        (Progress::Ready, Some(view)) if view.settled => match placed.candidate.steps().after(0) {
+            Move::Traffic(position) => Some(placed.put_at(view, position)),
+            Move::Begin(_) => Some(placed.put_at(view, Position::Deployed)),
+        },
+        (Progress::Drifted(position), Some(view)) => Some(placed.put_at(view, *position)),
         _ => None,
     };
-    underway(&state, place, candidate).doing(effect.into_iter().collect())
-}
-
-/// What is being done, in words.
-fn underway(state: &Progress, place: &str, candidate: &RevisionName) -> Decision {
     let (phase, reason, message) = match state {
         Progress::Missing | Progress::NotDeployed => {
-            (RolloutPhase::Deploying, "Deploying", format!("{place}: `{candidate}` is being created without traffic"))
+            (RolloutPhase::Deploying, "Deploying", format!("{region}: `{revision}` is being created without traffic"))
         }
         Progress::Drifted(_) => {
-            let message = format!("{place}: somebody changed the traffic; it is put back to the current step");
+            let message = format!(
+                "{region}: somebody changed the traffic past Orchestra; it is put back to the current step (to keep a change \
+                 made by hand, set spec.paused)"
+            );
             (RolloutPhase::Progressing, "TrafficCorrected", message)
         }
-        _ => (RolloutPhase::Progressing, "Moving", format!("{place}: traffic is moving")),
+        _ => (RolloutPhase::Progressing, "Moving", format!("{region}: traffic is moving")),
     };
-    Decision::working(phase, reason, message)
+    Decision::working(phase, reason, message).with_effects(effect.into_iter().collect())
+}
+
+/// A step is in effect: is the candidate good enough to go on?
+fn on_step(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    candidate: &Candidate,
+    place: &Place<'_>,
+    standing: &Standing,
+    paused: Option<&'static str>,
+) -> Turn {
+    let (now, region, steps) = (pass.seen.now, place.region(), candidate.steps());
+    let Some(step) = steps.at(standing.step) else {
+        let why = format!("{region}: step {} is none of {}", standing.step, steps.len());
+        return Decision::stalled(RolloutPhase::Progressing, "Contradiction", why).into();
+    };
+    let token = requests::step_token(&candidate.release, region, standing.step);
+    let promoted = requests::is_asked(&pass.seen.rollout, Request::Promote, &token);
+    let known = memory.region(region);
+    let evidence = known
+        .evidence_of(&candidate.release)
+        .filter(|e| standing.weight.is_some_and(|(weight, _)| u32::try_from(e.step) == Ok(weight)));
+    let context = StepContext { now, since: standing.since, promoted, evidence, analysis: analysis(pass, candidate) };
+    let where_ = format!("{region}, step {}/{}", standing.step, steps.len());
+    let edited = edited_words(pass, candidate);
+    let decision = match (step.look(&context), paused) {
+        (Ruling::Fail(why), _) => {
+            return failure::latch(pass, memory, "AnalysisFailed", &format!("{where_}: {why}"));
+        }
+        (_, Some(how)) => Decision::held(format!("{where_}: held, {how}")),
+        (Ruling::Wait(note, until), None) => {
+            waiting(now, &format!("{where_}: {}{edited}", note.message), &note.reason, until)
+        }
+        (Ruling::AskPerson(why), None) => {
+            Decision::ask_person(note(why.reason, format!("{where_}: {}{edited}", why.message)))
+        }
+        (Ruling::Pass, None) => {
+            if promoted {
+                let by = requests::written_by(&pass.seen.rollout, Request::Promote);
+                memory.note_request(Request::Promote, &token, by, now);
+            }
+            next_step(pass, memory, candidate, place, standing.step, &where_)
+        }
+    };
+    decision.in_region(region).into()
+}
+
+/// What waits as planned: for a time it is under way; for a person it is held.
+fn waiting(now: Timestamp, message: &str, reason: &str, until: Option<Timestamp>) -> Decision {
+    match until {
+        Some(until) => {
+            let left = until.duration_since(now).max(SignedDuration::from_secs(1));
+            Decision::working(RolloutPhase::Progressing, reason, message).look_again_in(left.min(to_next_minute(now)))
+        }
+        None => {
+            let mut decision = Decision::held(message);
+            decision.overall = crate::conditions::Overall::Reconciling(note(reason, message));
+            decision
+        }
+    }
+}
+
+/// How long until another minute may be closed.
+fn to_next_minute(now: Timestamp) -> SignedDuration {
+    SignedDuration::from_secs(61 - now.as_second().rem_euclid(60))
+}
+
+/// A word about edits that apply to the next release only.
+fn edited_words(pass: &Pass<'_>, candidate: &Candidate) -> &'static str {
+    let spec = &pass.seen.rollout.spec;
+    let Some(course) = &candidate.course else { return "" };
+    let now = strategy_hash(&Steps::of(&spec.strategy), &spec.analysis);
+    let frozen = strategy_hash(&course.steps, &course.analysis);
+    let differs = now != frozen && course.steps != Steps::default();
+    if differs { "; strategy and analysis were edited since: that applies to the next release" } else { "" }
+}
+
+/// The step passed: the next one begins.
+fn next_step(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    candidate: &Candidate,
+    place: &Place<'_>,
+    step: u32,
+    where_: &str,
+) -> Decision {
+    let decision = Decision::working(RolloutPhase::Progressing, "Moving", format!("{where_}: passed, moving on"));
+    match (candidate.steps().after(step), place.view()) {
+        (Move::Traffic(position), Some(view)) => {
+            let placed = Placement { pass, memory, place, candidate };
+            decision.with_effects(vec![placed.put_at(view, position)])
+        }
+        (Move::Begin(number), _) => {
+            if let Some(next) = candidate.steps().at(number) {
+                let (release, kind, started_at) = (candidate.release.clone(), next.kind(), pass.seen.now);
+                memory.region_mut(place.region()).step = Some(StepMemory { release, number, kind, started_at });
+            }
+            decision.look_again_in(NOW)
+        }
+        (Move::Traffic(_), None) => decision,
+    }
+}
+
+fn stable_missing(memory: &Memory, region: &Region) -> Decision {
+    let stable = memory.stable.as_ref().map(|stable| stable.revision.as_str()).unwrap_or_default();
+    let message = format!("{region}: the stable revision `{stable}` was not found; no traffic moves without it");
+    Decision::stalled(RolloutPhase::Progressing, "StableMissing", message).look_again_in(POLL)
 }
 
 /// A service of that name which is not ours.
-pub(super) fn foreign(region: &RegionView) -> Decision {
+pub(super) fn foreign(place: &Place<'_>) -> Decision {
     let message = format!(
-        "{}: a Cloud Run service named `{}` exists and does not belong to this Rollout: it is left alone; choose \
-         another spec.serviceName, or delete that service",
-        region.name(),
-        region.id.name
+        "{}: a Cloud Run service named `{}` exists and does not belong to this Rollout: it is left alone; choose another \
+         spec.serviceName",
+        place.region(),
+        place.seen.id.name
     );
     Decision::stalled(RolloutPhase::Pending, "ServiceNotOurs", message)
 }
 
-/// Latches the failure, then rolls back. The shell writes the status before the traffic.
-pub(super) fn fail(release: &Release<'_>, status: &mut RolloutStatus, reason: &str, message: &str) -> Decision {
-    let revision = |s: &RevisionStatus| Some(&s.revision) == status.candidate.as_ref().map(|c| &c.revision);
-    if status.stable.as_ref().is_some_and(revision) {
-        // Stable does not work in a region that is new to it; elsewhere it serves, and must not count as failed.
-        return Decision::stalled(RolloutPhase::Pending, reason, message);
-    }
-    if let Some(candidate) = status.candidate.take() {
-        status.failed = Some(FailureStatus {
-            revision: candidate.revision,
-            image: candidate.image,
-            generation: release.seen.generation(),
-            reason: reason.to_string(),
-            message: message.to_string(),
-            started_at: candidate.started_at,
-            time: Time(release.seen.now),
-            rolled_back: false,
-        });
-    }
-    rollback::after_failure(release, status).unwrap_or_else(|| decide(release, status))
-}
-
 /// The candidate has everything everywhere: it is stable now.
-fn promoted(release: &Release<'_>, status: &mut RolloutStatus) -> Decision {
-    if let Some(candidate) = status.candidate.take() {
-        let evidence = status.analysis.as_ref().filter(|a| a.revision == candidate.revision).map(in_words);
-        let message = evidence.unwrap_or_else(|| "without analysis".into());
-        let stable = RevisionStatus { revision: candidate.revision.clone(), image: Some(candidate.image.clone()) };
-        status.stable = Some(stable);
-        remember(
-            release,
-            status,
-            candidate.revision,
-            candidate.image,
-            Outcome::Promoted,
-            message,
-            candidate.started_at,
-        );
+fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Candidate) -> Turn {
+    let spreads_stable = memory.spreads_stable();
+    let judged = memory.regions.values().filter_map(|known| known.evidence_of(&candidate.release)).next();
+    let message = match judged {
+        Some(evidence) => in_words(evidence, analysis(pass, &candidate)),
+        None if memory.stable.is_none() => "first revision: nothing to compare with".to_string(),
+        None => "without analysis: it was promoted before, or its strategy has no steps".to_string(),
+    };
+    let revision = candidate.release.revision.clone();
+    let template = desire.wants(pass, &candidate).then(|| desire.template.clone());
+    if !spreads_stable {
+        memory.stable = Some(Stable {
+            revision: revision.clone(),
+            image: Some(candidate.image.clone()),
+            template_hash: Some(candidate.template_hash.clone()),
+            inputs: candidate.inputs.clone(),
+            template,
+        });
+        memory.note_promoted(&revision, Some(candidate.template_hash.clone()));
+        let times = (candidate.started_at, pass.seen.now);
+        memory.note_end((&candidate.release, candidate.image.clone()), Outcome::Promoted, message, times);
     }
-    decide(release, status)
-}
-
-/// Puts a release into the history.
-pub(super) fn remember(
-    release: &Release<'_>,
-    status: &mut RolloutStatus,
-    revision: String,
-    image: String,
-    outcome: Outcome,
-    message: String,
-    started_at: Time,
-) {
-    // An old read may show a release under way again that is over: its end is told once.
-    if status.history.first().is_some_and(|last| last.revision == revision && last.outcome == outcome) {
-        return;
-    }
-    let finished_at = Time(release.seen.now);
-    status.history.insert(0, ReleaseRecord { revision, image, outcome, message, started_at, finished_at });
-    status.history.truncate(HISTORY);
+    memory.candidate = None;
+    Turn::Again
 }

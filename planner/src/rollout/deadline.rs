@@ -2,11 +2,15 @@
 //! when a second look, some seconds later, says so too.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{RolloutPhase, RolloutStatus};
+use orchestra_crds::RolloutPhase;
 
-use super::identity::Release;
-use super::region::Progress;
-use super::{Decision, RegionView};
+use super::decision::Decision;
+use super::memory::{Candidate, Memory};
+use super::pass::Pass;
+use super::place::Place;
+use super::progress::Progress;
+use crate::cloud::FaultClass;
+use crate::resource::{FailedWrite, ResourceId};
 use crate::second_look;
 
 /// What a region that takes too long means.
@@ -18,41 +22,67 @@ pub(super) enum Overdue {
 }
 
 /// Whether what began then should have ended.
-pub(super) fn is_over(release: &Release<'_>, since: Timestamp) -> bool {
-    let deadline = SignedDuration::from_secs(release.seen.rollout.spec.progress_deadline_seconds.into());
-    release.seen.now.duration_since(since) > deadline
+pub(super) fn is_over(pass: &Pass<'_>, since: Timestamp) -> bool {
+    let deadline = SignedDuration::from_secs(pass.seen.rollout.spec.progress_deadline_seconds.into());
+    pass.seen.now.duration_since(since) > deadline
+}
+
+/// What began then in a region and has not ended, with what to call it.
+fn began(
+    pass: &Pass<'_>,
+    place: &Place<'_>,
+    candidate: &Candidate,
+    state: &Progress,
+) -> Option<(Timestamp, &'static str)> {
+    match state {
+        Progress::Starting(since) => Some((*since, "become ready")),
+        Progress::Moving(since) => Some((*since, "get its traffic")),
+        // What Google refuses for good does not come by waiting.
+        Progress::Missing | Progress::NotDeployed => {
+            refused(pass, place).map(|_| (candidate.started_at, "get into Cloud Run"))
+        }
+        _ => None,
+    }
+}
+
+/// A write of this service that Google refuses, and will again.
+fn refused<'a>(pass: &Pass<'a>, place: &Place<'_>) -> Option<&'a FailedWrite> {
+    let failed = pass.seen.failed_writes.get(&ResourceId::Service(place.seen.id.clone()))?;
+    (failed.fault.class == FaultClass::Permanent).then_some(failed)
 }
 
 /// Since when a region is seen to be overdue: from now on, if it was not before.
 pub(super) fn overdue_since(
-    release: &Release<'_>,
-    status: &RolloutStatus,
-    region: &RegionView,
+    pass: &Pass<'_>,
+    memory: &Memory,
+    place: &Place<'_>,
+    candidate: &Candidate,
     state: &Progress,
 ) -> Option<Timestamp> {
-    let (Progress::Starting(since) | Progress::Moving(since)) = state else { return None };
-    let known = status.regions.iter().find(|r| r.region == region.name()).and_then(|r| r.overdue_since.as_ref());
-    is_over(release, *since).then(|| second_look::first(known, release.seen.now))
+    let (since, _) = began(pass, place, candidate, state)?;
+    let known = memory.region(place.region()).overdue_since;
+    is_over(pass, since).then(|| second_look::first(known, pass.seen.now))
 }
 
-pub(super) fn look(
-    release: &Release<'_>,
-    status: &RolloutStatus,
-    region: &RegionView,
+/// Looks whether a region takes too long.
+pub(super) fn check(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    place: &Place<'_>,
+    candidate: &Candidate,
     state: &Progress,
 ) -> Option<Overdue> {
-    let overdue = overdue_since(release, status, region, state)?;
-    let (phase, what) = match state {
-        Progress::Starting(_) => (RolloutPhase::Deploying, "become ready"),
-        _ => (RolloutPhase::Progressing, "get its traffic"),
-    };
-    let seconds = release.seen.rollout.spec.progress_deadline_seconds;
-    let said = region.view().and_then(|v| v.trouble.as_ref()).map(|t| t.message.as_str()).unwrap_or_default();
-    let message = format!("{}: it did not {what} within {seconds} s {said}", region.name());
+    let overdue = overdue_since(pass, memory, place, candidate, state)?;
+    let (_, what) = began(pass, place, candidate, state)?;
+    let phase = if matches!(state, Progress::Moving(_)) { RolloutPhase::Progressing } else { RolloutPhase::Deploying };
+    let seconds = pass.seen.rollout.spec.progress_deadline_seconds;
+    let trouble = place.view().and_then(|v| v.trouble.as_ref()).map(|t| t.message.as_str());
+    let said = refused(pass, place).map(|failed| failed.fault.message.as_str()).or(trouble).unwrap_or_default();
+    let message = format!("{}: it did not {what} within {seconds} s {said}", place.region());
     let message = message.trim_end();
-    if let Some(left) = second_look::wait(overdue, release.seen.now) {
+    if let Some(left) = second_look::wait(overdue, pass.seen.now) {
         let message = format!("{message}: looking once more");
-        return Some(Overdue::LookAgain(Decision::working(phase, "ConfirmingDelay", message).next(left)));
+        return Some(Overdue::LookAgain(Decision::working(phase, "ConfirmingDelay", message).look_again_in(left)));
     }
     Some(Overdue::Missed(message.to_string()))
 }

@@ -1,72 +1,78 @@
 //! The end of a Rollout: its services are released or deleted, by the environment's policy.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{DeletionPolicy, RolloutPhase, RolloutStatus};
+use jiff::SignedDuration;
+use orchestra_crds::{DeletionPolicy, RolloutPhase};
 
-use super::Decision;
-use super::identity::{Ownership, Release};
-use crate::marks::Marks;
-use crate::names::RevisionName;
-use crate::plan::{Effect, ServiceChange};
+use super::decision::Decision;
+use super::leave::{is_mine, let_go, policy};
+use super::memory::Memory;
+use super::pass::Pass;
+use super::place::Place;
+use super::unknown_marks;
+use crate::resource::ResourceId;
 use crate::second_look;
-use crate::traffic::{all_to, same_shares};
+
+/// How long a deletion may take before a person is told what is in the way. It goes on all the same.
+const DEADLINE: SignedDuration = SignedDuration::from_mins(30);
 
 /// What is left to do; none: nothing of ours is left.
-pub(super) fn decide(release: &Release<'_>, status: &mut RolloutStatus) -> Option<Decision> {
-    let policy = release.seen.environment.as_ref().map(|e| e.spec.deletion_policy).unwrap_or_default();
-    if release.seen.environment.is_none() && release.remembers {
+pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
+    if pass.seen.environment.is_none() && pass.remembers {
         let message = format!(
-            "environment `{}` is gone, and with it where the services are: create it again, or take the finalizer off \
-             by hand and look after the services yourself",
-            release.seen.rollout.spec.environment_ref.name
+            "environment `{}` is gone, and with it where the services are: create it again, or remove the finalizer `{}` with \
+             kubectl edit and look after the services yourself",
+            pass.seen.rollout.spec.environment_ref.name,
+            orchestra_crds::FINALIZER
         );
         return Some(Decision::stalled(RolloutPhase::Deleting, "EnvironmentMissing", message));
     }
-    if let Some((region, fault)) = release.seen.regions.iter().find_map(|r| Some((r, r.service.as_ref().err()?))) {
-        let what = format!("the service in {}", region.name());
-        let decision = Decision::unreadable(RolloutPhase::Deleting, &what, fault);
+    if let Some((place, fault)) = pass.unread() {
+        let what = format!("the service in {}", place.region());
+        return Some(blamed(pass, Decision::unreadable(RolloutPhase::Deleting, &what, fault).with_way_out()));
+    }
+    if let Some(decision) = unknown_marks(pass, RolloutPhase::Deleting) {
         return Some(decision.with_way_out());
     }
-    let mine: Vec<_> =
-        release.ours().filter(|(_, _, view)| release.ownership(&view.marks) == Ownership::Ours).collect();
+    let mine: Vec<&Place<'_>> = pass.places.iter().filter(|place| is_mine(place)).collect();
     if mine.is_empty() {
-        return unless_seen_twice(release, status);
+        return unless_seen_twice(pass, memory);
     }
-    status.absent_since = None;
-    let effects = mine
-        .iter()
-        .filter_map(|(_, region, view)| match policy {
-            DeletionPolicy::Delete => view.settled.then(|| Effect::DeleteService(region.id.clone(), view.etag.clone())),
-            DeletionPolicy::Retain => {
-                let change = let_go(release, region, view);
-                Some(Effect::UpdateService(region.id.clone(), view.etag.clone(), Box::new(change)))
-            }
-        })
-        .collect();
-    let what = if policy == DeletionPolicy::Delete { "deleted" } else { "released" };
-    let message = format!("the Cloud Run services are being {what}");
-    Some(Decision::working(RolloutPhase::Deleting, "Deleting", message).doing(effects))
+    memory.absent_since = None;
+    let effects = mine.iter().filter_map(|place| let_go(pass, memory, place, place.view()?)).collect();
+    let what = if policy(pass) == DeletionPolicy::Delete { "deleted" } else { "released" };
+    let regions: Vec<String> = mine.iter().map(|place| left(pass, place)).collect();
+    let message = format!("the Cloud Run services are being {what}: {}", regions.join(", "));
+    let decision = Decision::working(RolloutPhase::Deleting, "Deleting", message);
+    Some(blamed(pass, decision.with_effects(effects)))
+}
+
+/// A region that is left, and what is known to be in the way there.
+fn left(pass: &Pass<'_>, place: &Place<'_>) -> String {
+    let failed = pass.seen.failed_writes.get(&ResourceId::Service(place.seen.id.clone()));
+    let settles = place.view().is_some_and(|view| !view.settled);
+    match (failed, settles) {
+        (Some(failed), _) => format!("{} ({})", place.region(), failed.fault.message),
+        (None, true) => format!("{} (Cloud Run is still changing it)", place.region()),
+        (None, false) => place.region().to_string(),
+    }
+}
+
+/// What takes too long needs a person.
+fn blamed(pass: &Pass<'_>, mut decision: Decision) -> Decision {
+    let asked = pass.seen.rollout.metadata.deletion_timestamp.as_ref().map(|at| at.0);
+    let late = asked.is_some_and(|at| pass.seen.now.duration_since(at) > DEADLINE);
+    if let (true, crate::conditions::Overall::Reconciling(note)) = (late, &decision.overall) {
+        let message = format!("for more than {} minutes {}", DEADLINE.as_mins(), note.message);
+        decision.overall = crate::conditions::Overall::Stalled(crate::conditions::note("DeletionBlocked", message));
+    }
+    decision
 }
 
 /// Lets go of what we knew of only when a second look finds nothing of ours, either.
-fn unless_seen_twice(release: &Release<'_>, status: &mut RolloutStatus) -> Option<Decision> {
-    let now = release.seen.now;
-    let first = second_look::first(status.absent_since.as_ref(), now);
-    status.absent_since = Some(Time(first));
-    let left = second_look::wait(first, now).filter(|_| release.remembers)?;
+fn unless_seen_twice(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
+    let first = second_look::first(memory.absent_since, pass.seen.now);
+    memory.absent_since = Some(first);
+    let left = second_look::wait(first, pass.seen.now).filter(|_| pass.remembers)?;
     let message = "none of the services is ours any more: looking once more before letting go";
-    Some(Decision::working(RolloutPhase::Deleting, "ConfirmingAbsence", message).next(left))
-}
-
-/// Takes our UID off, for an object of the same name to take the service over. A release that is half way goes back.
-fn let_go(release: &Release<'_>, region: &super::RegionView, view: &crate::cloud::ServiceView) -> ServiceChange {
-    let status = release.remembered();
-    let moving = status.candidate.is_some() || status.failed.as_ref().is_some_and(|f| !f.rolled_back);
-    let half_way = moving && release.seen.paused(None).is_none();
-    let stable: Option<RevisionName> = release.stable_in(region, &status).filter(|_| half_way);
-    let traffic = stable.map(|s| all_to(&s, &view.traffic)).filter(|t| !same_shares(t, &view.traffic));
-    let owner = view.marks.owner.clone().map(|owner| crate::marks::Owner { uid: None, ..owner });
-    let candidate = view.marks.candidate.clone().filter(|_| !half_way);
-    let marks = Marks { owner, candidate, ..view.marks.clone() };
-    ServiceChange { traffic, marks: Some(marks), ..ServiceChange::default() }
+    Some(Decision::working(RolloutPhase::Deleting, "ConfirmingAbsence", message).look_again_in(left))
 }

@@ -2,47 +2,42 @@
 
 use orchestra_crds::RolloutPhase;
 
-use super::access::settings;
-use super::region::Placement;
-use super::{Decision, deadline};
+use super::decision::Decision;
+use super::desire::Desire;
+use super::progress::Placement;
+use super::{deadline, settings};
 use crate::cloud::{ServiceView, TrafficTarget};
-use crate::marks::Step;
+use crate::marks::Position;
 use crate::plan::{Effect, NewService, POLL, ServiceChange};
-use crate::template::EffectiveTemplate;
 use crate::traffic;
 
-impl Placement<'_> {
-    /// The template of the candidate, if the spec still says the same.
-    fn template(&self) -> Option<EffectiveTemplate> {
-        let desired = self.release.desired.as_ref().ok();
-        desired.filter(|d| d.is(self.candidate.as_str())).map(|d| d.template.clone())
-    }
-
+impl Placement<'_, '_> {
     /// A service that does not exist has no users: its first revision gets everything.
-    pub(super) fn create(&self) -> Option<Effect> {
-        let service = NewService {
-            revision: self.candidate.clone(),
-            template: self.template()?,
-            traffic: traffic::all_to(self.candidate, &[]),
-            marks: self.marks(None, Step::Full),
-            settings: settings(self.release),
+    pub(super) fn create(&self, desire: &Desire) -> Option<Effect> {
+        let revision = self.candidate.release.revision.clone();
+        let new = NewService {
+            template: self.template(desire)?.clone(),
+            traffic: traffic::all_to(&revision, &[]),
+            marks: self.marks(Position::Full),
+            settings: settings::wanted(self.pass.seen),
+            revision,
         };
-        Some(Effect::CreateService(self.region.id.clone(), Box::new(service)))
+        Some(Effect::CreateService { service: self.place.seen.id.clone(), new: Box::new(new) })
     }
 
     /// Why a revision can't be added yet: it would overtake a change of traffic that is under way. None: it can.
-    pub(super) fn waits(&self, view: &ServiceView) -> Option<Decision> {
+    pub(super) fn blocked_by(&self, view: &ServiceView) -> Option<Decision> {
         let moves = !traffic::same_shares(&self.pinned(view), &view.traffic);
         if view.settled || view.serving.is_empty() || !moves {
             return None;
         }
-        let (place, candidate) = (self.region.name(), self.candidate);
-        if view.written_at.is_some_and(|since| deadline::is_over(self.release, since)) {
+        let (place, candidate) = (self.place.region(), &self.candidate.release.revision);
+        if view.written_at.is_some_and(|since| deadline::is_over(self.pass, since)) {
             let message = format!(
                 "{place}: the last change of the service does not take effect, and `{candidate}` waits for it: look at \
                  the service in Cloud Run, and write its traffic anew there"
             );
-            return Some(Decision::stalled(RolloutPhase::Deploying, "ServiceStuck", message).next(POLL));
+            return Some(Decision::stalled(RolloutPhase::Deploying, "ServiceStuck", message).look_again_in(POLL));
         }
         let message = format!("{place}: `{candidate}` waits for a change of traffic that is under way");
         Some(Decision::working(RolloutPhase::Deploying, "WaitingForTraffic", message))
@@ -50,18 +45,20 @@ impl Placement<'_> {
 
     /// Traffic as it is meanwhile: to stable, or without one to the candidate.
     fn pinned(&self, view: &ServiceView) -> Vec<TrafficTarget> {
-        traffic::all_to(self.stable().as_ref().unwrap_or(self.candidate), &view.traffic)
+        traffic::all_to(self.stable().as_ref().unwrap_or(&self.candidate.release.revision), &view.traffic)
     }
 
     /// The revision, with traffic pinned.
-    pub(super) fn add(&self, view: &ServiceView) -> Option<Effect> {
-        let step = if self.stable().is_some() { Step::Deployed } else { Step::Full };
+    pub(super) fn add(&self, view: &ServiceView, desire: &Desire) -> Option<Effect> {
+        let position = if self.stable().is_some() { Position::Deployed } else { Position::Full };
+        let template = self.template(desire)?.clone();
         let change = ServiceChange {
-            template: Some((self.candidate.clone(), self.template()?)),
+            template: Some((self.candidate.release.revision.clone(), template)),
             traffic: Some(self.pinned(view)),
-            marks: Some(self.marks(Some(&view.marks), step)),
-            settings: Some(settings(self.release).over(&view.settings)),
+            marks: Some(self.marks(position)),
+            settings: Some(settings::with_wanted(self.pass, self.memory, &view.settings)),
         };
-        Some(Effect::UpdateService(self.region.id.clone(), view.etag.clone(), Box::new(change)))
+        let (service, etag) = (self.place.seen.id.clone(), view.etag.clone());
+        Some(Effect::UpdateService { service, etag, change: Box::new(change) })
     }
 }

@@ -1,86 +1,139 @@
 //! What to read from the cloud before planning.
 
-use jiff::Timestamp;
-use orchestra_crds::{OrchestraEnvironment, Rollout, RolloutStatus};
+use orchestra_crds::{OrchestraEnvironment, Request, Rollout};
 use std::collections::BTreeSet;
 
-use super::identity::Release;
-use super::region::{Placement, Progress};
-use super::{Observation, RegionView};
-use crate::analysis;
-use crate::cloud::ServiceId;
+use super::advance::subject;
+use super::desire::Desire;
+use super::memory::Memory;
+use super::pass::Pass;
+use super::place::Place;
+use super::progress::Placement;
+use super::{Observation, invokers, requests};
+use crate::cloud::{CountsQuery, ServiceId};
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
+use crate::template::own_hash;
+use crate::verdict;
+
+/// What is still to be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Services in regions that the marks of others tell of.
+    pub services: Vec<ServiceId>,
+    /// About each region that was read, in the order of the observation.
+    pub regions: Vec<RegionQuestions>,
+}
 
 /// What to ask about one region's service, once it has been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Questions {
+pub struct RegionQuestions {
     /// These revisions.
     pub revisions: BTreeSet<RevisionName>,
     /// Who may call it.
     pub policy: bool,
-    /// Requests by minute.
-    pub minutes: Option<MinutesQuery>,
+    /// Counts by minute.
+    pub counts: Option<CountsQuery>,
 }
 
-/// Requests by minute of two revisions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MinutesQuery {
-    /// The candidate.
-    pub candidate: RevisionName,
-    /// Stable.
-    pub stable: RevisionName,
-    /// Beginning and end, whole minutes.
-    pub window: (Timestamp, Timestamp),
+impl Questions {
+    /// Whether nothing is left to ask.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.regions.iter().all(|asked| *asked == RegionQuestions::default())
+    }
 }
 
-/// The services of a Rollout, in the order of its waves. None without an environment.
+fn service_in(rollout: &Rollout, environment: &OrchestraEnvironment, region: &str) -> Option<ServiceId> {
+    Some(ServiceId {
+        project: ProjectId::new(environment.spec.project.as_str()).ok()?,
+        region: Region::new(region).ok()?,
+        name: ServiceName::new(rollout.spec.service_name.as_str()).ok()?,
+    })
+}
+
+/// The services of a Rollout: in the regions of its environment, in their order, and in those that left it and are not
+/// let go yet. None without an environment.
 pub fn services(rollout: &Rollout, environment: Option<&OrchestraEnvironment>) -> Vec<ServiceId> {
     let Some(environment) = environment else { return vec![] };
-    let id = |region: &String| {
-        Some(ServiceId {
-            project: ProjectId::new(environment.spec.project.as_str()).ok()?,
-            region: Region::new(region.as_str()).ok()?,
-            name: ServiceName::new(rollout.spec.service_name.as_str()).ok()?,
-        })
+    let known = rollout.status.iter().flat_map(|status| &status.regions).map(|region| &region.region);
+    let mut regions: Vec<&String> = environment.spec.regions.iter().collect();
+    known.for_each(|region| {
+        if !regions.contains(&region) {
+            regions.push(region)
+        }
+    });
+    regions.into_iter().filter_map(|region| service_in(rollout, environment, region)).collect()
+}
+
+/// Whether users may be meeting a bad revision, by the object alone: then nothing is waited for that a way back does not
+/// use.
+pub fn is_urgent(rollout: &Rollout) -> bool {
+    let memory = Memory::read(&rollout.status.clone().unwrap_or_default());
+    let failing = memory.failure.as_ref().is_some_and(|failure| !failure.rolled_back);
+    let leaves = memory.candidate.as_ref().is_some_and(|candidate| {
+        let aborted = requests::means(rollout, Request::Abort, &candidate.release);
+        aborted || (memory.latches.is_empty() && own_hash(&rollout.spec.template) != candidate.template_hash)
+    });
+    failing || leaves || rollout.metadata.deletion_timestamp.is_some()
+}
+
+/// What is still to be asked. Each answer may open another question, until none is left.
+pub fn questions(seen: &Observation) -> Questions {
+    let (pass, memory) = Pass::recover(seen);
+    let urgent = is_urgent(&seen.rollout);
+    let revisions = revisions(&pass, &memory);
+    let about = |region: &super::RegionView| {
+        let place = pass.places.iter().find(|place| place.region() == &region.id.region);
+        place.map(|place| about_place(&pass, &memory, place, &revisions, urgent)).unwrap_or_default()
     };
-    environment.spec.regions.iter().filter_map(id).collect()
+    Questions { services: other_services(&pass), regions: seen.regions.iter().map(about).collect() }
 }
 
-/// What to ask about each region, in the order of the regions. Asked twice: without revisions it asks for them, with
-/// them it asks for the minutes of the step that is going on.
-pub fn questions(seen: &Observation) -> Vec<Questions> {
-    let release = Release::recover(seen);
-    let status = release.remembered();
-    let revisions = revisions(&release, &status);
-    seen.regions
-        .iter()
-        .map(|region| {
-            let exists = region.view().is_some();
-            Questions {
-                revisions: if exists { revisions.clone() } else { BTreeSet::new() },
-                policy: exists,
-                minutes: minutes(&release, &status, region),
-            }
-        })
-        .collect()
+/// Regions that marks tell of and nothing else does: with the status lost, they would be forgotten.
+fn other_services(pass: &Pass<'_>) -> Vec<ServiceId> {
+    let Some(environment) = pass.seen.environment.as_ref().filter(|_| !pass.remembers) else { return vec![] };
+    let marked: BTreeSet<&Region> =
+        pass.places.iter().filter(|place| place.ours().is_some()).flat_map(|place| &place.marks.regions).collect();
+    let unread = marked.into_iter().filter(|region| !pass.places.iter().any(|place| place.region() == *region));
+    unread.filter_map(|region| service_in(&pass.seen.rollout, environment, region.as_str())).collect()
 }
 
-fn revisions(release: &Release<'_>, status: &RolloutStatus) -> BTreeSet<RevisionName> {
-    let stable = status.stable.as_ref().map(|s| s.revision.as_str());
-    let candidate = status.candidate.as_ref().map(|c| c.revision.as_str());
-    let named = [stable, candidate].into_iter().flatten().filter_map(|name| RevisionName::new(name).ok());
-    let next = release.desired.as_ref().ok().map(|desired| release.fresh_name(desired, status));
-    named.chain(next).collect()
+fn about_place(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    place: &Place<'_>,
+    revisions: &BTreeSet<RevisionName>,
+    urgent: bool,
+) -> RegionQuestions {
+    if place.view().is_none() {
+        return RegionQuestions::default();
+    }
+    let unknown = revisions.iter().filter(|name| !place.seen.revisions.contains_key(name));
+    let policy = !urgent && place.seen.policy.is_none() && invokers::matter(pass.seen, &pass.seen.rollout);
+    RegionQuestions {
+        revisions: unknown.cloned().collect(),
+        policy,
+        counts: if urgent || place.seen.counts.is_some() { None } else { counts(pass, memory, place) },
+    }
 }
 
-/// The closed minutes of a step that is in effect.
-fn minutes(release: &Release<'_>, status: &RolloutStatus, region: &RegionView) -> Option<MinutesQuery> {
-    let candidate = RevisionName::new(status.candidate.as_ref()?.revision.as_str()).ok()?;
-    let stable = release.stable_in(region, status)?;
-    let placed = Placement { release, status, region, candidate: &candidate };
-    let Progress::On { step, since } = placed.progress() else { return None };
-    let subject = analysis::Subject { revision: &candidate, region: &region.id.region, step, since };
-    let settings = &release.seen.rollout.spec.analysis;
-    let window = analysis::window(status.analysis.as_ref(), &subject, settings, release.seen.now)?;
-    Some(MinutesQuery { candidate, stable, window })
+/// Revisions to know about: stable, the candidate, and the one that would be next.
+fn revisions(pass: &Pass<'_>, memory: &Memory) -> BTreeSet<RevisionName> {
+    let stable = memory.stable.iter().map(|stable| stable.revision.clone());
+    let candidate = memory.candidate.iter().map(|candidate| candidate.release.revision.clone());
+    let desire = Desire::of(pass, memory);
+    let fresh = desire.built.as_ref().ok().and_then(|wanted| pass.fresh_name(wanted, memory));
+    let next = desire.promoted_before(pass, memory).or(fresh);
+    stable.chain(candidate).chain(next).collect()
+}
+
+/// The closed minutes of a weight that is in effect.
+fn counts(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> Option<CountsQuery> {
+    let candidate = memory.candidate.as_ref()?;
+    let stable = place.stable(memory)?;
+    let state = Placement { pass, memory, place, candidate }.progress();
+    let subject = subject(candidate, &state)?;
+    let settings = candidate.course.as_ref().map_or(&pass.seen.rollout.spec.analysis, |course| &course.analysis);
+    let known = memory.region(place.region());
+    let window = verdict::window(known.evidence_of(&candidate.release), &subject, settings, pass.seen.now)?;
+    Some(CountsQuery { metric: subject.metric, candidate: candidate.release.revision.clone(), stable, window })
 }

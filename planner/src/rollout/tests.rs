@@ -8,7 +8,7 @@ mod troubles;
 
 use super::*;
 use model::{Traits, World};
-use orchestra_crds::Outcome;
+use orchestra_crds::{Outcome, Request};
 
 /// The writes of a good release of app:2, in each region.
 fn all_steps(regions: &[&str]) -> Vec<String> {
@@ -134,7 +134,7 @@ fn paused_means_no_traffic_write_and_abort_still_works() {
     world.writes.clear();
     world.run(100);
     assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::Paused, 0));
-    world.annotate(requests::ABORT, &world.candidate());
+    world.ask(Request::Abort, &world.release_id());
     world.run(20);
     assert_eq!(world.weights("app:2"), [0]);
 }
@@ -144,11 +144,11 @@ fn abort_then_retry_makes_a_new_revision_of_the_same_template() {
     let mut world = World::promoted(&["us-central1"]);
     world.release("app:2", Traits::default());
     world.run_until(|w| w.weights("app:2") == [10]);
-    let first = world.candidate();
-    world.annotate(requests::ABORT, &first);
+    let (first, release) = (world.candidate(), world.release_id());
+    world.ask(Request::Abort, &release);
     world.run(20);
     assert_eq!(world.phase(), RolloutPhase::RolledBack);
-    world.annotate(requests::RETRY, &first);
+    world.ask(Request::Retry, &release);
     world.run(300);
     assert_eq!(world.phase(), RolloutPhase::Promoted);
     assert_eq!(world.status().stable.unwrap().revision, format!("{first}-2"));
@@ -159,7 +159,7 @@ fn abort_then_retry_makes_a_new_revision_of_the_same_template() {
 #[test]
 fn an_abort_of_another_candidate_does_nothing() {
     let mut world = World::promoted(&["us-central1"]);
-    world.annotate(requests::ABORT, "api-somethingelse");
+    world.ask(Request::Abort, "api-somethingelse.1");
     world.release("app:2", Traits::default());
     world.run(300);
     assert_eq!(world.phase(), RolloutPhase::Promoted);
@@ -174,7 +174,7 @@ fn no_metrics_pause_by_default_and_promote_moves_one_step() {
     world.run(200);
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Paused, vec![10]));
     let token = world.status().candidate.unwrap().promote_token.unwrap();
-    world.annotate(requests::PROMOTE, &token);
+    world.ask(Request::Promote, &token);
     world.run(200);
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Paused, vec![50]));
 }

@@ -107,11 +107,10 @@ fn changes(status: &RolloutStatus, weights: &mut Vec<(String, Vec<i32>)>, starte
             continue;
         }
         seen.push(weight);
-        let here = status.analysis.as_ref().filter(|a| a.region == region.region);
-        let evidence = here.map_or_else(String::new, |a| {
+        let evidence = region.evidence.first().map_or_else(String::new, |e| {
             format!(
-                "   judged so far: candidate failed {} of {}, stable {} of {}; {} % of the evidence for a rollback",
-                a.candidate_errors, a.candidate_requests, a.stable_errors, a.stable_requests, a.evidence_percent
+                "   judged so far: candidate failed {} of {}, stable {} of {}",
+                e.candidate.bad, e.candidate.total, e.stable.bad, e.stable.total
             )
         });
         let whose = if status.failed.as_ref().is_some_and(|failed| failed.rolled_back) { " on stable" } else { "" };

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-use super::{DemoSettings, failed, template_patch};
+use super::{DemoSettings, changed_container, failed};
 use crate::process::Controller;
 use crate::serve::Servers;
 use crate::{Sandbox, SandboxError};
@@ -113,8 +113,9 @@ impl Stage {
         let kind = GroupVersionKind::try_from(&types).map_err(|e| failed(format!("an example: {e}")))?;
         let resource = kube::core::ApiResource::from_gvk(&kind);
         if object.name_any() == "api" && object.namespace().as_deref() == Some("production") {
-            let image = object.data["spec"]["template"]["image"].as_str().unwrap_or_default().to_string();
-            json_patch::merge(&mut object.data, &template_patch(&image, &[REQUESTS_PER_SECOND]));
+            let container = &mut object.data["spec"]["template"]["containers"][0];
+            let image = container["image"].as_str().unwrap_or_default().to_string();
+            *container = changed_container(container, &image, &[REQUESTS_PER_SECOND]);
         }
         let api: Api<DynamicObject> = match object.namespace() {
             Some(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &resource),
@@ -199,7 +200,10 @@ impl Stage {
         let env: Vec<(&str, &str)> = [REQUESTS_PER_SECOND].into_iter().chain(env.iter().copied()).collect();
         let applied = self.sandbox.journal.clock().now();
         let api: Api<Rollout> = Api::namespaced(self.client.clone(), namespace);
-        let patch = Patch::Merge(template_patch(&image, &env));
+        let now = api.get(name).await.map_err(cluster("read the Rollout"))?;
+        let container = serde_json::to_value(now.spec.template.serving()).unwrap_or_default();
+        let containers = [changed_container(&container, &image, &env)];
+        let patch = Patch::Merge(serde_json::json!({"spec": {"template": {"containers": containers}}}));
         api.patch(name, &PatchParams::default(), &patch).await.map_err(cluster("change the image"))?;
         println!("  kubectl patch: image {name}@sha256:{}…", &digest[..12]);
         Ok(Release { image, applied })

@@ -58,7 +58,7 @@ fn rollout(number: usize, image: &str) -> serde_json::Value {
         "apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "Rollout",
         "metadata": {"name": format!("svc-{number:04}")},
         "spec": {"environmentRef": {"name": "shop"}, "serviceName": format!("svc-{number:04}"),
-                 "template": {"image": image, "env": [{"name": "SANDBOX_REQUESTS_PER_SECOND", "value": "0"}]},
+                 "template": {"containers": [{"image": image, "env": [{"name": "SANDBOX_REQUESTS_PER_SECOND", "value": "0"}]}]},
                  "strategy": {"immediate": {}}},
     })
 }

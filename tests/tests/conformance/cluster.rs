@@ -118,15 +118,19 @@ async fn an_apply_that_changes_nothing_owns_without_a_time() {
 
     // Fields of a level come before those further below.
     let mut other = rollout("a");
-    other["spec"]["template"] = json!({"image": "app:2", "env": [{"name": "A", "value": "1"}]});
+    other["spec"]["template"] = json!({"containers": [{"image": "app:1"}], "timeoutSeconds": 9, "redis": true});
+    other["spec"]["template"]["containers"][0]["image"] = json!("app:2");
     other["spec"]["serviceName"] = json!("other");
     let (status, refused) = apply("three", &other);
     let told = refused["message"].as_str().unwrap();
-    assert!(status == 409 && told.contains("- .spec.serviceName\n- .spec.template.image"), "{told}");
+    assert!(
+        status == 409 && told.contains("- .spec.serviceName\n- .spec.template.containers[name=\"main\"].image"),
+        "{told}"
+    );
     assert!(!told.contains(" at "), "{told}");
-    let typed = apply("three", &with(rollout("a"), "/spec/template/env", json!("x")));
+    let typed = apply("three", &with(rollout("a"), "/spec/template/containers", json!("x")));
     let said = "failed to create typed patch object (/a; orchestra.cherry-ai.me/v1alpha1, Kind=Rollout): \
-                .spec.template.env: expected list, got &{x}";
+                .spec.template.containers: expected list, got &{x}";
     assert_eq!(message(&typed), (500, said));
 }
 

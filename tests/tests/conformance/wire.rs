@@ -5,13 +5,15 @@ use orchestra_cloud::Cloud;
 use orchestra_controller::clock::{Clock, ClockReading};
 use orchestra_crds::{Ingress, Redis, RedisTier};
 use orchestra_planner::cloud::{
-    Binding, FaultClass, OperationView, Readiness, RedisId, ServiceId, ServiceSettings, Target, TrafficTarget,
+    Binding, CountsQuery, FaultClass, OperationView, Readiness, RedisId, ServiceId, ServiceSettings, Target,
+    TrafficTarget, VersionView, Window,
 };
 use orchestra_planner::marks::{Marks, Owner};
 use orchestra_planner::names::{Percent, ProjectId, Region, RevisionName, ServiceName};
 use orchestra_planner::plan::{NewService, ServiceChange};
-use orchestra_planner::rollout::MinutesQuery;
-use orchestra_planner::template::{EffectiveTemplate, EnvValue, SecretVersion};
+use orchestra_planner::template::{
+    Bytes, Container, EffectiveTemplate, EnvValue, Millis, NetworkAccess, SecretFile, SecretVersion,
+};
 use orchestra_planner::traffic::{all_to, split, weight_of};
 use orchestra_sandbox::Sandbox;
 use orchestra_sandbox::journal::Fault;
@@ -47,18 +49,24 @@ fn revision(name: &str) -> RevisionName {
 }
 
 fn template(image: &str) -> EffectiveTemplate {
-    let secret = SecretVersion { secret: "key".into(), version: 1 };
-    EffectiveTemplate {
+    let version = SecretVersion { secret: "key".into(), version: 1, created_at: None };
+    let container = Container {
+        name: "main".into(),
         image: image.into(),
         env: BTreeMap::from([
             ("LEVEL".into(), EnvValue::Plain("info".into())),
-            ("KEY".into(), EnvValue::Secret(secret.clone())),
+            ("KEY".into(), EnvValue::Secret(version.clone())),
         ]),
-        files: BTreeMap::from([("/secrets/key".into(), secret)]),
-        cpu: Some("2".into()),
-        memory: Some("2Gi".into()),
+        mounts: BTreeMap::from([("/secrets".into(), "keys".into())]),
+        cpu: Millis::parse("2"),
+        memory: Bytes::parse("2Gi"),
+        ..Container::default()
+    };
+    EffectiveTemplate {
+        containers: vec![container],
+        volumes: BTreeMap::from([("keys".into(), SecretFile { path: "key".into(), version })]),
         timeout_seconds: Some(60),
-        network: Some(("dev".into(), orchestra_crds::Egress::AllTraffic)),
+        network: Some(NetworkAccess { connector: "dev".into(), egress: orchestra_crds::Egress::AllTraffic }),
         ..EffectiveTemplate::default()
     }
 }
@@ -70,7 +78,7 @@ fn new_service() -> NewService {
         traffic: all_to(&revision("api-one"), &[]),
         marks: Marks { owner: Some(Owner { name: "n/api".into(), uid: Some("u".into()) }), ..Marks::default() },
         settings: ServiceSettings {
-            min_instances: Some(1),
+            min_instances: 1,
             max_instances: Some(4),
             ingress: Some(Ingress::Internal),
             labels: BTreeMap::from([("team".into(), "core".into())]),
@@ -100,9 +108,12 @@ async fn a_service_is_created_changed_and_deleted() {
     let view = until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await.unwrap();
     assert_eq!(view.template_revision, Some(revision("api-one")));
     assert_eq!((view.settings, view.marks), (new_service().settings, new_service().marks));
+    assert!(view.uid.is_some());
     assert_eq!(weight_of(&revision("api-one"), &view.serving), Percent::ALL);
     let ready = cloud.run.revision(&id(), &revision("api-one")).await.unwrap().unwrap();
-    assert_eq!((ready.readiness, ready.image.as_deref()), (Readiness::Ready, Some("app:1")));
+    assert_eq!((&ready.readiness, ready.image()), (&Readiness::Ready, Some("app:1")));
+    assert!(new_service().template.is_run_by(&ready.containers), "{:?}", ready.containers);
+    assert!(!template("app:2").is_run_by(&ready.containers));
 
     let deploy = ServiceChange {
         template: Some((revision("api-two"), template("app:2"))),
@@ -130,7 +141,7 @@ async fn a_service_is_created_changed_and_deleted() {
 async fn a_template_that_cannot_start_fails_with_the_cause_of_cloud_run() {
     let (cloud, _) = cloud().await;
     let mut new = new_service();
-    new.template.env.insert("SANDBOX_STARTUP".into(), EnvValue::Plain("fail".into()));
+    new.template.containers[0].env.insert("SANDBOX_STARTUP".into(), EnvValue::Plain("fail".into()));
     cloud.run.create(&id(), &new).await.unwrap();
     let failed = |r: &Option<orchestra_planner::cloud::RevisionView>| {
         r.as_ref().is_some_and(|r| matches!(r.readiness, Readiness::Failed(_)))
@@ -179,8 +190,9 @@ async fn redis_takes_one_operation_at_a_time_and_tells_its_address() {
 async fn secrets_resolve_to_numbers() {
     let (cloud, _) = cloud().await;
     let project = id().project;
-    assert_eq!(cloud.secrets.resolve(&project, "key", None).await.unwrap(), Some(1));
-    assert_eq!(cloud.secrets.resolve(&project, "key", Some(1)).await.unwrap(), Some(1));
+    let newest = cloud.secrets.resolve(&project, "key", None).await.unwrap();
+    assert!(matches!(&newest, Some(VersionView { number: 1, created_at: Some(_) })), "{newest:?}");
+    assert_eq!(cloud.secrets.resolve(&project, "key", Some(1)).await.unwrap(), newest);
     assert_eq!(cloud.secrets.resolve(&project, "key", Some(2)).await.unwrap(), None);
     assert_eq!(cloud.secrets.resolve(&project, "none", None).await.unwrap(), None);
 }
@@ -191,13 +203,14 @@ async fn requests_are_counted_by_revision_and_minute() {
     cloud.run.create(&id(), &new_service()).await.unwrap();
     until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await;
     let start = Timestamp::from_second(sandbox.journal.clock().now().as_second() / 60 * 60 + 60).unwrap();
-    let window = (start, start + SignedDuration::from_mins(10));
-    let query = MinutesQuery { candidate: revision("api-one"), stable: revision("api-none"), window };
-    let minutes = until(async || cloud.metrics.minutes(&id(), &query).await, |m| m.len() == 10).await;
+    let window = Window { from: start, to: start + SignedDuration::from_mins(10) };
+    let metric = orchestra_crds::Metric::Errors;
+    let query = CountsQuery { metric, candidate: revision("api-one"), stable: revision("api-none"), window };
+    let minutes = until(async || cloud.monitoring.counts(&id(), &query).await, |m| m.len() == 10).await;
     assert_eq!(minutes[0].start, start);
-    let requests: i64 = minutes.iter().map(|m| m.candidate.requests).sum();
+    let requests: i64 = minutes.iter().map(|m| m.candidate.total).sum();
     assert!((10_500..13_500).contains(&requests), "{requests}: 20 in a second for 10 minutes");
-    assert_eq!(minutes.iter().map(|m| m.stable.requests).sum::<i64>(), 0);
+    assert_eq!(minutes.iter().map(|m| m.stable.total).sum::<i64>(), 0);
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ metadata: {name: api}
 spec:
   environmentRef: {name: quickstart}
   serviceName: api
-  template: {image: 'app:1'}
+  template: {containers: [{image: 'app:1'}]}
   strategy: {immediate: {}}
 ";
 
@@ -106,7 +106,7 @@ fn server_side(kubectl: &Kubectl<'_>) {
     let two = ROLLOUT.replace("app:1", "app:2");
     kubectl.fails("apply --server-side --field-manager=two -f -", &two, "conflict with \"one\"");
     kubectl.run("apply --server-side --field-manager=two --force-conflicts -f -", &two);
-    kubectl.says("get rollout api -o jsonpath={.spec.template.image}", "app:2");
+    kubectl.says("get rollout api -o jsonpath={.spec.template.containers[0].image}", "app:2");
     kubectl.says("get rollout api -o yaml --show-managed-fields", "manager: two");
     kubectl.run("apply --dry-run=server -f -", &ROLLOUT.replace("name: api", "name: dry"));
     kubectl.fails("get rollout dry", "", "NotFound");
@@ -134,9 +134,12 @@ fn edits(kubectl: &Kubectl<'_>) {
     kubectl.run("create -f -", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: b}");
     kubectl.run("patch configmap c --type=strategic -p {\"data\":{\"c\":\"d\"}}", "");
     kubectl.says("get configmap c -o jsonpath={.data}", "\"c\":\"d\"");
-    kubectl.run("patch rollout api --type=merge -p {\"spec\":{\"template\":{\"image\":\"app:3\"}}}", "");
+    kubectl.run(
+        "patch rollout api --type=merge -p {\"spec\":{\"template\":{\"containers\":[{\"image\":\"app:3\"}]}}}",
+        "",
+    );
     kubectl.says("edit rollout api", "edited");
-    kubectl.says("get rollout api -o jsonpath={.spec.template.image}", "app:4");
+    kubectl.says("get rollout api -o jsonpath={.spec.template.containers[0].image}", "app:4");
     // The controller writes the status until then, and a replacement must not meet such a write.
     kubectl.says("wait --for=condition=Ready rollout/api --timeout=60s", "condition met");
     let object = kubectl.run("get rollout api -o yaml", "");

@@ -166,9 +166,8 @@ async fn reusing_the_name_of_a_failed_revision() {
     let mut world = promoted().await;
     world.release("api", "app:2", &[]).await;
     world.run_until_weights(SERVICE, "app:2", &[10]).await;
-    let revision = world.status("api").await.candidate.unwrap().revision;
-    let annotate =
-        |key: &str| json!({"metadata": {"annotations": {format!("orchestra.cherry-ai.me/{key}"): revision}}});
+    let release = world.status("api").await.candidate.unwrap().release;
+    let annotate = |key: &str| json!({"metadata": {"annotations": {format!("orchestra.cherry-ai.me/{key}"): release}}});
     world.patch_rollout("api", annotate("abort")).await;
     world.run_until_phase("api", RolloutPhase::RolledBack).await;
     assert_kept(&world);
@@ -188,7 +187,7 @@ async fn letting_a_clock_jump_shorten_a_hold() {
         world
             .patch_rollout(
                 "api",
-                json!({"spec": {"strategy": long, "analysis": analysis, "template": {"image": "app:2"}}}),
+                json!({"spec": {"strategy": long, "analysis": analysis, "template": {"containers": [{"image": "app:2"}]}}}),
             )
             .await;
         world.run_until_weights(SERVICE, "app:2", &[10]).await;

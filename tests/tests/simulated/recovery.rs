@@ -64,7 +64,7 @@ async fn refused(mut world: World, rollout: Value) -> String {
     let conditions = world.status("api").await.conditions;
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
     assert_eq!(ready.status, "False");
-    format!("{}: {}", ready.reason, ready.message)
+    format!("{}: {}", ready.reason, world.status("api").await.message.unwrap())
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,14 +77,18 @@ async fn what_cannot_be_done_is_told_and_touches_nothing() {
     spec["images"] = json!({"repositories": ["us-docker.pkg.dev/shop/releases"]});
     world.create_environment("shop", spec).await;
     let told = refused(world, canary("shop", "docker.io/library/nginx:1")).await;
-    assert!(told.contains("spec.template.image") && told.contains("us-docker.pkg.dev/shop/releases"), "{told}");
+    assert!(
+        told.contains("spec.template.containers[0].image") && told.contains("us-docker.pkg.dev/shop/releases"),
+        "{told}"
+    );
 
     let world = World::new(1).await;
     let mut spec = plain_environment(&TWO);
     spec["secrets"] = json!([{"name": "missing"}]);
     world.create_environment("shop", spec).await;
     let mut rollout = canary("shop", "app:1");
-    rollout["template"]["secrets"] = json!([{"name": "missing", "env": "KEY"}]);
+    rollout["template"]["containers"][0]["env"] =
+        json!([{"name": "KEY", "valueFrom": {"secret": {"name": "missing"}}}]);
     let told = refused(world, rollout).await;
     assert!(told.contains("missing") || told.contains("NotReady"), "{told}");
 }

@@ -25,7 +25,7 @@ async fn a_good_release_is_promoted_in_both_regions() {
     assert_eq!(world.weights(SERVICE, "app:2"), [100, 100]);
     let status = world.status("api").await;
     assert_eq!(status.history[0].outcome, Outcome::Promoted);
-    assert!(status.analysis.unwrap().candidate_requests > 500);
+    assert!(status.regions.iter().all(|region| region.evidence[0].candidate.total > 500));
     world.assert_promises();
 }
 
@@ -66,7 +66,7 @@ async fn a_first_release_that_fails_can_be_followed_by_one_that_works() {
     let mut world = World::new(1).await;
     world.create_environment("shop", plain_environment(&["us-central1"])).await;
     let mut spec = canary("shop", "app:1");
-    spec["template"]["env"] = json!([{"name": "SANDBOX_STARTUP", "value": "fail"}]);
+    spec["template"]["containers"][0]["env"] = json!([{"name": "SANDBOX_STARTUP", "value": "fail"}]);
     world.create_rollout("api", spec).await;
     world.run_until_phase("api", RolloutPhase::Failed).await;
     world.release("api", "app:2", &[]).await;
@@ -105,9 +105,9 @@ async fn abort_goes_back_and_retry_tries_again_as_a_new_revision() {
     let mut world = promoted(&["us-central1"]).await;
     world.release("api", "app:2", &[]).await;
     world.run_until_weights(SERVICE, "app:2", &[10]).await;
-    let candidate = world.status("api").await.candidate.unwrap().revision;
-    let annotate =
-        |key: &str| json!({"metadata": {"annotations": {format!("orchestra.cherry-ai.me/{key}"): candidate}}});
+    let candidate = world.status("api").await.candidate.unwrap();
+    let (candidate, release) = (candidate.revision, candidate.release);
+    let annotate = |key: &str| json!({"metadata": {"annotations": {format!("orchestra.cherry-ai.me/{key}"): release}}});
     world.patch_rollout("api", json!({"spec": {"paused": true}})).await;
     world.run_for(Duration::from_secs(1200)).await;
     assert_eq!(world.weights(SERVICE, "app:2"), [10]);
@@ -170,7 +170,7 @@ async fn an_environment_makes_redis_once_binds_secrets_and_deletes_by_policy() {
     world.create_environment("shop", spec).await;
     let mut rollout = canary("shop", "app:1");
     rollout["template"]["redis"] = json!(true);
-    rollout["template"]["secrets"] = json!([{"name": "key", "env": "KEY"}]);
+    rollout["template"]["containers"][0]["env"] = json!([{"name": "KEY", "valueFrom": {"secret": {"name": "key"}}}]);
     world.create_rollout("api", rollout).await;
     world.run_until_phase("api", RolloutPhase::Promoted).await;
     let environment = world.environments().get("shop").await.unwrap().status.unwrap();
@@ -204,7 +204,10 @@ async fn a_new_secret_version_is_released_like_any_change() {
     spec["secrets"] = json!([{"name": "key"}]);
     world.create_environment("shop", spec).await;
     let mut rollout = canary("shop", "app:1");
-    rollout["template"]["secrets"] = json!([{"name": "key", "path": "/secrets/key"}]);
+    rollout["template"] = json!({
+        "containers": [{"image": "app:1", "volumeMounts": [{"name": "keys", "mountPath": "/secrets"}]}],
+        "volumes": [{"name": "keys", "secret": {"name": "key"}}],
+    });
     world.create_rollout("api", rollout).await;
     world.run_until_phase("api", RolloutPhase::Promoted).await;
     let first = world.status("api").await.stable.unwrap().revision;

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::all_steps;
 use super::model::{Traits, World};
+use orchestra_crds::Request;
 
 #[test]
 fn with_the_status_wiped_in_the_middle_the_release_goes_on_where_it_was() {
@@ -45,34 +46,46 @@ fn with_the_status_wiped_and_a_region_down_nothing_is_written() {
     assert_eq!((world.phase(), world.weights("app:3")), (RolloutPhase::Promoted, vec![100, 100]));
 }
 
-#[test]
-fn with_the_status_wiped_and_the_steps_edited_the_candidate_stays_on_its_weight() {
-    let mut world = World::promoted(&["us-central1"]);
-    world.release("app:2", Traits::default());
-    world.run_until(|w| w.weights("app:2") == [50]);
-    let steps = serde_json::json!([{"weight": 80, "holdSeconds": 60}]);
-    world.rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
-    world.generation();
-    world.rollout.status = None;
-    world.writes.clear();
-    world.run(400);
-    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100]));
-    assert_eq!(world.writes, ["us-central1 app:1 20 app:2 80", "us-central1 app:2 100"]);
-}
-
-#[test]
-fn with_the_status_wiped_and_the_steps_edited_the_next_region_takes_the_new_steps() {
+/// A release in its first region, with the status lost and the steps edited.
+fn steps_lost() -> World {
     let mut world = World::promoted(&["us-central1", "us-west4"]);
     world.release("app:2", Traits::default());
     world.run_until(|w| w.weights("app:2") == [50, 0]);
-    let steps = serde_json::json!([{"weight": 5, "holdSeconds": 60}, {"weight": 20}, {"weight": 80}]);
+    let steps = serde_json::json!([{"weight": 5, "holdSeconds": 60}, {"weight": 80}]);
     world.rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
     world.generation();
     world.rollout.status = None;
     world.writes.clear();
+    world.run(200);
+    world
+}
+
+#[test]
+fn with_the_status_wiped_and_the_steps_edited_the_candidate_stays_on_its_weight_and_a_person_is_asked() {
+    let mut world = steps_lost();
+    assert_eq!((world.phase(), world.weights("app:2"), world.writes.len()), (RolloutPhase::Paused, vec![50, 0], 0));
+    assert_eq!(world.status().conditions[2].reason, "StrategyLost");
+    let token = world.status().candidate.unwrap().promote_token.unwrap();
+    world.ask(Request::Promote, &token);
     world.run(400);
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
-    assert_eq!(world.writes[3], "us-west4 app:1 95 app:2 5");
+    assert_eq!(world.writes[0], "us-central1 app:1 20 app:2 80", "the spec's step after the one that it was on");
+}
+
+#[test]
+fn with_the_status_wiped_and_the_steps_edited_an_abort_goes_back() {
+    let mut world = steps_lost();
+    world.ask(Request::Abort, &world.release_id());
+    world.run(20);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RolledBack, vec![0, 0]));
+}
+
+#[test]
+fn with_the_status_wiped_and_the_steps_edited_a_bad_candidate_is_still_taken_back() {
+    let mut world = steps_lost();
+    world.traits.insert("app:2".into(), Traits { error_percent: 30, ..Traits::default() });
+    world.run(200);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RolledBack, vec![0, 0]));
 }
 
 #[test]

@@ -1,17 +1,18 @@
 //! A cloud of values: writes take effect at once, requests come by the minute.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{FINALIZER, OrchestraEnvironment, Rollout, RolloutPhase, RolloutStatus};
+use orchestra_crds::{FINALIZER, OrchestraEnvironment, Request, Rollout, RolloutPhase, RolloutStatus};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Minutes, Observation, Questions, RegionView, plan, questions, services};
+use super::super::{Counts, Observation, RegionQuestions, RegionView, plan, questions, services};
 use crate::cloud::{
-    Binding, Count, Fault, FaultClass, Minute, PolicyView, Readiness, RevisionView, ServiceView, Target, Trouble,
+    ContainerView, Count, Fault, FaultClass, Minute, PolicyView, Readiness, RevisionView, ServiceView, Target, Trouble,
 };
 use crate::marks::Marks;
 use crate::names::{Etag, Percent, RevisionName};
 use crate::plan::{Effect, Finalizer};
+use crate::resource::FailedWrites;
 use crate::traffic::weight_of;
 
 /// How the revisions of an image behave.
@@ -39,6 +40,9 @@ pub struct World {
     /// And it never will be: it is as old as the last one that took effect.
     pub stuck: bool,
     pub policies: BTreeMap<String, PolicyView>,
+    /// Which revision is in which region.
+    pub deployed: BTreeSet<(String, String)>,
+    pub failed_writes: FailedWrites,
 }
 
 impl World {
@@ -54,7 +58,7 @@ impl World {
         let rollout = json!({
             "apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "Rollout",
             "metadata": {"name": "api", "namespace": "shop", "uid": "u-1", "generation": 1, "finalizers": [FINALIZER]},
-            "spec": {"environmentRef": {"name": "production"}, "serviceName": "api", "template": {"image": "app:1"},
+            "spec": {"environmentRef": {"name": "production"}, "serviceName": "api", "template": {"containers": [{"image": "app:1"}]},
                      "strategy": {"canary": {"steps": [{"weight": 10, "holdSeconds": 300}, {"weight": 50}]}}},
         });
         Self {
@@ -72,6 +76,8 @@ impl World {
             unsettled: None,
             stuck: false,
             policies: BTreeMap::new(),
+            deployed: BTreeSet::new(),
+            failed_writes: FailedWrites::new(),
         }
     }
 
@@ -84,7 +90,7 @@ impl World {
     }
 
     pub fn release(&mut self, image: &str, traits: Traits) {
-        self.rollout.spec.template.image = image.into();
+        self.rollout.spec.template.containers[0].image = image.into();
         self.traits.insert(image.into(), traits);
         self.generation();
     }
@@ -93,8 +99,8 @@ impl World {
         self.rollout.metadata.generation = self.rollout.metadata.generation.map(|g| g + 1);
     }
 
-    pub fn annotate(&mut self, key: &str, value: &str) {
-        self.rollout.metadata.annotations.get_or_insert_default().insert(key.into(), value.into());
+    pub fn ask(&mut self, request: Request, value: &str) {
+        self.rollout.metadata.annotations.get_or_insert_default().insert(request.key(), value.into());
     }
 
     pub fn status(&self) -> RolloutStatus {
@@ -107,6 +113,20 @@ impl World {
 
     pub fn candidate(&self) -> String {
         self.status().candidate.unwrap().revision
+    }
+
+    /// The candidate's release: what requests are bound to.
+    pub fn release_id(&self) -> String {
+        self.status().candidate.unwrap().release
+    }
+
+    /// Where the evidence stands, in the first region that has any.
+    pub fn verdict(&self) -> Option<orchestra_crds::Verdict> {
+        self.status().regions.iter().find_map(|region| region.evidence.first().map(|evidence| evidence.verdict))
+    }
+
+    pub fn image(&self) -> String {
+        self.rollout.spec.template.image().to_string()
     }
 
     pub fn weights(&self, image: &str) -> Vec<i32> {
@@ -136,6 +156,7 @@ impl World {
     fn pass(&mut self) {
         let seen = self.observe();
         let plan = plan(&seen);
+        assert_eq!(crate::promises::broken_by_rollout(&seen, &plan.effects), None);
         assert_eq!(plan, super::super::plan(&seen), "the same observation, the same plan");
         match plan.finalizer {
             Finalizer::Remove => self.rollout.metadata.finalizers = Some(vec![]),
@@ -158,10 +179,19 @@ impl World {
         };
         let regions = ids.into_iter().map(|id| RegionView::of(id.clone(), service(id.region.as_str()))).collect();
         let (now, rollout, environment) = (self.now, self.rollout.clone(), self.environment.clone());
-        let mut seen = Observation { now, rollout, environment, regions, last_fault: None };
-        for _ in 0..2 {
+        let failed_writes = self.failed_writes.clone();
+        let mut seen = Observation { now, rollout, environment, regions, failed_writes };
+        for round in 0.. {
+            assert!(round < 8, "the questions have no end: {:?}", questions(&seen));
             let asked = questions(&seen);
-            for (region, asked) in seen.regions.iter_mut().zip(asked) {
+            if asked.is_empty() {
+                break;
+            }
+            for id in asked.services {
+                let region = id.region.to_string();
+                seen.regions.push(RegionView::of(id, service(&region)));
+            }
+            for (region, asked) in seen.regions.iter_mut().zip(asked.regions) {
                 self.answer(region, asked);
             }
         }
@@ -176,13 +206,13 @@ impl World {
         view
     }
 
-    fn answer(&self, region: &mut RegionView, asked: Questions) {
+    fn answer(&self, region: &mut RegionView, asked: RegionQuestions) {
         let place = region.id.region.as_str();
         for name in asked.revisions {
             let image = self.revisions.get(name.as_str()).filter(|_| self.cloud.contains_key(place));
             let view = image.filter(|_| self.deployed(place, &name)).map(|image| RevisionView {
                 name: name.clone(),
-                image: Some(image.clone()),
+                containers: vec![ContainerView { image: image.clone(), ..ContainerView::default() }],
                 readiness: match self.traits.get(image).and_then(|t| t.broken_in) == Some(place) {
                     true => Readiness::Failed(Trouble {
                         reason: "ContainerFailed".into(),
@@ -194,23 +224,25 @@ impl World {
             region.revisions.insert(name, Ok(view));
         }
         let empty = PolicyView { etag: Etag("p".into()), bindings: vec![] };
-        region.policy = asked.policy.then(|| Ok(self.policies.get(place).cloned().unwrap_or(empty)));
-        if let Some(query) = asked.minutes {
+        if asked.policy {
+            region.policy = Some(Ok(self.policies.get(place).cloned().unwrap_or(empty)));
+        }
+        if let Some(query) = asked.counts {
             let weight = i64::from(weight_of(&query.candidate, &self.cloud[place].serving).get());
             let image = &self.revisions[query.candidate.as_str()];
             let errors = self.traits.get(image).map_or(0, |t| t.error_percent);
             let requests = self.requests_per_minute * weight / 100;
             let minute = |start| Minute {
                 start,
-                candidate: Count { requests, errors: requests * errors / 100 },
-                stable: Count { requests: self.requests_per_minute - requests, errors: 1 },
+                candidate: Count { total: requests, bad: requests * errors / 100 },
+                stable: Count { total: self.requests_per_minute - requests, bad: 1 },
             };
-            let (from, to) = (query.window.0.as_second(), query.window.1.as_second());
-            let counts = (from..to).step_by(60).map(|s| minute(Timestamp::from_second(s).unwrap()));
-            let counts = if self.requests_per_minute > 0 { counts.collect() } else { vec![] };
+            let (from, to) = (query.window.from.as_second(), query.window.to.as_second());
+            let minutes = (from..to).step_by(60).map(|s| minute(Timestamp::from_second(s).unwrap()));
+            let minutes = if self.requests_per_minute > 0 { minutes.collect() } else { vec![] };
             let fault = Fault { class: FaultClass::Retryable, message: "503".into() };
-            let counts = if self.blind { Err(fault) } else { Ok(counts) };
-            region.minutes = Some(Minutes { window: query.window, counts });
+            let minutes = if self.blind { Err(fault) } else { Ok(minutes) };
+            region.counts = Some(Counts { query, minutes });
         }
     }
 
@@ -225,16 +257,16 @@ impl World {
 
     /// A revision is in a region once it has been deployed there.
     fn deployed(&self, place: &str, name: &RevisionName) -> bool {
-        let service = &self.cloud[place];
-        service.settings.labels.contains_key(&format!("has-{name}"))
+        self.deployed.contains(&(place.to_string(), name.to_string()))
     }
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::CreateService(id, new) => {
-                let region = id.region.to_string();
+            Effect::CreateService { service, new } => {
+                let region = service.region.to_string();
                 let mut view = ServiceView {
                     etag: Etag("1".into()),
+                    uid: Some(format!("{region}-{}", self.now.as_second())),
                     settled: true,
                     marks: Marks::default(),
                     template_revision: None,
@@ -247,22 +279,27 @@ impl World {
                     written_at: Some(self.now),
                 };
                 assert!(!self.cloud.contains_key(&region), "created twice");
-                self.put(&mut view, Some((new.revision, new.template.image)), Some(new.traffic), Some(new.marks));
+                self.put(
+                    &region,
+                    &mut view,
+                    Some((new.revision, new.template.image().to_string())),
+                    Some(new.traffic),
+                    Some(new.marks),
+                );
                 self.writes.push(format!("{region} create, {}", self.shares(&view)));
                 self.cloud.insert(region, view);
             }
-            Effect::UpdateService(id, etag, change) => {
-                let region = id.region.to_string();
+            Effect::UpdateService { service, etag, change } => {
+                let region = service.region.to_string();
                 let mut view = self.cloud[&region].clone();
                 assert_eq!(etag, view.etag);
                 let deploys = change.template.is_some();
                 let only_settings = change.traffic.is_none() && change.marks.is_none();
-                if let Some(mut settings) = change.settings {
-                    settings.labels.extend(view.settings.labels.clone());
+                if let Some(settings) = change.settings {
                     view.settings = settings;
                 }
-                let template = change.template.map(|(name, template)| (name, template.image));
-                self.put(&mut view, template, change.traffic, change.marks);
+                let template = change.template.map(|(name, template)| (name, template.image().to_string()));
+                self.put(&region, &mut view, template, change.traffic, change.marks);
                 self.writes.push(match (only_settings, deploys) {
                     (true, _) => format!("{region} settings"),
                     (_, true) => format!("{region} deploy, {}", self.shares(&view)),
@@ -270,12 +307,14 @@ impl World {
                 });
                 self.cloud.insert(region, view);
             }
-            Effect::SetPolicy(id, policy) => {
-                let all: Vec<&Binding> = policy.bindings.iter().collect();
-                assert_eq!(all[0].members, ["allUsers"]);
-                if self.policies.insert(id.region.to_string(), policy).is_some() {
-                    self.writes.push(format!("{} policy", id.region));
+            Effect::SetPolicy { service, policy } => {
+                if self.policies.insert(service.region.to_string(), policy).is_some() {
+                    self.writes.push(format!("{} policy", service.region));
                 }
+            }
+            Effect::DeleteService { service, .. } => {
+                self.cloud.remove(service.region.as_str());
+                self.writes.push(format!("{} delete", service.region));
             }
             other => panic!("{other:?}"),
         }
@@ -283,6 +322,7 @@ impl World {
 
     fn put(
         &mut self,
+        region: &str,
         view: &mut ServiceView,
         template: Option<(RevisionName, String)>,
         traffic: Option<Vec<crate::cloud::TrafficTarget>>,
@@ -291,7 +331,7 @@ impl World {
         if let Some((name, image)) = template {
             let known = self.revisions.insert(name.to_string(), image.clone());
             assert!(known.is_none_or(|k| k == image), "a revision name with another template");
-            view.settings.labels.insert(format!("has-{name}"), String::new());
+            self.deployed.insert((region.to_string(), name.to_string()));
             view.template_revision = Some(name);
         }
         let before = view.marks.clone();
@@ -301,12 +341,13 @@ impl World {
             for target in &traffic {
                 let Target::Revision(name) = &target.to else { panic!("LATEST") };
                 assert!(target.percent == Percent::NONE || self.revisions.contains_key(name.as_str()));
-                let failed_again = view.marks.failed.contains(name) && target.percent > weight_of(name, &view.traffic);
+                let failed_again = view.marks.has_failed(name) && target.percent > weight_of(name, &view.traffic);
                 assert!(!failed_again, "a failed revision got traffic again");
             }
             view.traffic = traffic;
             view.serving = view.traffic.clone();
         }
+        view.settled = true;
         view.settled_at = Some(self.now);
         view.written_at = Some(self.now);
         view.etag = Etag(format!("{}x", view.etag.0));

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::*;
 use super::model::{Traits, World};
 use crate::cloud::Target;
+use orchestra_crds::Request;
 
 /// Something that people or the world do.
 #[derive(Clone, Debug)]
@@ -43,12 +44,12 @@ fn happen(world: &mut World, what: &Happening) {
         Happening::Pause(on) => world.rollout.spec.paused = *on,
         Happening::Abort => {
             if let Some(candidate) = world.status().candidate {
-                world.annotate(requests::ABORT, &candidate.revision);
+                world.ask(Request::Abort, &candidate.release);
             }
         }
         Happening::Retry => {
             if let Some(failed) = world.status().failed {
-                world.annotate(requests::RETRY, &failed.revision);
+                world.ask(Request::Retry, &failed.release);
             }
         }
         Happening::WipeStatus => world.rollout.status = None,
@@ -83,7 +84,7 @@ proptest! {
         world.writes.clear();
         world.run(50);
         prop_assert_eq!(world.writes.len(), 0, "the steady state writes nothing: {:?}", world.writes);
-        let shares: i32 = world.weights(&world.rollout.spec.template.image).iter().sum();
+        let shares: i32 = world.weights(&world.image()).iter().sum();
         prop_assert!(world.phase() != RolloutPhase::Promoted || shares == 200, "promoted with {shares}");
     }
 }

@@ -2,8 +2,9 @@
 
 use super::super::*;
 use super::model::{Traits, World};
-use crate::cloud::Target;
+use crate::cloud::{Fault, FaultClass, Target};
 use crate::names::RevisionName;
+use orchestra_crds::Request;
 
 #[test]
 fn an_unreadable_region_stops_the_way_forward_and_not_the_way_back() {
@@ -49,7 +50,8 @@ fn a_service_of_another_is_left_alone() {
     let mut world = World::new(&["us-central1"]);
     world.run(20);
     world.writes.clear();
-    world.cloud.get_mut("us-central1").unwrap().marks.owner = None;
+    let service = world.cloud.get_mut("us-central1").unwrap();
+    (service.marks.owner, service.uid) = (None, Some("made-anew".into()));
     world.release("app:2", Traits::default());
     world.run(20);
     assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::Pending, 0));
@@ -63,7 +65,8 @@ fn deletion_with_retain_lets_go_and_an_object_of_the_same_name_takes_over() {
     world.run(20);
     assert_eq!(world.rollout.metadata.finalizers.as_deref(), Some(&[][..]));
     assert_eq!(world.weights("app:1"), [100]);
-    let mut again = World { cloud: world.cloud, revisions: world.revisions, ..World::new(&["us-central1"]) };
+    let (cloud, revisions, deployed) = (world.cloud, world.revisions, world.deployed);
+    let mut again = World { cloud, revisions, deployed, ..World::new(&["us-central1"]) };
     again.rollout.metadata.uid = Some("another".into());
     again.run(20);
     assert_eq!(again.phase(), RolloutPhase::Promoted);
@@ -78,7 +81,7 @@ fn a_deletion_that_is_kept_from_a_region_names_the_way_out() {
     seen.regions[0].service = Err(Fault { class: FaultClass::Denied, message: "not found or not allowed".into() });
     let kept = plan(&seen);
     assert_eq!((kept.finalizer, kept.effects.len()), (Finalizer::Keep, 0));
-    assert!(kept.status.message.unwrap().contains("take the finalizer"));
+    assert!(kept.status.message.unwrap().contains("remove the finalizer"));
 }
 
 #[test]
@@ -104,16 +107,15 @@ fn a_candidate_left_for_stable_comes_back_as_the_same_revision() {
 }
 
 #[test]
-fn a_region_without_stable_is_told_when_there_is_no_way_back() {
+fn a_region_that_lost_stable_gets_it_again_for_the_way_back() {
     let mut world = World::promoted(&["us-central1"]);
     world.release("app:2", Traits::default());
     world.run_until(|w| w.weights("app:2") == [50]);
     let stable = world.status().stable.unwrap().revision;
-    world.cloud.get_mut("us-central1").unwrap().settings.labels.remove(&format!("has-{stable}"));
-    world.annotate(requests::ABORT, &world.candidate());
+    world.deployed.remove(&("us-central1".to_string(), stable.clone()));
+    world.ask(Request::Abort, &world.release_id());
     world.run(20);
-    assert_eq!(world.phase(), RolloutPhase::Failed);
-    assert!(world.status().message.unwrap().contains("is not in us-central1"));
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::RolledBack, vec![100]), "it is made again");
 }
 
 #[test]
@@ -133,7 +135,7 @@ fn without_its_environment_a_release_stays_where_it_is() {
 #[test]
 fn a_late_write_of_somebody_else_is_no_missed_deadline() {
     let mut world = World::promoted(&["us-central1"]);
-    world.rollout.spec.strategy.canary.as_mut().unwrap().steps[0].hold_seconds = 3600;
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps[0].hold_seconds = Some(3600);
     world.release("app:2", Traits::default());
     world.run_until(|w| w.weights("app:2") == [10]);
     world.run(60);
@@ -150,9 +152,10 @@ fn a_retry_that_cannot_start_yet_waits_quietly() {
     let mut world = World::promoted(&["us-central1"]);
     world.release("app:2", Traits { broken_in: Some("us-central1"), ..Traits::default() });
     world.run(60);
-    let failed = world.status().failed.unwrap().revision;
+    let failed = world.status().failed.unwrap();
     world.rollout.spec.paused = true;
-    world.annotate(requests::RETRY, &failed);
+    world.ask(Request::Retry, &failed.release);
+    let failed = failed.revision;
     world.run(5);
     let status = world.status();
     world.run(30);
@@ -210,9 +213,9 @@ fn a_step_is_told_once_though_its_region_was_down() {
 #[test]
 fn metrics_that_stopped_long_ago_pass_no_step() {
     let mut world = World::promoted(&["us-central1"]);
-    world.rollout.spec.strategy.canary.as_mut().unwrap().steps[0].hold_seconds = 7200;
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps[0].hold_seconds = Some(7200);
     world.release("app:2", Traits::default());
-    world.run_until(|w| w.status().analysis.is_some_and(|a| a.verdict == orchestra_crds::Verdict::Pass));
+    world.run_until(|w| w.verdict() == Some(orchestra_crds::Verdict::Pass));
     world.blind = true;
     world.run(500);
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Paused, vec![10]));
@@ -227,7 +230,7 @@ fn an_abort_of_a_superseded_candidate_works_while_paused() {
     world.release("app:2", Traits::default());
     world.run_until(|w| w.weights("app:2") == [50]);
     world.rollout.spec.paused = true;
-    world.annotate(requests::ABORT, &world.candidate());
+    world.ask(Request::Abort, &world.release_id());
     world.release("app:3", Traits::default());
     world.run(30);
     assert_eq!(world.weights("app:2"), [0]);
@@ -267,25 +270,60 @@ fn a_stable_revision_that_is_not_found_gives_the_candidate_nothing() {
 fn an_old_abort_does_not_keep_stable_from_a_new_region() {
     let mut world = World::new(&["us-central1", "us-west4"]);
     world.run(1);
-    world.annotate(requests::ABORT, &world.candidate());
+    world.ask(Request::Abort, &world.release_id());
     world.rollout.status = None;
     world.run(100);
     assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Promoted, vec![100, 100]));
 }
 
-#[test]
-fn a_candidate_goes_nowhere_while_the_environment_is_not_ready() {
+/// A template that uses Redis, in an environment that has it.
+fn with_redis() -> World {
     let mut world = World::promoted(&["us-central1"]);
+    let environment = world.environment.as_mut().unwrap();
+    environment.spec.redis = serde_json::from_value(serde_json::json!({"tier": "Basic", "memorySizeGb": 1})).unwrap();
+    let status = environment.status.as_mut().unwrap();
+    status.redis =
+        serde_json::from_value(serde_json::json!({"instance": "x", "host": "10.0.0.3", "port": 6379})).unwrap();
+    world.rollout.spec.template.redis = true;
+    world
+}
+
+#[test]
+fn a_candidate_goes_nowhere_while_what_it_uses_is_not_known_and_a_new_one_takes_it_back() {
+    let mut world = with_redis();
     world.release("app:2", Traits::default());
     world.run_until(|w| w.weights("app:2") == [10]);
     let ready = world.environment.clone();
     world.environment.as_mut().unwrap().status = None;
-    world.release("app:3", Traits::default());
     world.run(200);
     assert_eq!(world.weights("app:2"), [10]);
+    world.release("app:3", Traits::default());
+    world.run(20);
+    assert_eq!(world.weights("app:2"), [0], "that it is not wanted any more is known all the same");
     world.environment = ready;
     world.run(200);
     assert_eq!((world.weights("app:2"), world.weights("app:3")), (vec![0], vec![100]));
+}
+
+#[test]
+fn a_release_waits_only_for_the_parts_that_it_uses_and_a_way_back_for_none() {
+    let mut world = with_redis();
+    world.release("app:2", Traits::default());
+    world.run(300);
+    assert_eq!(world.weights("app:2"), [100]);
+    world.environment.as_mut().unwrap().status.as_mut().unwrap().redis = None;
+    world.rollout.spec.template.redis = false;
+    world.release("app:1", Traits::default());
+    world.run(20);
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Promoted, vec![100]));
+    world.rollout.spec.template.redis = true;
+    world.release("app:2", Traits::default());
+    world.run(20);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100]), "it was promoted before");
+    world.release("app:3", Traits::default());
+    world.run(20);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Pending, vec![100]));
+    assert_eq!(world.status().conditions[2].reason, "RedisNotReady");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is tried, in this order.
 
 use kube::api::{Patch, PatchParams};
-use orchestra_tests::world::{canary, plain_environment};
+use orchestra_tests::world::{canary, one_container, plain_environment};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -20,18 +20,18 @@ async fn first_deployment(stage: &Stage) -> Result<(), Failure> {
 }
 
 async fn canary_that_promotes(stage: &Stage) -> Result<(), Failure> {
-    stage.patch("api", json!({"spec": {"template": {"image": "app:2", "env": flawless()}}})).await?;
+    stage.patch("api", json!({"spec": {"template": one_container("app:2", flawless())}})).await?;
     stage.until_phase("api", "Promoted").await
 }
 
 async fn canary_that_rolls_back(stage: &Stage) -> Result<(), Failure> {
     let env = json!([{"name": "SANDBOX_ERROR_PERCENT", "value": "20"}]);
-    stage.patch("api", json!({"spec": {"template": {"image": "app:3", "env": env}}})).await?;
+    stage.patch("api", json!({"spec": {"template": one_container("app:3", env)}})).await?;
     stage.until_phase("api", "RolledBack").await
 }
 
 async fn status_that_is_emptied(stage: &Stage) -> Result<(), Failure> {
-    stage.patch("api", json!({"spec": {"template": {"image": "app:4", "env": flawless()}}})).await?;
+    stage.patch("api", json!({"spec": {"template": one_container("app:4", flawless())}})).await?;
     let weight = async |stage: &Stage| stage.status("Rollout", "api").await["weight"] == 10;
     stage.until("10 % of the requests", weight).await?;
     let empty = Patch::Merge(json!({"status": null}));

@@ -1,8 +1,10 @@
 //! Secrets: each is bound to the number of a version, so that a revision always sees the same value.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{EnvironmentSecret, EnvironmentStatus, OrchestraEnvironment, ResolvedSecret};
 
-use super::{Observation, Part};
+use super::super::Observation;
+use super::super::part::PartPlan;
 
 /// Which version of which secret to look for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,45 +29,50 @@ pub fn secrets_to_resolve(environment: &OrchestraEnvironment) -> Vec<SecretQuery
 }
 
 /// Publishes the version of each secret. One that can't be read now keeps the version it had.
-pub(super) fn plan(seen: &Observation, status: &mut EnvironmentStatus) -> Part {
+pub(in super::super) fn plan(seen: &Observation, status: &mut EnvironmentStatus) -> PartPlan {
     let mut resolved = vec![];
-    let mut trouble: Option<Part> = None;
+    let (mut missing, mut unread) = (vec![], None);
     for secret in &seen.environment.spec.secrets {
         let before = status.secrets.iter().find(|s| s.name == secret.name && s.secret == id(secret)).cloned();
         match seen.secrets.get(&secret.name) {
             Some(Ok(Some(version))) => resolved.push(ResolvedSecret {
                 name: secret.name.clone(),
                 secret: id(secret).to_string(),
-                version: *version,
+                version: version.number,
+                created_at: version.created_at.map(Time),
             }),
-            Some(Ok(None)) => trouble = Some(missing(secret, &seen.environment.spec.project)),
+            Some(Ok(None)) => missing.push(secret),
             Some(Err(fault)) => {
                 resolved.extend(before);
-                trouble = trouble.or(Some(Part::unreadable(&format!("secret `{}`", id(secret)), fault)));
+                unread.get_or_insert_with(|| PartPlan::unreadable(&format!("secret `{}`", id(secret)), fault));
             }
             None => {
                 resolved.extend(before);
-                trouble = trouble.or(Some(Part::working("Resolving", "secrets are being looked up")));
+                unread.get_or_insert_with(|| PartPlan::working("Resolving", "secrets are being looked up"));
             }
         }
     }
     let count = resolved.len();
     status.secrets = resolved;
-    trouble.unwrap_or_else(|| match count {
-        0 => Part::ready("NoSecrets", "the environment has no secrets"),
-        1 => Part::ready("Resolved", "one secret is bound to a version"),
-        n => Part::ready("Resolved", format!("{n} secrets are bound to a version each")),
+    if !missing.is_empty() {
+        return absent(&missing, &seen.environment.spec.project);
+    }
+    unread.unwrap_or_else(|| match count {
+        0 => PartPlan::ready("NoSecrets", "the environment has no secrets"),
+        1 => PartPlan::ready("Resolved", "one secret is bound to a version"),
+        n => PartPlan::ready("Resolved", format!("{n} secrets are bound to a version each")),
     })
 }
 
-fn missing(secret: &EnvironmentSecret, project: &str) -> Part {
-    let id = id(secret);
-    let what = match secret.version {
-        Some(version) => format!("version {version} of secret `{id}` is not there or not enabled"),
-        None => format!("secret `{id}` is not there or has no enabled version"),
+fn absent(missing: &[&EnvironmentSecret], project: &str) -> PartPlan {
+    let what = |secret: &&EnvironmentSecret| match secret.version {
+        Some(version) => format!("version {version} of secret `{}` is not there or not enabled", id(secret)),
+        None => format!("secret `{}` is not there or has no enabled version", id(secret)),
     };
-    Part::stalled(
-        "SecretMissing",
-        format!("spec.secrets: {what} in project {project}: add it to Secret Manager, or take `{}` out", secret.name),
-    )
+    let all: Vec<String> = missing.iter().map(what).collect();
+    let message = format!(
+        "spec.secrets: {} in project {project}: add it to Secret Manager, or take it out of the spec",
+        all.join("; ")
+    );
+    PartPlan::stalled("SecretMissing", message)
 }

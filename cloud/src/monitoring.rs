@@ -7,28 +7,27 @@ use google_cloud_monitoring_v3::model::typed_value::Value;
 use google_cloud_monitoring_v3::model::{Aggregation, TimeInterval, TimeSeries};
 use google_cloud_wkt as wkt;
 use jiff::{SignedDuration, Timestamp};
-use orchestra_planner::cloud::{Count, Minute, ServiceId};
-use orchestra_planner::rollout::MinutesQuery;
+use orchestra_crds::Metric;
+use orchestra_planner::cloud::{Count, CountsQuery, Minute, ServiceId};
 use std::collections::BTreeMap;
 
 use crate::CloudError;
-use crate::call::call;
-
-/// Most pages that one question may take: a longer answer is no sensible one.
-const PAGES: usize = 50;
+use crate::call::{PAGES, call};
 
 /// The Monitoring port.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub struct Monitoring {
     pub(crate) client: MetricService,
 }
 
-impl Metrics {
-    /// Requests of candidate and stable in each minute of the window that had any.
+impl Monitoring {
+    /// Counts of candidate and stable in each minute of the window that had any requests.
     ///
     /// # Errors
-    /// When Google does not answer, or refuses.
-    pub async fn minutes(&self, id: &ServiceId, query: &MinutesQuery) -> Result<Vec<Minute>, CloudError> {
+    /// When Google does not answer, refuses, or gives more pages than any sensible answer has: a part of the answer must
+    /// not be taken for the whole.
+    pub async fn counts(&self, id: &ServiceId, query: &CountsQuery) -> Result<Vec<Minute>, CloudError> {
+        let Metric::Errors = query.metric;
         let filter = format!(
             "metric.type = \"run.googleapis.com/request_count\" AND resource.type = \"cloud_run_revision\" \
              AND resource.labels.service_name = \"{}\" AND resource.labels.location = \"{}\" \
@@ -40,7 +39,8 @@ impl Metrics {
             .set_per_series_aligner(Aligner::AlignDelta)
             .set_cross_series_reducer(Reducer::ReduceSum)
             .set_group_by_fields(["resource.labels.revision_name", "metric.labels.response_code_class"]);
-        let interval = TimeInterval::new().set_start_time(stamp(query.window.0)).set_end_time(stamp(query.window.1));
+        let interval =
+            TimeInterval::new().set_start_time(stamp(query.window.from)).set_end_time(stamp(query.window.to));
         let mut minutes = BTreeMap::new();
         let mut token = String::new();
         for _ in 0..PAGES {
@@ -57,10 +57,10 @@ impl Metrics {
             page.time_series.iter().for_each(|series| add(&mut minutes, series, query));
             token = page.next_page_token;
             if token.is_empty() {
-                break;
+                return Ok(minutes.into_values().collect());
             }
         }
-        Ok(minutes.into_values().collect())
+        Err(CloudError::endless("list time series"))
     }
 }
 
@@ -69,7 +69,7 @@ fn stamp(time: Timestamp) -> wkt::Timestamp {
 }
 
 /// Counts a series' points. A point ends at its minute's end.
-fn add(minutes: &mut BTreeMap<Timestamp, Minute>, series: &TimeSeries, query: &MinutesQuery) {
+fn add(minutes: &mut BTreeMap<Timestamp, Minute>, series: &TimeSeries, query: &CountsQuery) {
     let label = |labels: Option<&std::collections::HashMap<String, String>>, key: &str| {
         labels.and_then(|l| l.get(key).cloned()).unwrap_or_default()
     };
@@ -89,8 +89,8 @@ fn add(minutes: &mut BTreeMap<Timestamp, Minute>, series: &TimeSeries, query: &M
             name if name == query.stable.as_str() => &mut minute.stable,
             _ => continue,
         };
-        count.requests += requests;
-        count.errors += if failed { requests } else { 0 };
+        count.total += requests;
+        count.bad += if failed { requests } else { 0 };
     }
 }
 

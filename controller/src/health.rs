@@ -1,0 +1,175 @@
+//! What this process can see and do, for /readyz and the log: what is missing is named, with the fix.
+
+use orchestra_planner::cloud::{Fault, FaultClass};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often a trouble that lasts is logged again.
+const REMIND: Duration = Duration::from_secs(60);
+
+/// What this process can see and do.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The CRDs were found, once.
+    started: bool,
+    /// What is wrong with the cluster, by what was tried.
+    cluster: BTreeMap<&'static str, Trouble>,
+    /// What is wrong with Google Cloud, by API.
+    google: BTreeMap<&'static str, Trouble>,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    message: String,
+    since: Instant,
+    told: Instant,
+}
+
+/// Notes a trouble; whether it is to be logged now.
+fn note(troubles: &mut BTreeMap<&'static str, Trouble>, what: &'static str, message: String) -> bool {
+    let now = Instant::now();
+    match troubles.get_mut(what) {
+        Some(known) => {
+            known.message = message;
+            let remind = now.duration_since(known.told) >= REMIND;
+            known.told = if remind { now } else { known.told };
+            remind
+        }
+        None => {
+            troubles.insert(what, Trouble { message, since: now, told: now });
+            true
+        }
+    }
+}
+
+fn fix(fault: &Fault) -> &'static str {
+    match fault.class {
+        FaultClass::Denied => "check the credentials and roles of the controller's service account",
+        _ => "check the network, and that the credentials can be had",
+    }
+}
+
+impl Health {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The CRDs are there.
+    pub(crate) fn started(&self) {
+        self.state().started = true;
+    }
+
+    /// How something tried on the cluster went.
+    pub(crate) fn note_cluster(&self, what: &'static str, trouble: Option<String>) {
+        let mut state = self.state();
+        match trouble {
+            Some(message) => {
+                if note(&mut state.cluster, what, message.clone()) {
+                    tracing::warn!(what, trouble = message, "the cluster");
+                }
+            }
+            None => {
+                if state.cluster.remove(what).is_some() {
+                    tracing::info!(what, "the cluster is all right again");
+                }
+            }
+        }
+    }
+
+    /// How a read of Google went. What is refused because of the spec is no trouble of Google's.
+    pub(crate) fn note_google(&self, api: &'static str, fault: Option<&Fault>) {
+        let mut state = self.state();
+        match fault {
+            Some(fault) if matches!(fault.class, FaultClass::Retryable | FaultClass::Denied) => {
+                let message = format!("{}; {}", fault.message.trim_end_matches('.'), fix(fault));
+                if note(&mut state.google, api, message.clone()) {
+                    tracing::warn!(api, trouble = message, "Google Cloud can't be read");
+                }
+            }
+            Some(_) => {}
+            None => {
+                if state.google.remove(api).is_some() {
+                    tracing::info!(api, "Google Cloud can be read again");
+                }
+            }
+        }
+    }
+
+    /// Whether this process can do its work, and what is to be said of it. Google's troubles are told and make it no less
+    /// ready: another replica would meet them too.
+    pub(crate) fn report(&self) -> (bool, String) {
+        let state = self.state();
+        let mut lines = vec![];
+        if !state.started {
+            lines.push("waiting for the CRDs: kubectl apply -f crds/".to_string());
+        }
+        let told = |what: &str, trouble: &Trouble| {
+            format!("{what}: {} (for {} s)", trouble.message, trouble.since.elapsed().as_secs())
+        };
+        lines.extend(state.cluster.iter().map(|(what, trouble)| told(what, trouble)));
+        let ready = lines.is_empty();
+        lines.extend(state.google.iter().map(|(api, trouble)| told(&format!("Google Cloud, {api}"), trouble)));
+        if ready {
+            lines.insert(0, "ok".into());
+        }
+        (ready, lines.join("\n") + "\n")
+    }
+}
+
+/// Why a call of the cluster failed, with what to do about it.
+pub(crate) fn cluster_trouble(server: &str, error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 401 => {
+            format!("{server} refuses our credentials (401): check the token or certificate in the kubeconfig")
+        }
+        kube::Error::Api(status) if status.is_forbidden() => {
+            format!("{server}: {}; give the controller's service account that right", status.message)
+        }
+        kube::Error::Api(status) if status.is_not_found() => format!("{server}: {}", status.message),
+        kube::Error::Api(status) => format!("{server}: {} ({})", status.message, status.code),
+        other => {
+            format!("{server} does not answer: {}; check the server's address and the network", innermost(other))
+        }
+    }
+}
+
+/// The cause behind an error.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    // Chains of errors are short; a circle would be a bug of a library.
+    for _ in 0..16 {
+        match cause.source() {
+            Some(deeper) => cause = deeper,
+            None => break,
+        }
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let health = Health::default();
+        assert!(!health.report().0);
+        health.started();
+        assert_eq!(health.report(), (true, "ok\n".into()));
+        health.note_cluster("watch Rollouts", Some("no right".into()));
+        let (ready, told) = health.report();
+        assert!(!ready && told.contains("watch Rollouts: no right"), "{told}");
+        health.note_cluster("watch Rollouts", None);
+        let denied = Fault { class: FaultClass::Denied, message: "no".into() };
+        health.note_google("run", Some(&denied));
+        let (ready, told) = health.report();
+        assert!(ready && told.contains("run") && told.contains("roles"), "{told}");
+        health.note_google("run", None);
+        assert_eq!(health.report().1, "ok\n");
+    }
+}

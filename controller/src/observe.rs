@@ -1,0 +1,23 @@
+//! Looks at the world: answers the planner's questions until none is open. Reads of a pass are made together and have a
+//! budget; a pass that users wait for, because they may be meeting a bad revision, waits for no read that hangs.
+
+mod environment;
+mod patience;
+mod rollout;
+
+use orchestra_cloud::CloudError;
+use orchestra_planner::cloud::Reading;
+
+use crate::shell::Shell;
+use patience::{Patience, gather};
+
+impl Shell {
+    /// What a read gave, with its fault counted and told.
+    fn noted<T>(&self, api: &'static str, read: Result<T, CloudError>) -> Reading<T> {
+        let reading = read.map_err(orchestra_planner::cloud::Fault::from);
+        let word = if reading.is_ok() { "ok" } else { "error" };
+        self.metrics.reads.with_label_values(&[api, word]).inc();
+        self.health.note_google(api, reading.as_ref().err());
+        reading
+    }
+}

@@ -1,0 +1,73 @@
+//! How long a pass waits for its reads.
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use kube::{Api, ResourceExt};
+use std::future::Future;
+use std::time::Duration;
+use tokio::time::Instant;
+
+use crate::cluster::kube_call;
+use crate::error::PassError;
+use crate::shell::Managed;
+
+/// Longest that the reads of a pass may take together.
+const BUDGET: Duration = Duration::from_secs(20);
+/// The same where users may be meeting a bad revision.
+const URGENT_BUDGET: Duration = Duration::from_millis(400);
+/// How often a pass that waits looks whether it has become urgent.
+const LOOK_UP: Duration = Duration::from_millis(250);
+
+/// How long a pass waits for its reads.
+pub(super) struct Patience<'a, M: Managed> {
+    api: Api<M>,
+    object: &'a M,
+    urgent: fn(&M) -> bool,
+    until: Instant,
+}
+
+impl<'a, M: Managed> Patience<'a, M> {
+    pub(super) fn new(api: Api<M>, object: &'a M, urgent: fn(&M) -> bool) -> Self {
+        let budget = if urgent(object) { URGENT_BUDGET } else { BUDGET };
+        Self { api, object, urgent, until: Instant::now() + budget }
+    }
+
+    /// Whether what is waited for is left for a pass over the object as it is by now.
+    async fn is_overtaken(&self) -> bool {
+        if (self.urgent)(self.object) {
+            return false;
+        }
+        let read = kube_call("read the object while waiting", self.api.get_opt(&self.object.name_any())).await;
+        match read {
+            Ok(Some(live)) => live.resource_version() != self.object.resource_version() && (self.urgent)(&live),
+            Ok(None) | Err(_) => false,
+        }
+    }
+}
+
+/// Makes reads together; none: it was not answered within the budget.
+///
+/// # Errors
+/// When the object has become urgent meanwhile: another pass is to begin.
+pub(super) async fn gather<M: Managed, T: Send>(
+    patience: &Patience<'_, M>,
+    reads: impl IntoIterator<Item = BoxFuture<'_, T>>,
+) -> Result<Vec<Option<T>>, PassError> {
+    let numbered = reads.into_iter().enumerate().map(|(index, read)| async move { (index, read.await) });
+    let mut pending: FuturesUnordered<_> = numbered.collect();
+    let mut answers: Vec<Option<T>> = (0..pending.len()).map(|_| None).collect();
+    loop {
+        let turn = patience.until.min(Instant::now() + LOOK_UP);
+        match within(turn, pending.next()).await {
+            Some(Some((index, answer))) => answers[index] = Some(answer),
+            Some(None) => return Ok(answers),
+            None if Instant::now() >= patience.until => return Ok(answers),
+            None if patience.is_overtaken().await => return Err(PassError::Stale),
+            None => {}
+        }
+    }
+}
+
+async fn within<T>(until: Instant, what: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout_at(until, what).await.ok()
+}

@@ -1,0 +1,174 @@
+//! Looks at the world of a Rollout.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Api, ResourceExt};
+use orchestra_crds::{OrchestraEnvironment, Rollout, RolloutStatus};
+use orchestra_planner::cloud::{Fault, Minute, PolicyView, Reading, RevisionView, ServiceId, ServiceView};
+use orchestra_planner::names::RevisionName;
+use orchestra_planner::plan::{Effect, Outcome, Plan};
+use orchestra_planner::promises::{Broken, broken_by_rollout};
+use orchestra_planner::resource::FailedWrites;
+use orchestra_planner::rollout::{self, Counts, Observation, Questions, RegionView};
+
+use super::{Patience, gather};
+use crate::cluster::kube_call;
+use crate::error::PassError;
+use crate::shell::{Managed, Shell};
+
+/// More rounds of questions than any observation opens: services, revisions, another name, counts.
+const ROUNDS: usize = 8;
+
+impl Managed for Rollout {
+    const KIND: &'static str = "Rollout";
+    type Status = RolloutStatus;
+    type Seen = Observation;
+
+    async fn observe(shell: &Shell, object: Self, failed_writes: FailedWrites) -> Result<Observation, PassError> {
+        let namespace = object.namespace().unwrap_or_default();
+        let environments: Api<OrchestraEnvironment> = Api::namespaced(shell.kube.clone(), &namespace);
+        let name = object.spec.environment_ref.name.clone();
+        let environment = kube_call("read the environment", environments.get_opt(&name)).await?;
+        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), &object, rollout::is_urgent);
+        let services = rollout::services(&object, environment.as_ref());
+        let regions = read_services(shell, &patience, services).await?;
+        let (now, rollout) = (shell.clock.now(), object.clone());
+        let mut seen = Observation { now, rollout, environment, regions, failed_writes };
+        for _ in 0..ROUNDS {
+            let asked = rollout::questions(&seen);
+            if asked.is_empty() {
+                break;
+            }
+            answer(shell, &patience, &mut seen, asked).await?;
+        }
+        Ok(seen)
+    }
+
+    fn plan(seen: &Observation) -> Plan<RolloutStatus> {
+        rollout::plan(seen)
+    }
+
+    fn broken(seen: &Observation, effects: &[Effect]) -> Option<Broken> {
+        broken_by_rollout(seen, effects)
+    }
+
+    fn status(&self) -> Option<&RolloutStatus> {
+        self.status.as_ref()
+    }
+
+    fn set_status(&mut self, status: RolloutStatus) {
+        self.status = Some(status);
+    }
+
+    fn conditions(status: &mut RolloutStatus) -> &mut Vec<Condition> {
+        &mut status.conditions
+    }
+
+    fn absorb(status: RolloutStatus, _: &Effect, _: &Outcome, _: Timestamp) -> RolloutStatus {
+        // A service tells itself how far its last write is.
+        status
+    }
+}
+
+/// An answer to one question.
+enum Answer {
+    Service(Reading<Option<ServiceView>>),
+    Revision(usize, RevisionName, Reading<Option<RevisionView>>),
+    Policy(usize, Reading<PolicyView>),
+    Counts(usize, orchestra_planner::cloud::CountsQuery, Reading<Vec<Minute>>),
+}
+
+async fn read_services(
+    shell: &Shell,
+    patience: &Patience<'_, Rollout>,
+    ids: Vec<ServiceId>,
+) -> Result<Vec<RegionView>, PassError> {
+    let read = |id: &ServiceId| {
+        let id = id.clone();
+        async move { shell.noted("run", shell.cloud.run.service(&id).await) }.boxed()
+    };
+    let answers = gather(patience, ids.iter().map(read).collect::<Vec<_>>()).await?;
+    let view = |(id, answer): (ServiceId, Option<_>)| RegionView::of(id, answer.unwrap_or_else(unanswered));
+    Ok(ids.into_iter().zip(answers).map(view).collect())
+}
+
+fn unanswered<T>() -> Reading<T> {
+    Err(Fault::unanswered())
+}
+
+/// Asks everything that is open, all at once. What is not answered in time is known not to be.
+async fn answer(
+    shell: &Shell,
+    patience: &Patience<'_, Rollout>,
+    seen: &mut Observation,
+    asked: Questions,
+) -> Result<(), PassError> {
+    let open = open_questions(seen, &asked);
+    let reads: Vec<BoxFuture<'_, Answer>> = open.iter().map(|question| question.clone().ask(shell)).collect();
+    let answers = gather(patience, reads).await?;
+    for (question, answer) in open.into_iter().zip(answers) {
+        match answer.unwrap_or_else(|| question.clone().unanswered()) {
+            Answer::Service(service) => {
+                if let Question::Service(id) = question {
+                    seen.regions.push(RegionView::of(id, service));
+                }
+            }
+            Answer::Revision(region, name, read) => drop(seen.regions[region].revisions.insert(name, read)),
+            Answer::Policy(region, read) => seen.regions[region].policy = Some(read),
+            Answer::Counts(region, query, minutes) => seen.regions[region].counts = Some(Counts { query, minutes }),
+        }
+    }
+    Ok(())
+}
+
+/// One thing to ask.
+#[derive(Clone)]
+enum Question {
+    Service(ServiceId),
+    Revision(usize, ServiceId, RevisionName),
+    Policy(usize, ServiceId),
+    Counts(usize, ServiceId, orchestra_planner::cloud::CountsQuery),
+}
+
+fn open_questions(seen: &Observation, asked: &Questions) -> Vec<Question> {
+    let mut open: Vec<Question> = asked.services.iter().cloned().map(Question::Service).collect();
+    for (index, (region, asked)) in seen.regions.iter().zip(&asked.regions).enumerate() {
+        let id = &region.id;
+        open.extend(asked.revisions.iter().map(|name| Question::Revision(index, id.clone(), name.clone())));
+        open.extend(asked.policy.then(|| Question::Policy(index, id.clone())));
+        open.extend(asked.counts.iter().map(|query| Question::Counts(index, id.clone(), query.clone())));
+    }
+    open
+}
+
+impl Question {
+    fn ask(self, shell: &Shell) -> BoxFuture<'_, Answer> {
+        async move {
+            let cloud = &shell.cloud;
+            match self {
+                Self::Service(id) => Answer::Service(shell.noted("run", cloud.run.service(&id).await)),
+                Self::Revision(region, id, name) => {
+                    let read = shell.noted("run", cloud.run.revision(&id, &name).await);
+                    Answer::Revision(region, name, read)
+                }
+                Self::Policy(region, id) => Answer::Policy(region, shell.noted("run", cloud.run.policy(&id).await)),
+                Self::Counts(region, id, query) => {
+                    let minutes = shell.noted("monitoring", cloud.monitoring.counts(&id, &query).await);
+                    Answer::Counts(region, query, minutes)
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn unanswered(self) -> Answer {
+        match self {
+            Self::Service(_) => Answer::Service(unanswered()),
+            Self::Revision(region, _, name) => Answer::Revision(region, name, unanswered()),
+            Self::Policy(region, _) => Answer::Policy(region, unanswered()),
+            Self::Counts(region, _, query) => Answer::Counts(region, query, unanswered()),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Tells people what happened.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event as KubeEvent, EventType};
+use orchestra_planner::plan::{Event, Severity};
+
+use super::{Managed, Shell};
+use crate::cluster::kube_call;
+
+/// Longest that the cluster takes of an event's note and action.
+const NOTE: usize = 1000;
+const ACTION: usize = 128;
+
+impl Shell {
+    /// Tells people. An event that is lost loses nothing else.
+    pub(super) async fn publish<M: Managed>(&self, object: &M, events: &[Event]) {
+        let reference: ObjectReference = object.object_ref(&());
+        for event in events {
+            let told = KubeEvent {
+                type_: match event.severity {
+                    Severity::Normal => EventType::Normal,
+                    Severity::Warning => EventType::Warning,
+                },
+                reason: event.reason.clone(),
+                note: Some(event.note.chars().take(NOTE).collect()),
+                action: if event.action.is_empty() {
+                    "Reconcile".into()
+                } else {
+                    event.action.chars().take(ACTION).collect()
+                },
+                secondary: None,
+            };
+            if let Err(error) = kube_call("publish an event", self.recorder.publish(&told, &reference)).await {
+                // In a namespace that ends, or of an object that is gone, nobody reads them any more.
+                if object.meta().deletion_timestamp.is_some() {
+                    tracing::debug!(%error, reason = event.reason, "an event was lost");
+                } else {
+                    tracing::warn!(%error, reason = event.reason, "an event was lost");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What went wrong with an object lately, and when to look again.
+
+use orchestra_planner::cloud::{Fault, FaultClass};
+use orchestra_planner::plan::Urgency;
+use orchestra_planner::resource::{FailedWrite, FailedWrites, ROLLBACK_AGAIN, ResourceId, backoff};
+use std::time::Duration;
+
+use super::{Key, Shell, lock};
+use crate::error::PassError;
+
+/// What went wrong with an object lately.
+#[derive(Clone, Debug)]
+pub(super) struct Troubles {
+    /// Passes in a row that ended early.
+    attempts: u32,
+    failed_writes: FailedWrites,
+    urgency: Urgency,
+}
+
+impl Default for Troubles {
+    fn default() -> Self {
+        Self { attempts: 0, failed_writes: FailedWrites::new(), urgency: Urgency::Quiet }
+    }
+}
+
+impl Shell {
+    /// Writes of an object that failed and have not succeeded since.
+    pub(super) fn failed_writes(&self, key: &Key) -> FailedWrites {
+        lock(&self.troubles).get(key).map(|troubles| troubles.failed_writes.clone()).unwrap_or_default()
+    }
+
+    /// Notes how a write went.
+    pub(super) fn note_write(&self, key: &Key, resource: ResourceId, result: Result<(), Fault>) -> Option<FailedWrite> {
+        let mut all = lock(&self.troubles);
+        let troubles = all.entry(key.clone()).or_default();
+        match result {
+            Ok(()) => {
+                troubles.failed_writes.remove(&resource);
+                None
+            }
+            Err(fault) => {
+                let before = troubles.failed_writes.get(&resource);
+                let failed = FailedWrite::again(before, fault, self.clock.now());
+                troubles.failed_writes.insert(resource, failed.clone());
+                Some(failed)
+            }
+        }
+    }
+
+    pub(super) fn note_urgency(&self, key: &Key, urgency: Urgency) {
+        lock(&self.troubles).entry(key.clone()).or_default().urgency = urgency;
+    }
+
+    /// A pass went to its end. Nothing is kept of an object that is gone, or with which all is well.
+    pub(super) fn calm(&self, key: &Key, gone: bool) {
+        let mut all = lock(&self.troubles);
+        if let Some(troubles) = all.get_mut(key) {
+            troubles.attempts = 0;
+            if gone || (troubles.failed_writes.is_empty() && troubles.urgency == Urgency::Quiet) {
+                all.remove(key);
+            }
+        }
+    }
+
+    /// When to look again after a pass that ended early: later and later, but soon while users may meet a bad revision.
+    pub(super) fn after_error(&self, key: &Key, error: &PassError) -> Duration {
+        let (kind, namespace, name) = (key.0, key.1.as_str(), key.2.as_str());
+        if error.class() == FaultClass::Conflict {
+            tracing::debug!(kind, namespace, name, %error, "looking again");
+        } else {
+            tracing::warn!(kind, namespace, name, %error, "trying again later");
+        }
+        let mut all = lock(&self.troubles);
+        let troubles = all.entry(key.clone()).or_default();
+        troubles.attempts = troubles.attempts.saturating_add(1);
+        let wait = backoff(error.class(), troubles.attempts);
+        let wait = if troubles.urgency == Urgency::Rollback { wait.min(ROLLBACK_AGAIN) } else { wait };
+        // The cluster's own time is real time, whatever the speed of the world.
+        Duration::try_from(wait).unwrap_or_default()
+    }
+}

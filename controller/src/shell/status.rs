@@ -1,0 +1,89 @@
+//! Writes of an object: its status and its finalizers. Each proves that the object is still the one that was planned for.
+
+use jiff::SignedDuration;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use orchestra_crds::FINALIZER;
+use orchestra_planner::conditions::{self, Overall, note};
+use orchestra_planner::plan::{Effect, Finalizer, QUIET};
+use orchestra_planner::promises::Broken;
+
+use super::{Managed, Shell};
+use crate::cluster::kube_call;
+use crate::error::PassError;
+
+/// Writes a status; refused when the object is not the version that was read.
+pub(super) async fn replace_status<M: Managed>(api: &Api<M>, name: &str, object: &M) -> Result<M, PassError> {
+    let parameters = PostParams::default();
+    kube_call("write the status", api.replace_status(name, &parameters, object)).await
+}
+
+impl Shell {
+    pub(super) async fn change_finalizer<M: Managed>(
+        &self,
+        api: &Api<M>,
+        object: &M,
+        change: Finalizer,
+    ) -> Result<(), PassError> {
+        let mut finalizers = object.finalizers().to_vec();
+        finalizers.retain(|f| f != FINALIZER);
+        if change == Finalizer::Add {
+            finalizers.push(FINALIZER.to_string());
+        }
+        let metadata = serde_json::json!({
+            "metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()},
+        });
+        self.may_write()?;
+        let parameters = PatchParams::default();
+        kube_call("change the finalizer", api.patch(&object.name_any(), &parameters, &Patch::Merge(&metadata))).await?;
+        Ok(())
+    }
+
+    /// Writes the status if it changed, and makes sure that the object is still the one that was planned for: a write
+    /// with the version that was read proves it, and where there is nothing to write another read does. Without
+    /// effects to run, none comes back.
+    pub(super) async fn write_status<M: Managed>(
+        &self,
+        api: &Api<M>,
+        mut object: M,
+        status: M::Status,
+        effects: &[Effect],
+    ) -> Result<Option<M>, PassError> {
+        let name = object.name_any();
+        if object.status() != Some(&status) {
+            self.may_write()?;
+            object.set_status(status);
+            let written = replace_status(api, &name, &object).await?;
+            return Ok((!effects.is_empty()).then_some(written));
+        }
+        if effects.is_empty() {
+            return Ok(None);
+        }
+        let live = kube_call("read the object again", api.get_opt(&name)).await?;
+        let same =
+            live.filter(|live| live.resource_version() == object.resource_version() && live.uid() == object.uid());
+        same.map(Some).ok_or(PassError::Stale)
+    }
+
+    /// A plan that would break a promise is not carried out: the object says so.
+    pub(super) async fn refuse<M: Managed>(
+        &self,
+        api: &Api<M>,
+        mut object: M,
+        broken: &Broken,
+    ) -> Result<SignedDuration, PassError> {
+        let name = object.name_any();
+        let message = format!("{broken}; nothing was done: please report this, with the object's YAML");
+        let overall = Overall::Stalled(note("PromiseWouldBreak", message));
+        let generation = object.meta().generation;
+        let mut status = object.status().cloned().unwrap_or_default();
+        let before = M::conditions(&mut status).clone();
+        *M::conditions(&mut status) = conditions::update(&before, overall.conditions(), generation, self.clock.now());
+        if object.status() != Some(&status) {
+            self.may_write()?;
+            object.set_status(status);
+            replace_status(api, &name, &object).await?;
+        }
+        Ok(QUIET)
+    }
+}

@@ -1,0 +1,166 @@
+//! How a new revision takes over.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a new revision takes over. Exactly one is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "[has(self.canary), has(self.immediate)].filter(set, set).size() == 1",
+    "set exactly one strategy: canary or immediate"
+))]
+pub struct Strategy {
+    /// Step by step, judged all the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+    /// At once, as soon as the new revision is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub immediate: Option<Immediate>,
+}
+
+/// Step by step: the candidate starts at 0 %, then takes the steps in turn, then all traffic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Canary {
+    /// The steps, in order; 100 % follows the last one by itself.
+    #[schemars(length(min = 1, max = 20))]
+    #[x_kube(merge_strategy = ListMerge::Atomic, validation = (
+        "self.filter(s, has(s.weight)).map(s, s.weight).isSorted()",
+        "weights must not go down from one step to the next: order the steps by weight"
+    ))]
+    pub steps: Vec<Step>,
+}
+
+/// One step: exactly one kind of it is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "[has(self.weight), has(self.pause)].filter(set, set).size() == 1",
+    "set exactly one kind of step: weight or pause"
+), validation = (
+    "!has(self.holdSeconds) || has(self.weight)",
+    "holdSeconds belongs to a weight: a pause has pause.durationSeconds"
+))]
+pub struct Step {
+    /// Share of requests that the candidate gets, in percent. 100 % is no step: it follows the last one by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 99))]
+    pub weight: Option<i32>,
+    /// How long it stays at that share, at least. Default: 300.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 604800))]
+    pub hold_seconds: Option<i32>,
+    /// Waits for a time, or for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+}
+
+/// A planned wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pause {
+    /// How long. Default: until somebody promotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2592000))]
+    pub duration_seconds: Option<i32>,
+}
+
+/// At once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Immediate {}
+
+/// How the candidate is judged: against the stable revision, at the same time, from Cloud Monitoring's closed minutes.
+/// The settings are frozen with a release: an edit applies to the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Analysis {
+    /// Sequential acts on the verdict; Observe records it and never acts.
+    #[serde(default)]
+    pub mode: AnalysisMode,
+    /// How sure a rollback must be: at 99, at most 1 of 100 good releases is rolled back, however often it is looked at.
+    #[serde(default = "default_confidence")]
+    #[schemars(range(min = 80, max = 99))]
+    pub confidence_percent: i32,
+    /// How long after its end a minute's metrics count as complete. Cloud Run's arrive up to 180 s late.
+    #[serde(default = "default_metrics_delay")]
+    #[schemars(range(min = 180, max = 1800))]
+    pub metrics_delay_seconds: i32,
+    /// Requests of the candidate that a step must have judged to pass; with fewer, it ends undecided.
+    #[serde(default = "default_minimum_requests")]
+    #[schemars(range(min = 0, max = 1000000))]
+    pub minimum_requests: i32,
+    /// How much higher than stable's the candidate's error rate must be to act on it, as a share of stable's.
+    #[serde(default = "default_relative_increase")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub relative_increase_percent: i32,
+    /// How much higher than stable's the candidate's error rate must be to act on it, in hundredths of a percent point.
+    #[serde(default = "default_minimum_increase")]
+    #[schemars(range(min = 0, max = 10000))]
+    pub minimum_increase_basis_points: i32,
+    /// What to do when a step ends with too few requests for a verdict.
+    #[serde(default = "default_on_inconclusive")]
+    pub on_inconclusive: Fallback,
+    /// What to do when a step ends without any metrics of the candidate.
+    #[serde(default = "default_on_no_data")]
+    pub on_no_data: Fallback,
+}
+
+impl Default for Analysis {
+    fn default() -> Self {
+        Self {
+            mode: AnalysisMode::default(),
+            confidence_percent: default_confidence(),
+            metrics_delay_seconds: default_metrics_delay(),
+            minimum_requests: default_minimum_requests(),
+            relative_increase_percent: default_relative_increase(),
+            minimum_increase_basis_points: default_minimum_increase(),
+            on_inconclusive: default_on_inconclusive(),
+            on_no_data: default_on_no_data(),
+        }
+    }
+}
+
+fn default_confidence() -> i32 {
+    99
+}
+fn default_metrics_delay() -> i32 {
+    180
+}
+fn default_minimum_requests() -> i32 {
+    500
+}
+fn default_relative_increase() -> i32 {
+    50
+}
+fn default_minimum_increase() -> i32 {
+    10
+}
+fn default_on_inconclusive() -> Fallback {
+    Fallback::Promote
+}
+fn default_on_no_data() -> Fallback {
+    Fallback::Pause
+}
+
+/// Whether a verdict is acted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AnalysisMode {
+    /// An anytime-valid two-sample test; a bad verdict rolls back.
+    #[default]
+    Sequential,
+    /// The same test, recorded only.
+    Observe,
+}
+
+/// What to do when a step ends without a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Fallback {
+    /// Go on to the next step.
+    Promote,
+    /// Wait for a person.
+    Pause,
+    /// Go back to stable.
+    Rollback,
+}

@@ -1,0 +1,132 @@
+//! Cloud Run: services and their revisions.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::marks::Marks;
+use crate::names::{Etag, Percent, ProjectId, Region, RevisionName, ServiceName};
+
+/// A Cloud Run service in one region.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServiceId {
+    /// Its project.
+    pub project: ProjectId,
+    /// Its region.
+    pub region: Region,
+    /// Its name.
+    pub name: ServiceName,
+}
+
+/// A Cloud Run service as last read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// For the next write.
+    pub etag: Etag,
+    /// Cloud Run's own identity of it: another service of the same name has another.
+    pub uid: Option<String>,
+    /// Whether the last write is in effect: not reconciling, and the generation observed.
+    pub settled: bool,
+    /// Orchestra's own annotations.
+    pub marks: Marks,
+    /// The revision that the template names.
+    pub template_revision: Option<RevisionName>,
+    /// Traffic as it was asked for.
+    pub traffic: Vec<TrafficTarget>,
+    /// Traffic as it is.
+    pub serving: Vec<TrafficTarget>,
+    /// Service-level settings.
+    pub settings: ServiceSettings,
+    /// Address.
+    pub url: Option<String>,
+    /// What Cloud Run says about the service, when it is not ready.
+    pub trouble: Option<Trouble>,
+    /// When the service last became ready or stopped being so.
+    pub settled_at: Option<Timestamp>,
+    /// When anybody last wrote it.
+    pub written_at: Option<Timestamp>,
+}
+
+/// Why Cloud Run says that something is not ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// A CamelCase word.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+/// Where a share of the requests goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficTarget {
+    /// To which revision.
+    pub to: Target,
+    /// How much; a target with a tag may have none.
+    pub percent: Percent,
+    /// Tag with an address of its own.
+    pub tag: Option<String>,
+}
+
+/// A revision, or whatever is the newest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// The newest ready revision. Orchestra never writes it with a share.
+    Latest,
+    /// One revision.
+    Revision(RevisionName),
+}
+
+/// Service-level settings: a change makes no revision. What is not set is Cloud Run's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSettings {
+    /// Fewest instances; 0 is the default.
+    pub min_instances: i32,
+    /// Most instances; none: Cloud Run's default.
+    pub max_instances: Option<i32>,
+    /// Networks that may reach it; none: one that we don't know.
+    pub ingress: Option<orchestra_crds::Ingress>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A revision as last read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionView {
+    /// Its name.
+    pub name: RevisionName,
+    /// What its containers run.
+    pub containers: Vec<ContainerView>,
+    /// Whether it can serve.
+    pub readiness: Readiness,
+}
+
+impl RevisionView {
+    /// Image of the container that takes the requests.
+    pub fn image(&self) -> Option<&str> {
+        self.containers.first().map(|container| container.image.as_str())
+    }
+}
+
+/// What a container of a revision runs, as far as it tells one template from another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerView {
+    /// Its image.
+    pub image: String,
+    /// Its entrypoint.
+    pub command: Vec<String>,
+    /// Arguments of the entrypoint.
+    pub args: Vec<String>,
+    /// Its variables: the value, or for a secret its ID and version.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Whether a revision can serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Readiness {
+    /// Not known yet.
+    Pending,
+    /// It can.
+    Ready,
+    /// It cannot, and will not by waiting.
+    Failed(Trouble),
+}

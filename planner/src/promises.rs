@@ -1,0 +1,158 @@
+//! The promises of the design as pure code: what a plan must never do, asked by the shell before it acts. The numbers are
+//! the design's; docs/promises.md lists where each is kept and checked.
+
+use std::fmt;
+
+use crate::cloud::{Target, TrafficTarget};
+use crate::names::{Percent, RevisionName};
+use crate::plan::{Effect, ServiceChange, writes_each_resource_once};
+use crate::rollout::Observation;
+use crate::traffic::weight_of;
+
+/// A promise that a plan would break.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Its number in the design.
+    pub promise: u32,
+    /// How.
+    pub why: String,
+    /// Whether the write that breaks it only takes traffic from a candidate to stable. Such a write is counted and done.
+    pub only_back: bool,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "promise {} would be broken: {}", self.promise, self.why)
+    }
+}
+
+/// What is wrong with effects whatever they are about: each resource is written once, and each write of a service carries
+/// the etag of what was read.
+pub fn broken_by_any(effects: &[Effect]) -> Option<Broken> {
+    if !writes_each_resource_once(effects) {
+        return Some(Broken { promise: 18, why: "one resource would be written twice".into(), only_back: false });
+    }
+    effects.iter().find_map(|effect| match effect {
+        Effect::UpdateService { service, etag, .. } | Effect::DeleteService { service, etag } if etag.0.is_empty() => {
+            Some(Broken {
+                promise: 7,
+                why: format!("{} would be written without an etag", service.name),
+                only_back: false,
+            })
+        }
+        Effect::SetPolicy { service, policy } if policy.etag.0.is_empty() => {
+            let why = format!("the policy of {} would be written without an etag", service.name);
+            Some(Broken { promise: 7, why, only_back: false })
+        }
+        _ => None,
+    })
+}
+
+/// The first promise that effects of a Rollout would break, by what was seen.
+pub fn broken_by_rollout(seen: &Observation, effects: &[Effect]) -> Option<Broken> {
+    broken_by_any(effects).or_else(|| effects.iter().find_map(|effect| of_effect(seen, effect)))
+}
+
+fn of_effect(seen: &Observation, effect: &Effect) -> Option<Broken> {
+    match effect {
+        Effect::CreateService { new, .. } => of_shares(&new.traffic, false),
+        Effect::UpdateService { service, change, etag } => {
+            let view = seen.regions.iter().find(|region| region.id == *service)?.service.as_ref().ok()?.as_ref()?;
+            if view.etag != *etag {
+                let why = format!("{}: the etag is not that of the read", service.region);
+                return Some(Broken { promise: 7, why, only_back: false });
+            }
+            let traffic = change.traffic.as_ref()?;
+            let back = only_back(&view.traffic, traffic, change);
+            of_shares(traffic, back).or_else(|| of_move(seen, service.region.as_str(), view, traffic, back))
+        }
+        _ => None,
+    }
+}
+
+/// Whether traffic only goes from others to one revision that has some already.
+fn only_back(before: &[TrafficTarget], after: &[TrafficTarget], change: &ServiceChange) -> bool {
+    let only = crate::traffic::only_revision(after);
+    let stable = change.marks.as_ref().and_then(|marks| marks.stable.as_ref());
+    only.is_some_and(|only| stable == Some(only) || weight_of(only, before) > Percent::NONE)
+        && change.template.is_none()
+}
+
+/// 1 and 2: shares sum to 100, are pinned, and two revisions serve at most.
+fn of_shares(traffic: &[TrafficTarget], only_back: bool) -> Option<Broken> {
+    let sum: i32 = traffic.iter().map(|t| t.percent.get()).sum();
+    let broken = |promise, why| Some(Broken { promise, why, only_back });
+    if sum != 100 {
+        return broken(1, format!("shares would sum to {sum}"));
+    }
+    if traffic.iter().any(|t| t.to == Target::Latest && t.percent > Percent::NONE) {
+        return broken(1, "the newest revision would have a share".into());
+    }
+    let serving = revisions(traffic).filter(|revision| weight_of(revision, traffic) > Percent::NONE);
+    let serving: std::collections::BTreeSet<&RevisionName> = serving.collect();
+    if serving.len() > 2 {
+        return broken(2, format!("{} revisions would serve", serving.len()));
+    }
+    None
+}
+
+fn revisions(traffic: &[TrafficTarget]) -> impl Iterator<Item = &RevisionName> {
+    traffic.iter().filter_map(|t| match &t.to {
+        Target::Revision(revision) => Some(revision),
+        Target::Latest => None,
+    })
+}
+
+/// 3, 5 and 8: what failed gets no more, nothing moves forward while paused or while the service is changing.
+fn of_move(
+    seen: &Observation,
+    region: &str,
+    view: &crate::cloud::ServiceView,
+    traffic: &[TrafficTarget],
+    only_back: bool,
+) -> Option<Broken> {
+    let broken = |promise, why| Some(Broken { promise, why, only_back });
+    let grows = |revision: &&RevisionName| weight_of(revision, traffic) > weight_of(revision, &view.traffic);
+    let stable = seen.rollout.status.as_ref().and_then(|s| s.stable.as_ref()).map(|s| s.revision.as_str());
+    let gaining: Vec<&RevisionName> =
+        revisions(traffic).filter(grows).filter(|revision| Some(revision.as_str()) != stable).collect();
+    let tagged = |target: &TrafficTarget| target.tag.clone();
+    let (before, after): (Vec<_>, Vec<_>) =
+        (view.traffic.iter().filter_map(tagged).collect(), traffic.iter().filter_map(tagged).collect());
+    if before != after {
+        return broken(2, format!("{region}: tags would change from {before:?} to {after:?}"));
+    }
+    if let Some(failed) = gaining.iter().find(|revision| view.marks.has_failed(revision)) {
+        return broken(3, format!("{region}: the failed `{failed}` would get more traffic"));
+    }
+    if seen.rollout.spec.paused && !gaining.is_empty() && stable.is_some() {
+        let returns = seen.rollout.status.iter().flat_map(|s| &s.promoted).any(|p| gaining[0].as_str() == p.revision);
+        if !returns {
+            return broken(5, format!("{region}: `{}` would get more traffic while paused", gaining[0]));
+        }
+    }
+    let candidate = view.marks.candidate.as_ref().map(|c| &c.release.revision);
+    if !view.settled && !view.serving.is_empty() && gaining.iter().any(|revision| Some(*revision) == candidate) {
+        return broken(8, format!("{region}: a step would be taken while the service is changing"));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(name: &str, percent: i32) -> TrafficTarget {
+        let to = Target::Revision(RevisionName::new(name).unwrap());
+        TrafficTarget { to, percent: Percent::clamped(percent), tag: None }
+    }
+
+    #[test]
+    fn shares_that_dont_sum_or_are_not_pinned_are_told() {
+        assert_eq!(of_shares(&[to("a", 90), to("b", 10)], false), None);
+        assert_eq!(of_shares(&[to("a", 90)], false).map(|b| b.promise), Some(1));
+        let latest = TrafficTarget { to: Target::Latest, percent: Percent::ALL, tag: None };
+        assert_eq!(of_shares(&[latest], false).map(|b| b.promise), Some(1));
+        assert_eq!(of_shares(&[to("a", 80), to("b", 10), to("c", 10)], false).map(|b| b.promise), Some(2));
+    }
+}

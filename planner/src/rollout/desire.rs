@@ -1,0 +1,109 @@
+//! What should run: the spec's template, or while that has failed, the stable one with what the environment changed.
+
+use orchestra_crds::Template;
+
+use super::memory::{Candidate, Latch, Memory, Stable};
+use super::pass::Pass;
+use crate::conditions::note;
+use crate::names::{RevisionName, TemplateHash};
+use crate::template::{Gate, Wanted, own_hash};
+
+/// What should run.
+#[derive(Clone, Debug)]
+pub(super) struct Desire {
+    /// Hash of what the user wrote, of the template that should run.
+    pub(super) own: TemplateHash,
+    /// What that comes to, or what is in the way.
+    pub(super) built: Result<Wanted, Gate>,
+    /// The template itself.
+    pub(super) template: Template,
+    /// The spec's template, or what the environment adds to it, has failed and is not released again.
+    pub(super) latch: Option<Latch>,
+}
+
+impl Desire {
+    /// What should run, by what is remembered.
+    pub(super) fn of(pass: &Pass<'_>, memory: &Memory) -> Self {
+        let spec = &pass.seen.rollout.spec.template;
+        let asked = Self { own: pass.own.clone(), built: pass.built.clone(), template: spec.clone(), latch: None };
+        let Some(latch) = asked.latched_by(pass, memory) else { return asked };
+        let stand_in = memory.stable.as_ref().and_then(|stable| Self::on_stable(pass, stable));
+        match stand_in.filter(|stand_in| stand_in.latched_by(pass, memory).is_none()) {
+            Some(stand_in) => Self { latch: Some(latch), ..stand_in },
+            None => {
+                let closed = Gate::Blocked(note(latch.reason.clone(), latch.message.clone()));
+                Self { built: Err(closed), latch: Some(latch), ..asked }
+            }
+        }
+    }
+
+    /// Stable's template with what the environment adds to it now.
+    fn on_stable(pass: &Pass<'_>, stable: &Stable) -> Option<Self> {
+        let template = stable.template.clone()?;
+        let environment = pass.seen.environment.as_ref()?;
+        let built = Wanted::build(&template, environment);
+        Some(Self { own: own_hash(&template), built, template, latch: None })
+    }
+
+    /// What failed and is in this, unless it was promoted since.
+    fn latched_by(&self, pass: &Pass<'_>, memory: &Memory) -> Option<Latch> {
+        let runs = |revision: &RevisionName| match &self.built {
+            Ok(wanted) => pass.is_of(revision, wanted),
+            Err(_) => false,
+        };
+        let by_name = |template: &Option<TemplateHash>| self.built.is_err() && *template == Some(self.own.clone());
+        let is_stable = memory.stable.as_ref().is_some_and(|s| runs(&s.revision) || by_name(&s.template_hash));
+        let was_promoted = memory.promoted.iter().any(|p| runs(&p.revision) || by_name(&p.template));
+        if is_stable || was_promoted {
+            return None;
+        }
+        memory.latches.iter().find(|latch| self.holds(latch)).cloned()
+    }
+
+    /// Whether all of what a latch is about is in this. Where the environment's part is not known, a latch on it holds.
+    pub(super) fn holds(&self, latch: &Latch) -> bool {
+        match &self.built {
+            Ok(wanted) => latch.news.is_in(&self.own, &wanted.inputs),
+            Err(_) => match &latch.news {
+                crate::marks::News::Template(failed) => *failed == self.own,
+                crate::marks::News::Inputs(_) => true,
+            },
+        }
+    }
+
+    /// Whether that candidate is still what should run, as far as that is known.
+    pub(super) fn wants(&self, pass: &Pass<'_>, candidate: &Candidate) -> bool {
+        match (&self.built, &self.latch) {
+            (Ok(wanted), _) => pass.is_of(&candidate.release.revision, wanted),
+            (Err(_), Some(_)) => false,
+            (Err(_), None) => self.own == candidate.template_hash,
+        }
+    }
+
+    /// Whether the stable revision is what should run, as far as that is known.
+    pub(super) fn wants_stable(&self, pass: &Pass<'_>, stable: &Stable) -> bool {
+        match (&self.built, &self.latch) {
+            (Ok(wanted), _) => pass.is_of(&stable.revision, wanted),
+            (Err(_), Some(_)) => true,
+            (Err(_), None) => stable.template_hash.as_ref() == Some(&self.own),
+        }
+    }
+
+    /// The revision that was promoted before and runs this: going back to it waits for nothing.
+    pub(super) fn promoted_before(&self, pass: &Pass<'_>, memory: &Memory) -> Option<RevisionName> {
+        let runs = |p: &&crate::marks::PromotedMark| match &self.built {
+            Ok(wanted) => pass.is_of(&p.revision, wanted),
+            Err(_) => self.latch.is_none() && p.template.as_ref() == Some(&self.own),
+        };
+        memory.promoted.iter().find(runs).map(|p| p.revision.clone())
+    }
+
+    /// Whether the template was promoted before, and the environment adds nothing to it that stable does not run with:
+    /// it needs a revision of its own, and no steps.
+    pub(super) fn template_was_promoted(&self, memory: &Memory) -> bool {
+        let (Ok(wanted), Some(stable)) = (&self.built, &memory.stable) else { return false };
+        memory.promoted.iter().any(|p| p.template.as_ref() == Some(&self.own))
+            && stable.template_hash.as_ref() != Some(&self.own)
+            && wanted.inputs.is_subset(&stable.inputs)
+    }
+}

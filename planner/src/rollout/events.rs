@@ -1,0 +1,127 @@
+//! What changed between two statuses, told once.
+
+use orchestra_crds::condition::STALLED;
+use orchestra_crds::{CandidateStatus, Outcome, RegionStatus, RolloutPhase, RolloutStatus};
+
+use super::decision::Decision;
+use super::pass::Pass;
+use super::steps::{Step, Steps, span};
+use crate::conditions::{self, Overall};
+use crate::plan::Event;
+use crate::verdict::in_words;
+
+/// Changes that are under way and that a person should know of, by the reason of the conditions.
+const WARNED_OF: [&str; 2] = ["TrafficCorrected", "MarksRestored"];
+
+/// What changed between two statuses.
+pub(super) fn between(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Vec<Event> {
+    let mut events = vec![];
+    events.extend(started(pass, old, new));
+    events.extend(steps_in_effect(old, new));
+    events.extend(failed(old, new));
+    let ended = ended(old, new);
+    let told = ended.is_some();
+    events.extend(ended);
+    events.extend(stalled(old, new, decision).filter(|_| !told));
+    events.extend(warned(old, new, decision));
+    events.extend(unread_metrics(old, new));
+    events
+}
+
+fn started(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
+    let is_new = |c: &&CandidateStatus| old.candidate.as_ref().is_none_or(|o| o.release != c.release);
+    let candidate = new.candidate.as_ref().filter(is_new)?;
+    let course = candidate.course.clone().unwrap_or_default();
+    let steps: Vec<String> =
+        Steps::read(&course.steps).iter().map(Step::words).map(|words| format!("{words} → ")).collect();
+    let regions: Vec<String> = pass.waves().map(|place| place.region().to_string()).collect();
+    let note = format!(
+        "`{}` ({}) starts: {}100 % in {}",
+        candidate.revision,
+        candidate.image,
+        steps.concat(),
+        regions.join(", ")
+    );
+    Some(Event::normal("ReleaseStarted", &candidate.release, note))
+}
+
+/// Steps that were seen to take effect.
+fn steps_in_effect(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
+    let Some(candidate) = &new.candidate else { return vec![] };
+    let course = candidate.course.clone().unwrap_or_default();
+    let changed = new.regions.iter().filter_map(|now| {
+        let step = now.step.as_ref()?;
+        let before = old.regions.iter().find(|b| b.region == now.region).and_then(|b| b.step.as_ref());
+        let same = before.is_some_and(|before| before.release == step.release && before.number == step.number);
+        (!same).then_some((now, step))
+    });
+    let event = |(now, step): (&RegionStatus, &orchestra_crds::StepStatus)| {
+        let judged = now.evidence.iter().map(|evidence| in_words(evidence, &course.analysis)).next();
+        let before = judged.map_or(String::new(), |words| format!("; up to here {words}"));
+        let note = format!(
+            "{}: `{}` gets {} % of the requests, step {}/{}{before}",
+            now.region,
+            candidate.revision,
+            now.weight.unwrap_or_default(),
+            step.number,
+            course.steps.len()
+        );
+        Event::normal("StepInEffect", format!("{}-{}-step-{}", candidate.release, now.region, step.number), note)
+    };
+    changed.map(event).collect()
+}
+
+fn failed(old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
+    let failed = new.failed.as_ref().filter(|f| old.failed.as_ref().is_none_or(|o| o.release != f.release))?;
+    let note = format!("`{}` failed ({}): {}", failed.revision, failed.reason, failed.message);
+    Some(Event::warning("ReleaseFailed", &failed.release, note))
+}
+
+fn ended(old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
+    let last = new.history.first().filter(|last| old.history.first() != Some(last))?;
+    let took = span(last.started_at.0, last.finished_at.0);
+    let (reason, warn) = match last.outcome {
+        Outcome::Promoted => ("Promoted", false),
+        Outcome::RolledBack => ("RolledBack", true),
+        Outcome::Superseded => ("Superseded", false),
+        Outcome::Returned => ("Returned", false),
+    };
+    let note = format!("`{}`: {reason} after {took}; {}", last.revision, last.message);
+    let event = if warn { Event::warning } else { Event::normal };
+    Some(event(reason, &last.release, note))
+}
+
+fn reason(status: &RolloutStatus) -> Option<&str> {
+    status.conditions.first().map(|condition| condition.reason.as_str())
+}
+
+/// The release waits for a person, or can't go on.
+fn stalled(old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Option<Event> {
+    let newly = !conditions::is_true(&old.conditions, STALLED) || reason(old) != reason(new);
+    let release = new.candidate.as_ref().map_or("", |candidate| candidate.release.as_str());
+    match &decision.overall {
+        Overall::Stalled(note) if newly => Some(Event::warning(&note.reason, release, &note.message)),
+        Overall::Reconciling(note) if decision.phase == RolloutPhase::Paused && reason(old) != reason(new) => {
+            Some(Event::normal(&note.reason, release, &note.message))
+        }
+        _ => None,
+    }
+}
+
+/// Something was changed past Orchestra.
+fn warned(old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Option<Event> {
+    let Overall::Reconciling(note) = &decision.overall else { return None };
+    let tell = WARNED_OF.contains(&note.reason.as_str()) && reason(old) != reason(new);
+    let action = format!("generation-{}", new.observed_generation.unwrap_or_default());
+    tell.then(|| Event::warning(&note.reason, action, &note.message))
+}
+
+/// Metrics that can't be read now, and could before.
+fn unread_metrics(old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
+    let fault = |status: &RolloutStatus| {
+        status.regions.iter().find_map(|region| Some((region.region.clone(), region.evidence.first()?.fault.clone()?)))
+    };
+    let (region, now) = fault(new)?;
+    let release = new.candidate.as_ref().map_or("", |candidate| candidate.release.as_str());
+    fault(old).is_none().then(|| Event::warning("MetricsUnavailable", release, format!("{region}: {now}")))
+}

@@ -1,0 +1,122 @@
+//! A release failed: it is latched, and what was new in it is not released again until it changes or a retry is asked.
+
+use orchestra_crds::{Outcome, Request, RolloutPhase};
+
+use super::decision::Decision;
+use super::desire::Desire;
+use super::memory::{Failure, Latch, Memory};
+use super::pass::Pass;
+use super::{Turn, requests, rollback};
+use crate::verdict::in_words;
+
+/// Latches the failure; the next turn rolls back. The shell writes the status before the traffic.
+pub(super) fn latch(pass: &Pass<'_>, memory: &mut Memory, reason: &str, message: &str) -> Turn {
+    if memory.spreads_stable() {
+        // Stable does not work in a region that is new to it; elsewhere it serves, and must not count as failed.
+        return Decision::stalled(RolloutPhase::Pending, reason, message).into();
+    }
+    let Some(candidate) = memory.candidate.take() else { return Turn::Again };
+    memory.promoted.retain(|promoted| promoted.revision != candidate.release.revision);
+    memory.latch(Latch {
+        release: candidate.release.clone(),
+        news: candidate.news.clone(),
+        reason: reason.to_string(),
+        message: message.to_string(),
+    });
+    memory.failure = Some(Failure {
+        release: candidate.release,
+        image: candidate.image,
+        news: candidate.news,
+        generation: pass.seen.generation(),
+        reason: reason.to_string(),
+        message: message.to_string(),
+        started_at: candidate.started_at,
+        time: pass.seen.now,
+        rolled_back: false,
+    });
+    Turn::Again
+}
+
+/// What to do about a failure. None: it is over, and something else may start.
+pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
+    if let Some(failure) = memory.failure.clone().filter(|failure| !failure.rolled_back) {
+        if let Some(decision) = rollback::of_failure(pass, memory, &failure) {
+            return Some(decision.into());
+        }
+        note_rolled_back(pass, memory, &failure);
+        return Some(Turn::Again);
+    }
+    let retried = memory.latches.iter().find(|l| requests::means(&pass.seen.rollout, Request::Retry, &l.release));
+    if let Some(release) = retried.map(|latch| latch.release.clone()) {
+        let by = requests::written_by(&pass.seen.rollout, Request::Retry);
+        memory.note_request(Request::Retry, &release.to_string(), by, pass.seen.now);
+        memory.latches.retain(|latch| latch.release != release);
+        return Some(Turn::Again);
+    }
+    forget_what_changed(pass, memory);
+    None
+}
+
+fn note_rolled_back(pass: &Pass<'_>, memory: &mut Memory, failure: &Failure) {
+    if let Some(known) = memory.failure.as_mut() {
+        known.rolled_back = true;
+    }
+    let told_already = failure.reason == "AnalysisFailed";
+    let settings = &pass.seen.rollout.spec.analysis;
+    let counted = memory.regions.values().filter_map(|known| known.evidence_of(&failure.release)).next();
+    let evidence = counted.filter(|_| !told_already).map(|evidence| in_words(evidence, settings));
+    let why = words(failure);
+    let message = evidence.map_or(why.clone(), |evidence| format!("{why}. Counted so far: {evidence}"));
+    let times = (failure.started_at, pass.seen.now);
+    memory.note_end((&failure.release, failure.image.clone()), Outcome::RolledBack, message, times);
+}
+
+/// Why it failed, for people.
+pub(super) fn words(failure: &Failure) -> String {
+    let message = failure.message.trim_end_matches('.');
+    format!("`{}` failed ({}): {message}", failure.release.revision, failure.reason)
+}
+
+/// A latch goes when what it is about is not asked for any more, neither by the spec nor on stable's template.
+fn forget_what_changed(pass: &Pass<'_>, memory: &mut Memory) {
+    let spec = Desire {
+        own: pass.own.clone(),
+        built: pass.built.clone(),
+        template: pass.seen.rollout.spec.template.clone(),
+        latch: None,
+    };
+    let present = Desire::of(pass, memory);
+    memory.latches.retain(|latch| spec.holds(latch) || present.holds(latch));
+    let latched = |failure: &Failure| memory.latches.iter().any(|latch| latch.release == failure.release);
+    if memory.failure.as_ref().is_some_and(|failure| !latched(failure)) {
+        memory.failure = None;
+    }
+}
+
+/// What is told while something is latched and nothing else is going on.
+pub(super) fn latched(pass: &Pass<'_>, memory: &Memory, latch: &Latch) -> Decision {
+    let failed = &latch.release.revision;
+    let message = latch.message.trim_end_matches('.');
+    let why = format!("`{failed}` failed ({}): {message}", latch.reason);
+    let stuck: Vec<String> = pass.waves().filter(|p| p.uses(failed)).map(|p| p.region().to_string()).collect();
+    let (phase, done) = match &memory.stable {
+        Some(stable) if stuck.is_empty() => {
+            (RolloutPhase::RolledBack, format!("all requests go to `{}`", stable.revision))
+        }
+        Some(stable) => {
+            (RolloutPhase::Failed, format!("`{}` is not in {} to go back to", stable.revision, stuck.join(", ")))
+        }
+        None => (RolloutPhase::Failed, "there is no stable revision to go back to".to_string()),
+    };
+    let what = match &latch.news {
+        crate::marks::News::Template(_) => "Change the template",
+        crate::marks::News::Inputs(_) => {
+            "Change what the environment changed (a secret's version, a default, an address)"
+        }
+    };
+    let message = format!(
+        "{done}. {why}. {what}, or ask for a retry: kubectl orchestra retry {}",
+        pass.seen.rollout.metadata.name.as_deref().unwrap_or_default()
+    );
+    Decision::stalled(phase, &latch.reason, message)
+}

@@ -1,0 +1,97 @@
+//! Who may call the services: members are granted and taken back; those that others granted are left alone.
+
+use orchestra_crds::Rollout;
+
+use super::Observation;
+use super::decision::Decision;
+use super::memory::Memory;
+use super::pass::Pass;
+use super::place::Ownership;
+use crate::cloud::{Binding, PolicyView};
+use crate::plan::{Effect, POLL};
+
+const INVOKER: &str = "roles/run.invoker";
+
+/// The members that the Rollout asks for, or else its environment.
+fn asked(seen: &Observation) -> Vec<String> {
+    let own = seen.rollout.spec.access.as_ref().and_then(|access| access.invokers.clone());
+    let theirs = || seen.environment.as_ref()?.spec.access.as_ref()?.invokers.clone();
+    own.or_else(theirs).unwrap_or_default()
+}
+
+/// Whether policies have to be read: something is to be granted, or was.
+pub(super) fn matter(seen: &Observation, rollout: &Rollout) -> bool {
+    let granted = rollout.status.as_ref().and_then(|status| status.granted.as_ref());
+    !asked(seen).is_empty() || granted.is_some_and(|granted| !granted.invokers.is_empty())
+}
+
+/// Whether two members are the same. Google gives addresses in lower case; names of principals have a case.
+fn same_member(a: &str, b: &str) -> bool {
+    let (kind, other_kind) = (a.split(':').next(), b.split(':').next());
+    match kind {
+        Some("user" | "group" | "serviceAccount" | "domain") => kind == other_kind && a.eq_ignore_ascii_case(b),
+        _ => a == b,
+    }
+}
+
+fn holds(members: &[String], member: &str) -> bool {
+    members.iter().any(|known| same_member(known, member))
+}
+
+fn is_ours(binding: &Binding) -> bool {
+    binding.role == INVOKER && binding.condition.is_none()
+}
+
+/// Adds what the policies need.
+pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut Decision) {
+    let wanted = asked(pass.seen);
+    let mut granted = memory.granted.invokers.clone();
+    let (mut extra, mut settled, mut present) = (vec![], true, vec![]);
+    for place in pass.waves() {
+        let policy = match (&place.seen.policy, place.ownership) {
+            (Some(Ok(policy)), Ownership::Ours) => policy,
+            _ => {
+                settled = false;
+                continue;
+            }
+        };
+        let members: Vec<String> =
+            policy.bindings.iter().filter(|b| is_ours(b)).flat_map(|b| b.members.clone()).collect();
+        // What others granted before is theirs.
+        granted.extend(wanted.iter().filter(|m| !holds(&members, m) && !holds(&memory.granted.invokers, m)).cloned());
+        if let Some(policy) = with_members(policy, &wanted, &memory.granted.invokers) {
+            extra.push(Effect::SetPolicy { service: place.seen.id.clone(), policy });
+        }
+        present.extend(members);
+    }
+    granted.sort();
+    granted.dedup();
+    if settled {
+        // Forgotten once it is gone everywhere.
+        granted.retain(|member| holds(&wanted, member) || holds(&present, member));
+    }
+    memory.granted.invokers = granted;
+    if !extra.is_empty() {
+        decision.extras.extend(extra);
+        decision.next = decision.next.min(POLL);
+    }
+}
+
+/// The policy with our invokers in it, and those that were granted here and are no longer wanted out of it; none: it is
+/// so already.
+fn with_members(policy: &PolicyView, wanted: &[String], granted: &[String]) -> Option<PolicyView> {
+    let mut after = policy.clone();
+    if !after.bindings.iter().any(is_ours) {
+        after.bindings.push(Binding { role: INVOKER.into(), members: vec![], condition: None });
+    }
+    if let Some(binding) = after.bindings.iter_mut().find(|b| is_ours(b)) {
+        binding.members.retain(|member| holds(wanted, member) || !holds(granted, member));
+        for member in wanted {
+            if !holds(&binding.members, member) {
+                binding.members.push(member.clone());
+            }
+        }
+    }
+    after.bindings.retain(|b| !b.members.is_empty());
+    (after != *policy).then_some(after)
+}

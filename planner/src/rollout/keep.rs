@@ -1,0 +1,124 @@
+//! Everything is as it should be, or is put back to that.
+
+use jiff::SignedDuration;
+use orchestra_crds::RolloutPhase;
+
+use super::decision::Decision;
+use super::desire::Desire;
+use super::failure;
+use super::memory::{Memory, Stable};
+use super::pass::Pass;
+use super::place::{Ownership, Place};
+use crate::cloud::{Fault, FaultClass, Trouble};
+use crate::conditions::{Overall, note};
+use crate::plan::{Effect, ServiceChange, read_again};
+use crate::template::Gate;
+use crate::traffic::{all_to, same_shares, weight_of};
+
+/// How long a service that can't be read for a moment changes nothing of what is told.
+const BRIEFLY: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether a fault in reading has lasted only for a moment, and may pass by itself.
+pub(super) fn is_brief(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, fault: &Fault) -> bool {
+    let since = memory.region(place.region()).unreadable_since.unwrap_or(pass.seen.now);
+    matches!(fault.class, FaultClass::Retryable | FaultClass::Conflict) && pass.seen.now.duration_since(since) < BRIEFLY
+}
+
+/// Keeps stable where it is.
+pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: &Stable) -> Decision {
+    let upkeep = upkeep(pass, memory, stable);
+    let phase = if desire.latch.is_some() { RolloutPhase::RolledBack } else { RolloutPhase::Promoted };
+    let decision = if let (Some(how), true) = (pass.paused(None), upkeep.drifted.is_some()) {
+        let message = format!("traffic was changed past Orchestra, and stays as it is: held, {how}");
+        Decision::held(message)
+    } else if let Some(region) = &upkeep.drifted {
+        let message = format!(
+            "{region}: somebody changed the traffic past Orchestra; it goes back to `{}` (to keep a change made by hand, set \
+             spec.paused)",
+            stable.revision
+        );
+        Decision::working(phase, "TrafficCorrected", message)
+    } else if !upkeep.effects.is_empty() || upkeep.moving {
+        Decision::working(phase, "Correcting", format!("traffic goes back to `{}`", stable.revision))
+    } else if let Some(latch) = &desire.latch {
+        failure::latched(pass, memory, latch)
+    } else {
+        quiet(pass, memory, desire, stable)
+    };
+    let unread = pass.unread().map(|(place, _)| memory.region(place.region()).unreadable_since);
+    match unread {
+        Some(since) => {
+            let next = read_again(since.unwrap_or(pass.seen.now), pass.seen.now);
+            decision.with_effects(upkeep.effects).look_again_in(next)
+        }
+        None => decision.with_effects(upkeep.effects),
+    }
+}
+
+/// What there is to do to keep it.
+#[derive(Default)]
+struct Upkeep {
+    effects: Vec<Effect>,
+    /// Where somebody changed the traffic.
+    drifted: Option<String>,
+    moving: bool,
+}
+
+fn upkeep(pass: &Pass<'_>, memory: &Memory, stable: &Stable) -> Upkeep {
+    let mut upkeep = Upkeep::default();
+    let paused = pass.paused(None).is_some();
+    for place in pass.waves() {
+        let Some(view) = place.ours() else { continue };
+        let wanted = all_to(&stable.revision, &view.traffic);
+        // Where stable can't serve there is nothing to give the traffic to.
+        let drifted = !same_shares(&wanted, &view.traffic) && place.stable(memory).is_some();
+        let unmarked = matches!(place.ownership, Ownership::Released | Ownership::Stripped);
+        upkeep.moving |= place.stable(memory).is_some()
+            && (!view.settled || weight_of(&stable.revision, &view.serving).get() != 100)
+            && !(paused && drifted);
+        if drifted && view.settled {
+            upkeep.drifted.get_or_insert(place.region().to_string());
+        }
+        if (drifted && view.settled && !paused) || unmarked {
+            let traffic = (drifted && !paused).then_some(wanted);
+            let change =
+                ServiceChange { traffic, marks: Some(place.owned_marks(pass.seen)), ..ServiceChange::default() };
+            let (service, etag) = (place.seen.id.clone(), view.etag.clone());
+            upkeep.effects.push(Effect::UpdateService { service, etag, change: Box::new(change) });
+        }
+    }
+    upkeep
+}
+
+/// Nothing is to do: what is told.
+fn quiet(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: &Stable) -> Decision {
+    if let Some((region, trouble)) = troubled(pass, stable) {
+        let message =
+            format!("{region}: Cloud Run says that the service is not ready ({}): {}", trouble.reason, trouble.message);
+        return Decision::stalled(RolloutPhase::Promoted, "ServiceNotReady", message);
+    }
+    let mut message = format!("`{}` gets all requests", stable.revision);
+    if let Some(last) = memory.history.first().filter(|last| last.revision == stable.revision.as_str()) {
+        message = format!("{message}; {}", last.message);
+    }
+    match &desire.built {
+        Ok(_) => Decision::new(RolloutPhase::Promoted, Overall::Ready(note("Promoted", message))),
+        Err(gate) => {
+            let (closed, words) = (gate.note(), format!("{message}; {}", gate.note().message));
+            let overall = match gate {
+                Gate::Waiting(_) => Overall::Reconciling(note(closed.reason.clone(), words)),
+                Gate::Blocked(_) => Overall::Stalled(note(closed.reason.clone(), words)),
+            };
+            Decision::new(RolloutPhase::Promoted, overall)
+        }
+    }
+}
+
+/// A service that is not ready though it runs stable.
+fn troubled<'p>(pass: &'p Pass<'_>, stable: &Stable) -> Option<(String, &'p Trouble)> {
+    pass.waves().find_map(|place| {
+        let view = place.ours()?;
+        let trouble = view.trouble.as_ref()?;
+        (view.template_revision.as_ref() == Some(&stable.revision)).then(|| (place.region().to_string(), trouble))
+    })
+}

@@ -1,0 +1,96 @@
+//! A region that leaves the spec, and every region of an object that is deleted: its service is let go, by policy.
+
+use orchestra_crds::DeletionPolicy;
+
+use super::decision::Decision;
+use super::memory::Memory;
+use super::pass::Pass;
+use super::place::{Ownership, Place};
+use crate::cloud::ServiceView;
+use crate::conditions::{Overall, note};
+use crate::marks::{Marks, Owner};
+use crate::plan::{Effect, POLL, ServiceChange};
+use crate::second_look;
+use crate::traffic::{all_to, same_shares};
+
+/// What happens to services that are let go.
+pub(super) fn policy(pass: &Pass<'_>) -> DeletionPolicy {
+    pass.seen.environment.as_ref().map(|e| e.spec.deletion_policy).unwrap_or_default()
+}
+
+/// Whether a service is this very object's.
+pub(super) fn is_mine(place: &Place<'_>) -> bool {
+    place.view().is_some() && matches!(place.ownership, Ownership::Ours | Ownership::Stripped)
+}
+
+/// The write that lets a service go; none: it has to settle first.
+pub(super) fn let_go(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceView) -> Option<Effect> {
+    let (service, etag) = (place.seen.id.clone(), view.etag.clone());
+    match policy(pass) {
+        DeletionPolicy::Delete => view.settled.then_some(Effect::DeleteService { service, etag }),
+        DeletionPolicy::Retain => {
+            let change = Box::new(released(pass, memory, place, view));
+            Some(Effect::UpdateService { service, etag, change })
+        }
+    }
+}
+
+/// Takes our UID off, for an object of the same name to take the service over. A release that is half way goes back:
+/// nobody watches a candidate whose object is gone.
+fn released(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceView) -> ServiceChange {
+    let half_way = memory.candidate.is_some() || memory.failure.as_ref().is_some_and(|f| !f.rolled_back);
+    let stable = place.stable(memory).filter(|_| half_way);
+    let traffic = stable.clone().map(|s| all_to(&s, &view.traffic)).filter(|t| !same_shares(t, &view.traffic));
+    let owner = Some(Owner { uid: None, ..pass.seen.owner() });
+    let candidate = place.marks.candidate.clone().filter(|_| !half_way || stable.is_none());
+    let marks = Marks { owner, candidate, ..place.marks.clone() };
+    ServiceChange { traffic, marks: Some(marks), ..ServiceChange::default() }
+}
+
+/// Adds what regions that left the spec need, where the release writes nothing there.
+pub(super) fn add_departures(pass: &Pass<'_>, memory: &mut Memory, decision: &mut Decision) {
+    let mut leaving = vec![];
+    for place in pass.places.iter().filter(|place| place.leaves) {
+        let region = place.region().clone();
+        let Ok(view) = &place.seen.service else {
+            leaving.push(format!("{region} (it can't be read)"));
+            continue;
+        };
+        let Some(view) = view.as_ref().filter(|_| is_mine(place)) else {
+            if !is_over(pass, memory, place) {
+                leaving.push(region.to_string());
+            }
+            continue;
+        };
+        memory.region_mut(&region).absent_since = None;
+        leaving.push(region.to_string());
+        let busy = decision.effects.iter().any(|effect| effect.resource() == service_of(place));
+        if !busy && place.marks.unknown.is_none() {
+            decision.effects.extend(let_go(pass, memory, place, view));
+        }
+    }
+    if !leaving.is_empty() {
+        decision.next = decision.next.min(POLL);
+        if let Overall::Ready(ready) = &decision.overall {
+            let what = if policy(pass) == DeletionPolicy::Delete { "deleted" } else { "released" };
+            let message = format!("{}; left the environment and being {what}: {}", ready.message, leaving.join(", "));
+            decision.overall = Overall::Reconciling(note("RegionLeaving", message));
+        }
+    }
+}
+
+fn service_of(place: &Place<'_>) -> crate::resource::ResourceId {
+    crate::resource::ResourceId::Service(place.seen.id.clone())
+}
+
+/// Whether two looks have found nothing of ours there: the region is forgotten then.
+fn is_over(pass: &Pass<'_>, memory: &mut Memory, place: &Place<'_>) -> bool {
+    let known = memory.region_mut(place.region());
+    let first = second_look::first(known.absent_since, pass.seen.now);
+    known.absent_since = Some(first);
+    let over = second_look::wait(first, pass.seen.now).is_none();
+    if over {
+        memory.departed.insert(place.region().clone());
+    }
+    over
+}

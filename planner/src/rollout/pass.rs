@@ -1,0 +1,308 @@
+//! One pass over a Rollout: what was seen and what is known, from the status, and where that is gone from the marks on
+//! the services.
+
+use orchestra_crds::{Outcome, Request};
+use std::collections::BTreeSet;
+
+use super::memory::{Candidate, Course, Failure, Latch, Memory, Stable};
+use super::place::Place;
+use super::steps::{Step, Steps, strategy_hash};
+use super::{Observation, requests};
+use crate::cloud::ServiceView;
+use crate::conditions::note;
+use crate::marks::{CandidateMark, FailedMark, Marks, News, Position};
+use crate::names::{Percent, Region, ReleaseId, RevisionName, ServiceName, TemplateHash};
+use crate::template::{Gate, Wanted, own_hash};
+use crate::traffic;
+
+/// One pass over a Rollout.
+pub(super) struct Pass<'a> {
+    pub(super) seen: &'a Observation,
+    /// Its service, in the order of the waves; regions that leave come last.
+    pub(super) places: Vec<Place<'a>>,
+    /// Hash of the spec's template.
+    pub(super) own: TemplateHash,
+    /// What the spec's template comes to, or what is in the way.
+    pub(super) built: Result<Wanted, Gate>,
+    /// Whether the status knew which revision is which; otherwise the marks have to tell.
+    pub(super) remembers: bool,
+}
+
+impl<'a> Pass<'a> {
+    /// What was seen, and what is known by it.
+    pub(super) fn recover(seen: &'a Observation) -> (Self, Memory) {
+        let mut memory = Memory::read(&seen.rollout.status.clone().unwrap_or_default());
+        let remembers = memory.stable.is_some() || memory.candidate.is_some() || memory.failure.is_some();
+        let mut places: Vec<Place<'a>> = seen.regions.iter().map(|region| Place::new(seen, region, &memory)).collect();
+        let own = own_hash(&seen.rollout.spec.template);
+        let built = built(seen);
+        let complete = seen.regions.iter().all(|region| region.service.is_ok());
+        let pass = Self { seen, places: vec![], own, built, remembers };
+        if remembers || complete {
+            // With one region's marks missing, stable and candidate could be mistaken for each other.
+            let known = Recovery { pass: &pass, places: &places, lost: !remembers };
+            known.complete(&mut memory);
+        }
+        sort_by_waves(&mut places, &memory);
+        (Self { places, ..pass }, memory)
+    }
+
+    /// The places that the release goes through.
+    pub(super) fn waves(&self) -> impl Iterator<Item = &Place<'a>> {
+        self.places.iter().filter(|place| !place.leaves)
+    }
+
+    /// The first place whose service could not be read.
+    pub(super) fn unread(&self) -> Option<(&Place<'a>, &crate::cloud::Fault)> {
+        self.places.iter().find_map(|place| Some((place, place.seen.service.as_ref().err()?)))
+    }
+
+    /// Whether a revision is an attempt at a template.
+    pub(super) fn is_of(&self, revision: &RevisionName, wanted: &Wanted) -> bool {
+        self.service().is_some_and(|service| revision.is_of(&service, &wanted.hash))
+    }
+
+    /// The service's name. The schema has checked it.
+    pub(super) fn service(&self) -> Option<ServiceName> {
+        ServiceName::new(self.seen.rollout.spec.service_name.as_str()).ok()
+    }
+
+    /// The next name for a template: that of the first attempt that has not failed, and of which no revision with other
+    /// content is known.
+    pub(super) fn fresh_name(&self, wanted: &Wanted, memory: &Memory) -> Option<RevisionName> {
+        let service = self.service()?;
+        let mut taken: BTreeSet<String> =
+            self.places.iter().flat_map(|p| &p.marks.failed).map(|f| f.release.revision.to_string()).collect();
+        taken.extend(memory.failure.iter().map(|f| f.release.revision.to_string()));
+        taken.extend(memory.latches.iter().map(|l| l.release.revision.to_string()));
+        let rolled_back = memory.history.iter().filter(|r| r.outcome == Outcome::RolledBack);
+        taken.extend(rolled_back.map(|r| r.revision.clone()));
+        let other = |name: &RevisionName| self.is_other(name, wanted);
+        let mut names = (1..1000).map(|attempt| RevisionName::for_template(&service, &wanted.hash, attempt));
+        names.find(|name| !taken.contains(name.as_str()) && !other(name))
+    }
+
+    /// Whether a revision of that name is known that runs something else.
+    pub(super) fn is_other(&self, name: &RevisionName, wanted: &Wanted) -> bool {
+        self.places.iter().filter_map(|p| p.revision(name)).any(|read| !wanted.template.is_run_by(&read.containers))
+    }
+
+    /// The number of the next release.
+    pub(super) fn next_release(&self, memory: &Memory) -> u32 {
+        let marked = self.places.iter().map(|place| place.marks.last_release).max().unwrap_or(0);
+        marked.max(memory.last_release()).saturating_add(1)
+    }
+
+    /// How a person holds the release, if one does.
+    pub(super) fn paused(&self, release: Option<&ReleaseId>) -> Option<&'static str> {
+        requests::paused(&self.seen.rollout, release)
+    }
+
+    /// The image of a revision, where it was read.
+    pub(super) fn image_of(&self, places: &[Place<'_>], revision: &RevisionName) -> Option<String> {
+        places.iter().find_map(|place| place.revision(revision)?.image().map(str::to_string))
+    }
+}
+
+/// What the spec's template comes to in its environment.
+fn built(seen: &Observation) -> Result<Wanted, Gate> {
+    let reference = &seen.rollout.spec.environment_ref.name;
+    let environment = seen.environment.as_ref().ok_or_else(|| {
+        let message = format!(
+            "spec.environmentRef: there is no OrchestraEnvironment `{reference}` in this namespace: create it, or delete \
+             this Rollout and create one that names another"
+        );
+        Gate::Blocked(note("EnvironmentMissing", message))
+    })?;
+    if let Err(bad) = ServiceName::new(seen.rollout.spec.service_name.as_str()) {
+        return Err(Gate::Blocked(note("InvalidSpec", format!("spec.serviceName: {bad}"))));
+    }
+    super::settings::check(seen)?;
+    Wanted::build(&seen.rollout.spec.template, environment)
+}
+
+/// The order of the release, then regions that are new, then those that leave.
+fn sort_by_waves(places: &mut [Place<'_>], memory: &Memory) {
+    let frozen: Vec<Region> =
+        memory.candidate.iter().filter_map(|c| c.course.as_ref()).flat_map(|c| c.regions.clone()).collect();
+    let wave = |place: &Place<'_>| frozen.iter().position(|r| r == place.region()).unwrap_or(usize::MAX);
+    places.sort_by_key(|place| (place.leaves, wave(place)));
+}
+
+/// Finds in the marks what the status does not know.
+struct Recovery<'p, 'a> {
+    pass: &'p Pass<'a>,
+    places: &'p [Place<'a>],
+    /// The status knows nothing at all.
+    lost: bool,
+}
+
+impl Recovery<'_, '_> {
+    fn complete(&self, memory: &mut Memory) {
+        if memory.stable.is_none() {
+            memory.stable = self.stable(memory);
+        }
+        if let Some(stable) = memory.stable.clone()
+            && !memory.promoted.iter().any(|p| p.revision == stable.revision)
+        {
+            self.promoted(memory);
+            memory.note_promoted(&stable.revision, stable.template_hash);
+        }
+        if memory.candidate.is_none() && memory.failure.is_none() {
+            memory.candidate = self.ours().find_map(|(marks, view)| self.candidate(memory, marks, view));
+        }
+        if self.lost {
+            self.failures(memory);
+        }
+    }
+
+    /// Marks and services of ours: what another's say is none of our past.
+    fn ours(&self) -> impl Iterator<Item = (&Marks, &ServiceView)> {
+        self.places.iter().filter_map(|place| Some((&place.marks, place.ours()?)))
+    }
+
+    /// The revision that has everything everywhere; while a release is going on, the one that the marks name.
+    fn stable(&self, memory: &Memory) -> Option<Stable> {
+        let (_, first) = self.ours().next()?;
+        let on_trial = |revision: &RevisionName| {
+            let candidate = memory.candidate.as_ref().map(|c| &c.release.revision);
+            candidate == Some(revision) || memory.failure.as_ref().map(|f| &f.release.revision) == Some(revision)
+        };
+        let has_all = |only: &RevisionName| {
+            self.ours().all(|(marks, view)| {
+                let done = marks.candidate_named(only).is_none_or(|c| c.position == Position::Full);
+                let works = view.trouble.is_none() || view.template_revision.as_ref() != Some(only);
+                traffic::only_revision(&view.serving) == Some(only) && works && done && !marks.has_failed(only)
+            })
+        };
+        let everywhere = traffic::only_revision(&first.serving).filter(|only| !on_trial(only) && has_all(only));
+        let revision = everywhere.cloned().or_else(|| self.ours().find_map(|(marks, _)| marks.stable.clone()))?;
+        let template_hash = self.ours().find_map(|(marks, _)| {
+            let as_candidate = marks.candidate_named(&revision).and_then(|c| c.template.clone());
+            let as_promoted = marks.promoted.iter().find(|p| p.revision == revision).and_then(|p| p.template.clone());
+            as_candidate.or(as_promoted)
+        });
+        let image = self.pass.image_of(self.places, &revision);
+        Some(Stable { revision, image, template_hash, inputs: BTreeSet::new(), template: None })
+    }
+
+    fn promoted(&self, memory: &mut Memory) {
+        let marked: Vec<_> = self.ours().flat_map(|(marks, _)| marks.promoted.iter().rev().cloned()).collect();
+        for promoted in marked {
+            if !memory.promoted.iter().any(|p| p.revision == promoted.revision) {
+                memory.note_promoted(&promoted.revision, promoted.template);
+            }
+        }
+    }
+
+    /// Whether the spec asks for that candidate.
+    fn is_wanted(&self, mark: &CandidateMark) -> bool {
+        match &self.pass.built {
+            Ok(wanted) => self.pass.is_of(&mark.release.revision, wanted),
+            Err(_) => mark.template.as_ref() == Some(&self.pass.own),
+        }
+    }
+
+    fn candidate(&self, memory: &Memory, marks: &Marks, view: &ServiceView) -> Option<Candidate> {
+        let mark = marks.candidate.as_ref()?;
+        let revision = &mark.release.revision;
+        let has_traffic = traffic::weight_of(revision, &view.traffic) > Percent::NONE;
+        let failed = self.ours().any(|(marks, _)| marks.has_failed(revision));
+        if failed || memory.is_stable(revision) || !(has_traffic || self.is_wanted(mark)) {
+            return None;
+        }
+        let seen = self.pass.seen;
+        let wanted = self.pass.built.as_ref().ok().filter(|_| self.is_wanted(mark));
+        // One that was marked before templates were, and is not wanted, is of no template that could be.
+        let unknown = || wanted.map_or_else(|| TemplateHash::of("unknown"), |wanted| wanted.own.clone());
+        let template_hash = mark.template.clone().unwrap_or_else(unknown);
+        let image = self.pass.image_of(self.places, revision);
+        Some(Candidate {
+            release: mark.release.clone(),
+            image: image.unwrap_or_else(|| seen.rollout.spec.template.image().to_string()),
+            started_at: mark.at,
+            news: mark.news.clone().unwrap_or_else(|| News::Template(template_hash.clone())),
+            template_hash,
+            inputs: wanted.map(|wanted| wanted.inputs.clone()).unwrap_or_default(),
+            course: self.course(mark, marks),
+        })
+    }
+
+    /// How the candidate takes over, if the spec still says so, by the hash in the marks.
+    fn course(&self, mark: &CandidateMark, marks: &Marks) -> Option<Course> {
+        let spec = &self.pass.seen.rollout.spec;
+        let steps = match &mark.strategy {
+            Some(hash) => {
+                let known = [Steps::of(&spec.strategy), Steps::default()];
+                known.into_iter().find(|steps| strategy_hash(steps, &spec.analysis) == *hash)?
+            }
+            // Written before there was a hash: the weights have to tell.
+            None => Some(Steps::of(&spec.strategy)).filter(|steps| agree(steps, mark))?,
+        };
+        Some(Course { steps, analysis: spec.analysis.clone(), regions: self.regions(marks) })
+    }
+
+    fn regions(&self, marks: &Marks) -> Vec<Region> {
+        let spec = self.pass.seen.environment.iter().flat_map(|e| &e.spec.regions);
+        let spec = spec.filter_map(|region| Region::new(region.as_str()).ok());
+        if marks.regions.is_empty() { spec.collect() } else { marks.regions.clone() }
+    }
+
+    /// Releases that the marks know to have failed: one that still has traffic, and those that the spec asks for.
+    fn failures(&self, memory: &mut Memory) {
+        let marked: Vec<FailedMark> = self.ours().flat_map(|(marks, _)| marks.failed.iter().rev().cloned()).collect();
+        for failed in marked {
+            let release = &failed.release;
+            let retried = requests::means(&self.pass.seen.rollout, Request::Retry, release);
+            let wanted = self.asks_for(&failed) && !retried;
+            let lingers = self.places.iter().any(|place| place.ours().is_some() && place.uses(&release.revision));
+            if memory.is_stable(&release.revision) || (!wanted && !lingers) {
+                continue;
+            }
+            let (reason, message) = ("FailedBefore", "the service is marked: this release failed before");
+            let news = failed.news.clone().unwrap_or_else(|| News::Template(self.pass.own.clone()));
+            if wanted && !memory.latches.iter().any(|l| l.release == *release) {
+                let latch = Latch {
+                    release: release.clone(),
+                    news: news.clone(),
+                    reason: reason.into(),
+                    message: message.into(),
+                };
+                memory.latches.push(latch);
+            }
+            if memory.failure.is_none() && memory.candidate.is_none() {
+                let seen = self.pass.seen;
+                let image = self.pass.image_of(self.places, &release.revision);
+                memory.failure = Some(Failure {
+                    release: release.clone(),
+                    image: image.unwrap_or_else(|| seen.rollout.spec.template.image().to_string()),
+                    news,
+                    generation: seen.generation(),
+                    reason: reason.into(),
+                    message: message.into(),
+                    started_at: seen.now,
+                    time: seen.now,
+                    rolled_back: false,
+                });
+            }
+        }
+    }
+
+    /// Whether what failed is in what the spec asks for.
+    fn asks_for(&self, failed: &FailedMark) -> bool {
+        match (&failed.news, &self.pass.built) {
+            (Some(news), Ok(wanted)) => news.is_in(&self.pass.own, &wanted.inputs),
+            (Some(News::Template(template)), Err(_)) => *template == self.pass.own,
+            (None, Ok(wanted)) => self.pass.is_of(&failed.release.revision, wanted),
+            (Some(News::Inputs(_)) | None, Err(_)) => false,
+        }
+    }
+}
+
+/// Whether a mark without a hash fits the steps: the one that it is on has its weight.
+fn agree(steps: &Steps, mark: &CandidateMark) -> bool {
+    match mark.position {
+        Position::At(number) => steps.at(number).and_then(Step::share) == mark.weight && mark.weight.is_some(),
+        Position::Deployed | Position::Full => true,
+    }
+}

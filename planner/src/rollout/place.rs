@@ -1,0 +1,175 @@
+//! A Rollout's service in one region, and whose it is.
+
+use orchestra_crds::StepKind;
+
+use super::memory::{Candidate, Memory};
+use super::{Observation, RegionView};
+use crate::cloud::{Readiness, RevisionView, ServiceView};
+use crate::marks::{CandidateMark, FailedMark, Marks, Owner, Position};
+use crate::names::{Percent, Region, RevisionName};
+use crate::traffic::weight_of;
+
+/// Whose a service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// This very object's.
+    Ours,
+    /// This very object's, by the status: somebody took its marks off.
+    Stripped,
+    /// Let go by an object of the same name.
+    Released,
+    /// Another's, or nobody's.
+    Foreign,
+}
+
+impl Ownership {
+    fn of(seen: &Observation, known_uid: Option<&str>, view: &ServiceView) -> Self {
+        match &view.marks.owner {
+            Some(owner) if owner.name == seen.full_name() => match &owner.uid {
+                Some(uid) if uid == seen.uid() => Self::Ours,
+                None => Self::Released,
+                Some(_) => Self::Foreign,
+            },
+            Some(_) => Self::Foreign,
+            None if known_uid.is_some() && known_uid == view.uid.as_deref() => Self::Stripped,
+            None => Self::Foreign,
+        }
+    }
+}
+
+/// A Rollout's service in one region.
+#[derive(Clone, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) seen: &'a RegionView,
+    pub(super) ownership: Ownership,
+    /// The marks, or where they were stripped, what they must have been.
+    pub(super) marks: Marks,
+    /// The region is none of the environment's any more.
+    pub(super) leaves: bool,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn new(seen: &Observation, region: &'a RegionView, memory: &Memory) -> Self {
+        let known = memory.region(&region.id.region);
+        let view = region.view();
+        let ownership = view.map_or(Ownership::Foreign, |view| Ownership::of(seen, known.service_uid.as_deref(), view));
+        let marks = view.map(|view| view.marks.clone()).unwrap_or_default();
+        let spec = seen.environment.as_ref().map(|e| e.spec.regions.as_slice()).unwrap_or_default();
+        let leaves = seen.environment.is_some() && !spec.iter().any(|r| r == region.id.region.as_str());
+        let mut place = Self { seen: region, ownership, marks, leaves };
+        if let (Ownership::Stripped, Some(view)) = (ownership, view) {
+            place.marks = rebuilt(seen, memory, &place.seen.id.region, view);
+        }
+        place
+    }
+
+    pub(super) fn region(&self) -> &'a Region {
+        &self.seen.id.region
+    }
+
+    pub(super) fn view(&self) -> Option<&'a ServiceView> {
+        self.seen.view()
+    }
+
+    /// The service, if it may be written.
+    pub(super) fn ours(&self) -> Option<&'a ServiceView> {
+        self.view().filter(|_| self.ownership != Ownership::Foreign)
+    }
+
+    /// A revision as it was read here; none: it was not, or there is none.
+    pub(super) fn revision(&self, name: &RevisionName) -> Option<&'a RevisionView> {
+        self.seen.revisions.get(name).and_then(|read| read.as_ref().ok()?.as_ref())
+    }
+
+    /// Whether a revision has a share here, as asked for or in effect.
+    pub(super) fn uses(&self, revision: &RevisionName) -> bool {
+        self.view().is_some_and(|view| {
+            weight_of(revision, &view.traffic) > Percent::NONE || weight_of(revision, &view.serving) > Percent::NONE
+        })
+    }
+
+    /// The stable revision, where it is there to go back to or may be: a revision that can't serve and serves nobody is
+    /// none.
+    pub(super) fn stable(&self, memory: &Memory) -> Option<RevisionName> {
+        let stable = &memory.stable.as_ref()?.revision;
+        let serves = self.view().is_some_and(|view| weight_of(stable, &view.serving) > Percent::NONE);
+        let can = self.revision(stable).is_none_or(|read| read.readiness == Readiness::Ready);
+        (!self.seen.lacks(stable) && (can || serves)).then(|| stable.clone())
+    }
+
+    /// The marks of this service with our owner mark.
+    pub(super) fn owned_marks(&self, seen: &Observation) -> Marks {
+        Marks { owner: Some(seen.owner()), ..self.marks.clone() }
+    }
+}
+
+impl Observation {
+    /// Our owner mark.
+    pub(super) fn owner(&self) -> Owner {
+        Owner { name: self.full_name(), uid: Some(self.uid().to_string()) }
+    }
+}
+
+/// The marks that a service must have had: from what is remembered, and from the traffic that it has.
+fn rebuilt(seen: &Observation, memory: &Memory, region: &Region, view: &ServiceView) -> Marks {
+    let failed = memory.latches.iter().map(|latch| (&latch.release, &latch.news));
+    let failed = failed.chain(memory.failure.iter().map(|failure| (&failure.release, &failure.news)));
+    let mut marks = Marks {
+        stable: memory.stable.as_ref().map(|stable| stable.revision.clone()),
+        last_release: memory.last_release(),
+        promoted: memory.promoted.clone(),
+        regions: memory
+            .candidate
+            .iter()
+            .flat_map(|c| c.course.iter().flat_map(|course| course.regions.clone()))
+            .collect(),
+        others: view.marks.others.clone(),
+        ..Marks::default()
+    };
+    for (release, news) in failed {
+        if !marks.has_failed(&release.revision) {
+            marks.failed.push(FailedMark { release: release.clone(), news: Some(news.clone()) });
+        }
+    }
+    let candidate = memory.candidate.as_ref().filter(|candidate| {
+        let revision = &candidate.release.revision;
+        view.template_revision.as_ref() == Some(revision) || weight_of(revision, &view.traffic) > Percent::NONE
+    });
+    marks.candidate = candidate.map(|candidate| rebuilt_candidate(seen, memory, region, view, candidate));
+    marks
+}
+
+fn rebuilt_candidate(
+    seen: &Observation,
+    memory: &Memory,
+    region: &Region,
+    view: &ServiceView,
+    candidate: &Candidate,
+) -> CandidateMark {
+    let (steps, share) = (candidate.steps(), weight_of(&candidate.release.revision, &view.traffic));
+    let known = memory.region(region).step.filter(|step| step.release == candidate.release);
+    let weight_step = |number: u32| (1..=number).rev().find(|n| steps.at(*n).is_some_and(|s| s.share().is_some()));
+    let on_known = known
+        .as_ref()
+        .and_then(|step| if step.kind == StepKind::Weight { Some(step.number) } else { weight_step(step.number) });
+    let position = match share {
+        Percent::NONE => Position::Deployed,
+        Percent::ALL => Position::Full,
+        share => match on_known.filter(|number| steps.share_at(Position::At(*number)) == Some(share)) {
+            Some(number) => Position::At(number),
+            // Moved by hand: it belongs on the step that it was seen on.
+            None => steps.with_share(share).or(on_known).map_or(Position::Deployed, Position::At),
+        },
+    };
+    let since = known.filter(|step| Some(step.number) == on_known && position == Position::At(step.number));
+    let analysis = candidate.course.as_ref().map_or(&seen.rollout.spec.analysis, |course| &course.analysis);
+    CandidateMark {
+        release: candidate.release.clone(),
+        position,
+        weight: steps.share_at(position),
+        at: since.map_or(seen.now, |step| step.started_at),
+        strategy: candidate.course.as_ref().map(|course| super::steps::strategy_hash(&course.steps, analysis)),
+        template: Some(candidate.template_hash.clone()),
+        news: Some(candidate.news.clone()),
+    }
+}

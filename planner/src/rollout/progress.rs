@@ -1,0 +1,240 @@
+//! How far a candidate is in one region, and the writes that take it on.
+
+use jiff::Timestamp;
+
+use super::desire::Desire;
+use super::memory::{Candidate, Memory};
+use super::pass::Pass;
+use super::place::{Ownership, Place};
+use super::steps::{Move, Steps, strategy_hash};
+use crate::cloud::{Fault, Readiness, ServiceView, TrafficTarget, Trouble};
+use crate::marks::{CandidateMark, Marks, Position};
+use crate::names::{Percent, RevisionName};
+use crate::plan::{Effect, ServiceChange};
+use crate::traffic;
+
+/// How far a candidate is in one region.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Progress {
+    /// Not known.
+    Unreadable(Fault),
+    /// The service is another's.
+    Foreign,
+    /// There is no service.
+    Missing,
+    /// The service speaks of a stable revision that was not found: nothing may move until it is.
+    StableMissing,
+    /// There is no such revision, and none on its way.
+    NotDeployed,
+    /// It is being made, since then.
+    Starting(Timestamp),
+    /// It can't serve.
+    Broken(Trouble),
+    /// It can serve, and has no traffic; the first step moves some.
+    Ready,
+    /// Its traffic is not yet as it was written, then.
+    Moving(Timestamp),
+    /// Somebody else changed the traffic.
+    Drifted(Position),
+    /// A step is in effect.
+    On(Standing),
+    /// It has all traffic.
+    Done,
+}
+
+/// A step that is in effect.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Standing {
+    /// Its number, counted from 1.
+    pub(super) step: u32,
+    /// Since when.
+    pub(super) since: Timestamp,
+    /// The step whose weight is in effect, and since when; none: the candidate has no traffic yet.
+    pub(super) weight: Option<(u32, Timestamp)>,
+}
+
+/// A candidate, as far as one region is concerned.
+#[derive(Clone, Copy)]
+pub(super) struct Placement<'p, 'a> {
+    pub(super) pass: &'p Pass<'a>,
+    pub(super) memory: &'p Memory,
+    pub(super) place: &'p Place<'a>,
+    pub(super) candidate: &'p Candidate,
+}
+
+impl Placement<'_, '_> {
+    fn revision(&self) -> &RevisionName {
+        &self.candidate.release.revision
+    }
+
+    fn steps(&self) -> Steps {
+        self.candidate.steps()
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let view = match &self.place.seen.service {
+            Err(fault) => return Progress::Unreadable(fault.clone()),
+            Ok(None) => return Progress::Missing,
+            Ok(Some(view)) => view,
+        };
+        if self.place.ownership == Ownership::Foreign {
+            return Progress::Foreign;
+        }
+        let mark = self.place.marks.candidate_named(self.revision());
+        let since = mark.map_or(self.candidate.started_at, |mark| mark.at);
+        let stable_vanished = self.stable_vanished(view);
+        match self.place.seen.revisions.get(self.revision()) {
+            None | Some(Ok(None)) if view.template_revision.as_ref() == Some(self.revision()) => {
+                return Progress::Starting(since);
+            }
+            None | Some(Ok(None)) if stable_vanished => return Progress::StableMissing,
+            None | Some(Ok(None)) => return Progress::NotDeployed,
+            Some(Err(fault)) => return Progress::Unreadable(fault.clone()),
+            Some(Ok(Some(revision))) => match &revision.readiness {
+                Readiness::Pending => return Progress::Starting(since),
+                Readiness::Failed(trouble) => return Progress::Broken(trouble.clone()),
+                Readiness::Ready => {}
+            },
+        }
+        if stable_vanished {
+            return Progress::StableMissing;
+        }
+        match mark {
+            Some(mark) => self.marked_progress(view, mark),
+            None => Progress::Ready,
+        }
+    }
+
+    fn marked_progress(&self, view: &ServiceView, mark: &CandidateMark) -> Progress {
+        // A write of somebody else makes the service move again: the deadline is not about the step then.
+        let moving_since = view.written_at.map_or(mark.at, |written| written.max(mark.at));
+        let stable = self.stable();
+        let expected = self.shares(stable.as_ref(), self.share_of(mark), &view.traffic);
+        if !traffic::same_shares(&expected, &view.traffic) {
+            return if view.settled { Progress::Drifted(mark.position) } else { Progress::Moving(moving_since) };
+        }
+        if !view.settled || !traffic::same_shares(&expected, &view.serving) {
+            return Progress::Moving(moving_since);
+        }
+        match mark.position {
+            Position::Full => Progress::Done,
+            Position::Deployed if stable.is_none() => Progress::Done,
+            Position::Deployed => self.before_traffic(mark),
+            Position::At(number) => Progress::On(self.standing(view, mark, number)),
+        }
+    }
+
+    /// The share that a mark is about: by the steps, or as it was written, where those are lost.
+    fn share_of(&self, mark: &CandidateMark) -> Percent {
+        let share = self.steps().share_at(mark.position);
+        share.or(mark.weight).unwrap_or(Percent::NONE)
+    }
+
+    /// Deployed, with steps before the first that moves traffic, or none.
+    fn before_traffic(&self, mark: &CandidateMark) -> Progress {
+        match self.steps().after(0) {
+            Move::Begin(first) => {
+                let (step, since) = self.remembered_step(0, first).unwrap_or((first, mark.at.max(self.pass.seen.now)));
+                Progress::On(Standing { step, since, weight: None })
+            }
+            Move::Traffic(_) => Progress::Ready,
+        }
+    }
+
+    fn standing(&self, view: &ServiceView, mark: &CandidateMark, number: u32) -> Standing {
+        let since = self.in_effect_since(view, mark, number);
+        let weight = Some((number, since));
+        match self.remembered_step(number, number + 1) {
+            Some((step, since)) => Standing { step, since, weight },
+            None => Standing { step: number, since, weight },
+        }
+    }
+
+    /// The remembered step, if it is one of those that follow a position without moving traffic.
+    fn remembered_step(&self, position: u32, first: u32) -> Option<(u32, Timestamp)> {
+        let known = self.memory.region(self.place.region()).step?;
+        let fits = known.release == self.candidate.release
+            && known.number >= first
+            && self.steps().are_still(position, known.number)
+            && known.started_at <= self.pass.seen.now;
+        fits.then_some((known.number, known.started_at))
+    }
+
+    /// Whether stable has traffic here and yet was not found. One stale read must not count as having no stable revision:
+    /// the candidate would get everything.
+    fn stable_vanished(&self, view: &ServiceView) -> bool {
+        let stable = self.memory.stable.as_ref().map(|stable| &stable.revision);
+        stable.filter(|stable| *stable != self.revision() && self.place.seen.lacks(stable)).is_some_and(|stable| {
+            let has_traffic = |targets| traffic::weight_of(stable, targets) > Percent::NONE;
+            has_traffic(&view.traffic) || has_traffic(&view.serving)
+        })
+    }
+
+    /// Since when a weight has been in effect: as first seen, or as Cloud Run's own clock tells.
+    fn in_effect_since(&self, view: &ServiceView, mark: &CandidateMark, number: u32) -> Timestamp {
+        let known = self.memory.region(self.place.region()).step;
+        let recorded = known.filter(|step| step.release == self.candidate.release && step.number == number);
+        match recorded.map(|step| step.started_at) {
+            // Written again since.
+            Some(at) if at.as_second() < mark.at.as_second() => mark.at,
+            Some(at) => at,
+            None => view.settled_at.map_or(mark.at, |settled| settled.max(mark.at)),
+        }
+    }
+
+    /// The revision that this region can go back to.
+    pub(super) fn stable(&self) -> Option<RevisionName> {
+        self.place.stable(self.memory)
+    }
+
+    fn shares(&self, stable: Option<&RevisionName>, share: Percent, before: &[TrafficTarget]) -> Vec<TrafficTarget> {
+        match stable {
+            Some(stable) if stable != self.revision() => traffic::split(stable, self.revision(), share, before),
+            _ => traffic::all_to(self.revision(), before),
+        }
+    }
+
+    /// The marks of the candidate at a position.
+    pub(super) fn marks(&self, position: Position) -> Marks {
+        let course = self.candidate.course.as_ref();
+        let before = &self.place.marks;
+        let candidate = CandidateMark {
+            release: self.candidate.release.clone(),
+            position,
+            weight: self.steps().share_at(position).or_else(|| before.candidate.as_ref().and_then(|mark| mark.weight)),
+            at: self.pass.seen.now,
+            strategy: course.map(|course| strategy_hash(&course.steps, &course.analysis)),
+            template: Some(self.candidate.template_hash.clone()),
+            news: Some(self.candidate.news.clone()),
+        };
+        Marks {
+            owner: Some(self.pass.seen.owner()),
+            stable: self.memory.stable.as_ref().map(|stable| stable.revision.clone()),
+            candidate: Some(candidate),
+            last_release: before.last_release.max(self.candidate.release.number),
+            failed: before.failed.clone(),
+            promoted: self.memory.promoted.clone(),
+            regions: course.map(|course| course.regions.clone()).unwrap_or_default(),
+            unknown: None,
+            others: before.others.clone(),
+        }
+    }
+
+    /// The write that puts the candidate at a position: traffic and marks together.
+    pub(super) fn put_at(&self, view: &ServiceView, position: Position) -> Effect {
+        let marks = self.marks(position);
+        let share = marks.candidate.as_ref().map_or(Percent::NONE, |mark| self.share_of(mark));
+        let change = ServiceChange {
+            traffic: Some(self.shares(self.stable().as_ref(), share, &view.traffic)),
+            marks: Some(marks),
+            ..ServiceChange::default()
+        };
+        Effect::UpdateService { service: self.place.seen.id.clone(), etag: view.etag.clone(), change: Box::new(change) }
+    }
+
+    /// Whether the candidate is still what should run, and so may be made here.
+    pub(super) fn template<'d>(&self, desire: &'d Desire) -> Option<&'d crate::template::EffectiveTemplate> {
+        let wanted = desire.built.as_ref().ok()?;
+        self.pass.is_of(self.revision(), wanted).then_some(&wanted.template)
+    }
+}

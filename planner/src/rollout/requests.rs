@@ -1,0 +1,48 @@
+//! What people ask of a release, as typed as it can be: each request names the release or step that it means.
+
+use orchestra_crds::{Request, Rollout};
+
+use crate::names::{Region, ReleaseId};
+
+/// The value of the promote annotation that ends a step: it fits no other step, region or release.
+pub(super) fn step_token(release: &ReleaseId, region: &Region, step: u32) -> String {
+    format!("{release}/{region}/{step}")
+}
+
+/// The value of the promote annotation that lets a release go on whose strategy was lost: by the one in the spec.
+pub(super) fn strategy_token(release: &ReleaseId) -> String {
+    format!("{release}/strategy")
+}
+
+fn value(rollout: &Rollout, request: Request) -> Option<&str> {
+    rollout.metadata.annotations.as_ref()?.get(&request.key()).map(String::as_str)
+}
+
+/// Whether a request is there that means this.
+pub(super) fn is_asked(rollout: &Rollout, request: Request, target: &str) -> bool {
+    value(rollout, request) == Some(target)
+}
+
+/// Whether a request is there that means this release.
+pub(super) fn means(rollout: &Rollout, request: Request, release: &ReleaseId) -> bool {
+    value(rollout, request).and_then(ReleaseId::parse).as_ref() == Some(release)
+}
+
+/// Which client wrote a request, as the cluster's managed fields tell.
+pub(super) fn written_by(rollout: &Rollout, request: Request) -> Option<String> {
+    let field = format!("f:{}", request.key());
+    let managed = rollout.metadata.managed_fields.as_ref()?;
+    let wrote = |fields: &serde_json::Value| !fields["f:metadata"]["f:annotations"][&field].is_null();
+    managed.iter().find(|entry| entry.fields_v1.as_ref().is_some_and(|fields| wrote(&fields.0)))?.manager.clone()
+}
+
+/// How a person holds a release, if one does.
+pub(super) fn paused(rollout: &Rollout, candidate: Option<&ReleaseId>) -> Option<&'static str> {
+    if rollout.spec.paused {
+        Some("spec.paused is true")
+    } else if candidate.is_some_and(|release| means(rollout, Request::Pause, release)) {
+        Some("the pause annotation is set")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,153 @@
+//! No release is going on: start one if what should run is new, otherwise keep what is there.
+
+use orchestra_crds::RolloutPhase;
+use std::collections::BTreeSet;
+
+use super::decision::Decision;
+use super::desire::Desire;
+use super::memory::{Candidate, Course, Memory, Stable};
+use super::pass::Pass;
+use super::place::{Ownership, Place};
+use super::steps::Steps;
+use super::{Turn, advance, failure, keep};
+use crate::marks::News;
+use crate::names::{ReleaseId, RevisionName};
+use crate::template::{Wanted, allowed};
+
+/// Starts a release, or keeps what is there.
+pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Turn {
+    if let Some(stable) = memory.stable.clone().filter(|stable| desire.wants_stable(pass, stable)) {
+        learn_stable(memory, desire);
+        let lacks = |place: &Place<'_>| place.seen.lacks(&stable.revision);
+        if let Some(decision) = in_the_way(pass, memory) {
+            return decision.into();
+        }
+        return match &desire.built {
+            Ok(wanted) if pass.waves().any(lacks) => start(pass, memory, desire, wanted, &stable.revision),
+            _ => keep::decide(pass, memory, desire, &stable).into(),
+        };
+    }
+    if let Some(decision) = in_the_way(pass, memory) {
+        return decision.into();
+    }
+    match (&desire.built, desire.promoted_before(pass, memory)) {
+        (Ok(wanted), Some(revision)) => start(pass, memory, desire, wanted, &revision),
+        (Ok(wanted), None) => match pass.fresh_name(wanted, memory) {
+            Some(revision) => start(pass, memory, desire, wanted, &revision),
+            None => {
+                let message = "a thousand attempts at this template have failed: change the template";
+                Decision::stalled(RolloutPhase::Pending, "NoNameLeft", message).into()
+            }
+        },
+        (Err(_), Some(revision)) => return_to(pass, memory, desire, &revision),
+        (Err(gate), None) => match &desire.latch {
+            Some(latch) => failure::latched(pass, memory, latch).into(),
+            None => Decision::closed(RolloutPhase::Pending, gate).into(),
+        },
+    }
+}
+
+/// A region that can't be read or whose service is another's.
+fn in_the_way(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
+    let settled = memory.stable.is_some();
+    if let Some((place, fault)) = pass.unread()
+        && !(settled && keep::is_brief(pass, memory, place, fault))
+    {
+        let since = memory.region(place.region()).unreadable_since.unwrap_or(pass.seen.now);
+        let what = format!("the service in {}", place.region());
+        let decision = Decision::unreadable(phase(pass, memory), &what, fault);
+        return Some(decision.look_again_in(crate::plan::read_again(since, pass.seen.now)));
+    }
+    let is_foreign = |place: &&Place<'_>| place.view().is_some() && place.ownership == Ownership::Foreign;
+    let unowned = pass.waves().find(is_foreign)?;
+    Some(advance::foreign(unowned))
+}
+
+/// The phase while nothing is known anew: it is about the spec that we see.
+fn phase(pass: &Pass<'_>, memory: &Memory) -> RolloutPhase {
+    let promoted = memory.stable.as_ref().is_some_and(|stable| match &pass.built {
+        Ok(wanted) => pass.is_of(&stable.revision, wanted),
+        Err(_) => stable.template_hash.as_ref() == Some(&pass.own),
+    });
+    if promoted { RolloutPhase::Promoted } else { RolloutPhase::Pending }
+}
+
+/// What stable runs is known from what should run: they are the same.
+fn learn_stable(memory: &mut Memory, desire: &Desire) {
+    let (Ok(wanted), Some(stable)) = (&desire.built, memory.stable.as_mut()) else { return };
+    stable.template_hash = Some(wanted.own.clone());
+    stable.inputs = wanted.inputs.clone();
+    stable.template = Some(desire.template.clone());
+    stable.image.get_or_insert_with(|| wanted.template.image().to_string());
+    let revision = stable.revision.clone();
+    if let Some(promoted) = memory.promoted.iter_mut().find(|p| p.revision == revision) {
+        promoted.template = Some(wanted.own.clone());
+    }
+}
+
+/// Starts a release, if nothing is in the way.
+fn start(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, wanted: &Wanted, revision: &RevisionName) -> Turn {
+    let spreads_stable = memory.is_stable(revision);
+    let promoted = memory.promoted.iter().any(|p| p.revision == *revision);
+    let returning = promoted || desire.template_was_promoted(memory);
+    let image = wanted.template.image();
+    if !returning
+        && !spreads_stable
+        && let Some(Err(gate)) = pass.seen.environment.as_ref().map(|e| allowed(image, e))
+    {
+        return Decision::closed(RolloutPhase::Pending, &gate).into();
+    }
+    if let Some(how) = pass.paused(None).filter(|_| !returning) {
+        let mut decision = Decision::held(format!("a release of `{revision}` ({image}) is held, {how}"));
+        decision.waits = Some(image.to_string());
+        return decision.into();
+    }
+    let steps = if returning || spreads_stable || memory.stable.is_none() {
+        Steps::default()
+    } else {
+        Steps::of(&pass.seen.rollout.spec.strategy)
+    };
+    begin(pass, memory, revision, steps, image.to_string(), (&wanted.own, &wanted.inputs))
+}
+
+/// Back to a revision that was promoted, though what the environment adds is not known now: a change of traffic needs
+/// none of it.
+fn return_to(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, revision: &RevisionName) -> Turn {
+    let missing = pass.waves().find(|place| place.seen.lacks(revision));
+    if let (Some(_), Err(gate)) = (missing, &desire.built) {
+        return Decision::closed(RolloutPhase::Pending, gate).into();
+    }
+    let image = desire.template.image().to_string();
+    begin(pass, memory, revision, Steps::default(), image, (&desire.own, &BTreeSet::new()))
+}
+
+fn begin(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    revision: &RevisionName,
+    steps: Steps,
+    image: String,
+    (own, inputs): (&crate::names::TemplateHash, &BTreeSet<crate::names::Fingerprint>),
+) -> Turn {
+    let before = memory.stable.as_ref().and_then(|s: &Stable| Some((s.template_hash.as_ref()?, &s.inputs)));
+    let news = News::between(before, own, inputs);
+    let release = ReleaseId { revision: revision.clone(), number: pass.next_release(memory) };
+    memory.candidate = Some(Candidate {
+        release,
+        image,
+        started_at: pass.seen.now,
+        template_hash: own.clone(),
+        inputs: inputs.clone(),
+        news,
+        course: Some(Course {
+            steps,
+            analysis: pass.seen.rollout.spec.analysis.clone(),
+            regions: pass.waves().map(|place| place.region().clone()).collect(),
+        }),
+    });
+    for known in memory.regions.values_mut() {
+        known.evidence.clear();
+        known.step = None;
+    }
+    Turn::Again
+}

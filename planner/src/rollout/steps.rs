@@ -1,0 +1,221 @@
+//! The steps of a release, in order. Every strategy compiles into such a list; a kind of step is a file here and a match
+//! arm below.
+//!
+//! A step either moves traffic, and is marked on the service by the write that does, or it doesn't, and says in its file
+//! where its progress is found again when the status is lost.
+
+mod pause;
+mod weight;
+
+use jiff::{SignedDuration, Timestamp};
+use orchestra_crds::{Analysis, EvidenceStatus, Step as StepSpec, StepKind, Strategy};
+use std::fmt::Write;
+
+use crate::conditions::Note;
+use crate::marks::Position;
+use crate::names::{Percent, TemplateHash};
+pub(super) use pause::Pause;
+pub(super) use weight::Weight;
+
+/// One step.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    /// A share of the requests.
+    Weight(Weight),
+    /// A planned wait.
+    Pause(Pause),
+}
+
+/// What a step is looked at with.
+pub(super) struct StepContext<'a> {
+    pub(super) now: Timestamp,
+    /// Since when the step has been in effect.
+    pub(super) since: Timestamp,
+    /// A person asked to end it as passed.
+    pub(super) promoted: bool,
+    /// The evidence of the weight that is in effect.
+    pub(super) evidence: Option<&'a EvidenceStatus>,
+    pub(super) analysis: &'a Analysis,
+}
+
+/// What becomes of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Ruling {
+    /// It is over; the next one may begin.
+    Pass,
+    /// It goes on until then, or until somebody asks for its end.
+    Wait(Note, Option<Timestamp>),
+    /// Something is not as it should be, and a person has to say how to go on.
+    AskPerson(Note),
+    /// The candidate is taken back.
+    Fail(String),
+}
+
+impl Step {
+    fn read(spec: &StepSpec) -> Option<Self> {
+        match (spec.weight, &spec.pause) {
+            (Some(weight), _) => Some(Self::Weight(Weight::read(weight, spec.hold_seconds))),
+            (None, Some(pause)) => Some(Self::Pause(Pause::read(pause))),
+            (None, None) => None,
+        }
+    }
+
+    fn write(&self) -> StepSpec {
+        match self {
+            Self::Weight(weight) => weight.write(),
+            Self::Pause(pause) => pause.write(),
+        }
+    }
+
+    pub(super) fn kind(&self) -> StepKind {
+        match self {
+            Self::Weight(_) => StepKind::Weight,
+            Self::Pause(_) => StepKind::Pause,
+        }
+    }
+
+    /// The share that it puts in effect; none: it moves no traffic.
+    pub(super) fn share(&self) -> Option<Percent> {
+        match self {
+            Self::Weight(weight) => Some(weight.share),
+            Self::Pause(_) => None,
+        }
+    }
+
+    /// What becomes of it.
+    pub(super) fn look(&self, context: &StepContext<'_>) -> Ruling {
+        match self {
+            Self::Weight(weight) => weight.look(context),
+            Self::Pause(pause) => pause.look(context),
+        }
+    }
+
+    fn form(&self) -> String {
+        match self {
+            Self::Weight(weight) => weight.form(),
+            Self::Pause(pause) => pause.form(),
+        }
+    }
+
+    /// A few words for people: `10 %`, `pause`.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Weight(weight) => weight.share.to_string(),
+            Self::Pause(_) => "pause".into(),
+        }
+    }
+}
+
+/// Steps in order, counted from 1.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Steps(Vec<Step>);
+
+impl Steps {
+    pub(super) fn read(specs: &[StepSpec]) -> Self {
+        Self(specs.iter().filter_map(Step::read).collect())
+    }
+
+    pub(super) fn write(&self) -> Vec<StepSpec> {
+        self.0.iter().map(Step::write).collect()
+    }
+
+    /// The steps of a strategy.
+    pub(super) fn of(strategy: &Strategy) -> Self {
+        strategy.canary.as_ref().map(|canary| Self::read(&canary.steps)).unwrap_or_default()
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Step> {
+        self.0.iter()
+    }
+
+    /// The step of that number.
+    pub(super) fn at(&self, number: u32) -> Option<&Step> {
+        usize::try_from(number).ok().and_then(|n| n.checked_sub(1)).and_then(|index| self.0.get(index))
+    }
+
+    /// The share at a position; none: there is no such step, or it moves no traffic.
+    pub(super) fn share_at(&self, position: Position) -> Option<Percent> {
+        match position {
+            Position::Deployed => Some(Percent::NONE),
+            Position::Full => Some(Percent::ALL),
+            Position::At(number) => self.at(number).and_then(Step::share),
+        }
+    }
+
+    /// What a candidate does after the step of that number; 0 is before the first.
+    pub(super) fn after(&self, number: u32) -> Move {
+        let next = number.saturating_add(1);
+        match self.at(next) {
+            None => Move::Traffic(Position::Full),
+            Some(step) if step.share().is_some() => Move::Traffic(Position::At(next)),
+            Some(_) => Move::Begin(next),
+        }
+    }
+
+    /// The first step that puts that share in effect.
+    pub(super) fn with_share(&self, share: Percent) -> Option<u32> {
+        (1..=self.len()).find(|number| self.at(*number).and_then(Step::share) == Some(share))
+    }
+
+    /// Whether each of the steps after one, up to another, moves no traffic.
+    pub(super) fn are_still(&self, after: u32, to: u32) -> bool {
+        to <= self.len() && (after + 1..=to).all(|number| self.at(number).is_some_and(|step| step.share().is_none()))
+    }
+}
+
+/// What comes after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Move {
+    /// Traffic is written.
+    Traffic(Position),
+    /// A step that moves no traffic begins.
+    Begin(u32),
+}
+
+/// Hash of how a release takes over: with the status lost, the spec's tells whether it is still the same. Form 1.
+pub(super) fn strategy_hash(steps: &Steps, analysis: &Analysis) -> TemplateHash {
+    let mut form = String::from("orchestra strategy 1\n");
+    let mut line = |text: String| {
+        // Writing to a text can't fail.
+        let _ = writeln!(form, "{text}");
+    };
+    steps.iter().for_each(|step| line(step.form()));
+    let mode = match analysis.mode {
+        orchestra_crds::AnalysisMode::Sequential => "Sequential",
+        orchestra_crds::AnalysisMode::Observe => "Observe",
+    };
+    line(format!("analysis {mode} {} {}", analysis.confidence_percent, analysis.metrics_delay_seconds));
+    line(format!("requests {}", analysis.minimum_requests));
+    line(format!("increase {} {}", analysis.relative_increase_percent, analysis.minimum_increase_basis_points));
+    line(format!("fallbacks {} {}", fallback(analysis.on_inconclusive), fallback(analysis.on_no_data)));
+    TemplateHash::of(&form)
+}
+
+fn fallback(fallback: orchestra_crds::Fallback) -> &'static str {
+    match fallback {
+        orchestra_crds::Fallback::Promote => "Promote",
+        orchestra_crds::Fallback::Pause => "Pause",
+        orchestra_crds::Fallback::Rollback => "Rollback",
+    }
+}
+
+/// A time, some seconds later.
+fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// How long until then, for people: `3 min 10 s`.
+pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().max(0);
+    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, 0) => format!("{m} min"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, 0, _) => format!("{h} h"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}

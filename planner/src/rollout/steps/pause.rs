@@ -1,0 +1,44 @@
+//! A planned wait: for a time, or for a person. It moves no traffic. With the status lost it begins anew, which is
+//! longer and never shorter; a promote of it is still in its annotation.
+
+use jiff::SignedDuration;
+use orchestra_crds::{Pause as PauseSpec, Step as StepSpec};
+
+use super::{Ruling, StepContext, later, span};
+use crate::conditions::note;
+
+/// A planned wait.
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) struct Pause {
+    /// How long; none: until a person promotes.
+    seconds: Option<i32>,
+}
+
+impl Pause {
+    pub(super) fn read(spec: &PauseSpec) -> Self {
+        Self { seconds: spec.duration_seconds }
+    }
+
+    pub(super) fn write(&self) -> StepSpec {
+        let pause = PauseSpec { duration_seconds: self.seconds };
+        StepSpec { pause: Some(pause), ..StepSpec::default() }
+    }
+
+    pub(super) fn form(&self) -> String {
+        format!("pause {}", self.seconds.map_or("person".to_string(), |seconds| seconds.to_string()))
+    }
+
+    pub(super) fn look(&self, context: &StepContext<'_>) -> Ruling {
+        if context.promoted {
+            return Ruling::Pass;
+        }
+        match self.seconds.map(|seconds| later(context.since, SignedDuration::from_secs(seconds.into()))) {
+            Some(until) if context.now >= until => Ruling::Pass,
+            Some(until) => {
+                let message = format!("pause, {} left", span(context.now, until));
+                Ruling::Wait(note("PauseStep", message), Some(until))
+            }
+            None => Ruling::Wait(note("PauseStep", "pause, until somebody promotes"), None),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A share of the requests, held for a time and judged. It moves traffic: its progress is in the marks.
+
+use jiff::{SignedDuration, Timestamp};
+use orchestra_crds::{AnalysisMode, Fallback, Step as StepSpec, Verdict};
+
+use super::{Ruling, StepContext, later, span};
+use crate::conditions::note;
+use crate::names::Percent;
+use crate::verdict::{delay, in_words, leans_to_harm};
+
+/// How long a share is held if the spec does not say.
+const HOLD_SECONDS: i32 = 300;
+/// How late the last minutes of a hold may be counted, after their metrics are complete.
+const LATE: SignedDuration = SignedDuration::from_mins(2);
+/// How long a step goes on whose evidence leans to harm without sufficing for a rollback.
+const EXTENSION: SignedDuration = SignedDuration::from_mins(20);
+
+/// A share of the requests.
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) struct Weight {
+    pub(in super::super) share: Percent,
+    hold_seconds: i32,
+}
+
+impl Weight {
+    pub(super) fn read(weight: i32, hold_seconds: Option<i32>) -> Self {
+        Self { share: Percent::clamped(weight), hold_seconds: hold_seconds.unwrap_or(HOLD_SECONDS) }
+    }
+
+    pub(super) fn write(&self) -> StepSpec {
+        StepSpec { weight: Some(self.share.get()), hold_seconds: Some(self.hold_seconds), ..StepSpec::default() }
+    }
+
+    pub(super) fn form(&self) -> String {
+        format!("weight {} {}", self.share.get(), self.hold_seconds)
+    }
+
+    pub(super) fn look(&self, context: &StepContext<'_>) -> Ruling {
+        let StepContext { now, since, evidence, analysis, .. } = *context;
+        if context.promoted {
+            return Ruling::Pass;
+        }
+        let words = evidence.map_or_else(
+            || "waiting for Cloud Monitoring, whose metrics are up to 3 min late".to_string(),
+            |evidence| in_words(evidence, analysis),
+        );
+        let hold_ends = later(since, SignedDuration::from_secs(self.hold_seconds.into()));
+        if now < hold_ends {
+            let message = format!("{} left at {}; {words}", span(now, hold_ends), self.share);
+            return Ruling::Wait(note("Holding", message), Some(hold_ends));
+        }
+        if analysis.mode == AnalysisMode::Observe {
+            return Ruling::Pass;
+        }
+        // Evidence that ends long before the hold does says nothing about the rest of it.
+        let known_until = evidence.map_or(since, |e| e.through.0);
+        let whole = later(known_until, delay(analysis) + LATE) >= hold_ends;
+        let verdict = evidence.filter(|_| whole).map_or(Verdict::NoData, |e| e.verdict);
+        if verdict == Verdict::Pass {
+            return Ruling::Pass;
+        }
+        let metrics_end = later(hold_ends, delay(analysis) + LATE);
+        if now < metrics_end {
+            let message =
+                format!("waiting for the metrics of its last minutes, until {metrics_end:.0} at most; {words}");
+            return Ruling::Wait(note("Holding", message), Some(metrics_end));
+        }
+        let leans = evidence.is_some_and(leans_to_harm);
+        match leans {
+            true => self.extended(context, later(metrics_end, EXTENSION), &words),
+            false => undecided(context, verdict, &words),
+        }
+    }
+
+    /// Signs of harm that don't suffice: it goes on for a while, and never passes by itself.
+    fn extended(&self, context: &StepContext<'_>, until: Timestamp, words: &str) -> Ruling {
+        if context.now < until {
+            let message = format!("at {} for {} more: {words}", self.share, span(context.now, until));
+            return Ruling::Wait(note("Extended", message), Some(until));
+        }
+        match context.analysis.on_inconclusive {
+            Fallback::Rollback => {
+                Ruling::Fail(format!("it ended undecided, and analysis.onInconclusive says Rollback then; {words}"))
+            }
+            Fallback::Promote | Fallback::Pause => Ruling::AskPerson(note(
+                "LeansToHarm",
+                format!("{words}. It does not go on by itself: promote or abort"),
+            )),
+        }
+    }
+}
+
+/// The step ended without a verdict, and nothing speaks against the candidate.
+fn undecided(context: &StepContext<'_>, verdict: Verdict, words: &str) -> Ruling {
+    let (fallback, reason, what) = match verdict {
+        Verdict::NoData => (context.analysis.on_no_data, "NoMetrics", "there are no metrics of the candidate"),
+        _ => (context.analysis.on_inconclusive, "Undecided", "there were too few requests for a verdict"),
+    };
+    match fallback {
+        Fallback::Promote => Ruling::Pass,
+        Fallback::Rollback => Ruling::Fail(format!("{what}, and the analysis says Rollback then; {words}")),
+        Fallback::Pause => Ruling::AskPerson(note(reason, format!("{what}: promote or abort. {words}"))),
+    }
+}

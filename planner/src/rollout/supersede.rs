@@ -1,0 +1,47 @@
+//! Another template is wanted: the old candidate loses its traffic before anything new gets any.
+
+use orchestra_crds::{Outcome, Request, RolloutPhase};
+
+use super::decision::Decision;
+use super::desire::Desire;
+use super::memory::Memory;
+use super::pass::Pass;
+use super::rollback::{Withdrawn, withdraw};
+use super::{Turn, failure, requests};
+use crate::resource::ROLLBACK_AGAIN;
+
+/// Takes a candidate back that is not wanted any more. None: there is none.
+pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Option<Turn> {
+    let candidate = memory.candidate.clone().filter(|candidate| !desire.wants(pass, candidate))?;
+    let release = &candidate.release;
+    if memory.spreads_stable() {
+        memory.candidate = None;
+        return Some(Turn::Again);
+    }
+    let back = withdraw(pass, memory, &Withdrawn { release, failed: None });
+    let returned = memory.stable.as_ref().is_some_and(|stable| desire.wants_stable(pass, stable));
+    if !back.remaining.is_empty() {
+        let why = format!("`{}` is superseded", release.revision);
+        let aborted = requests::means(&pass.seen.rollout, Request::Abort, release);
+        if aborted {
+            let by = requests::written_by(&pass.seen.rollout, Request::Abort);
+            memory.note_request(Request::Abort, &release.to_string(), by, pass.seen.now);
+            return Some(failure::latch(pass, memory, "Aborted", "a person asked for it"));
+        }
+        // A new template waits; going back to stable is no move forward.
+        if let Some(how) = pass.paused(Some(release)).filter(|_| !returned) {
+            return Some(Decision::held(format!("{why}; its traffic stays where it is: held, {how}")).into());
+        }
+        let message = format!("{why}; its traffic goes back to stable in {}", back.remaining.join(", "));
+        let decision = Decision::working(RolloutPhase::RollingBack, "Superseding", message);
+        return Some(decision.with_effects(back.effects).urgent(ROLLBACK_AGAIN).into());
+    }
+    let (outcome, message) = match returned {
+        true => (Outcome::Returned, "the spec went back to the stable template"),
+        false => (Outcome::Superseded, "the spec changed"),
+    };
+    let times = (candidate.started_at, pass.seen.now);
+    memory.note_end((release, candidate.image.clone()), outcome, message.into(), times);
+    memory.candidate = None;
+    Some(Turn::Again)
+}

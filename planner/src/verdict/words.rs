@@ -1,0 +1,31 @@
+//! The evidence in words.
+
+use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Verdict};
+
+use super::leans_to_harm;
+
+/// The evidence in one line, for people.
+pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
+    let rate = |count: CountStatus| match count.total {
+        0 => "no requests".to_string(),
+        total => format!("{} of {total} failed ({:.2} %)", count.bad, count.bad as f64 * 100.0 / total as f64),
+    };
+    let standing = match evidence.verdict {
+        Verdict::NoData => "no requests of the candidate are counted yet".to_string(),
+        Verdict::Fail => "sure enough that it is worse".to_string(),
+        Verdict::Pass => "no sign that it is worse".to_string(),
+        Verdict::Undecided if leans_to_harm(evidence) => {
+            format!("signs that it is worse, {} % of what a rollback needs", evidence.evidence_percent)
+        }
+        Verdict::Undecided if evidence.step_stable == 0 => "undecided so far: stable had no requests".to_string(),
+        Verdict::Undecided => {
+            format!("undecided so far: {} of {} requests judged", evidence.step_candidate, settings.minimum_requests)
+        }
+    };
+    let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
+    format!(
+        "{standing}: candidate {}, stable at the same time {}{fault}",
+        rate(evidence.candidate),
+        rate(evidence.stable)
+    )
+}
