@@ -83,7 +83,7 @@ impl Plant {
                 edit(request, |body| drop_field(&mut body["annotations"], &format!("{PREFIX}/failed")));
             }
             Self::ForgetOperation if writes && request.path.contains("/orchestraenvironments/") => {
-                edit(request, |body| drop_field(&mut body["status"]["redis"], "operation"));
+                edit(request, |body| drop_field(&mut body["status"], "operations"));
             }
             Self::ReuseFailedName if api == Api::Google => {
                 edit(request, |body| *body = renamed(body, "-2\"", "\""));

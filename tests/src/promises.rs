@@ -12,7 +12,7 @@ const FAILED: &str = "orchestra.cherry-ai.me/failed";
 const OWNER: &str = "orchestra.cherry-ai.me/owner";
 const STABLE: &str = "orchestra.cherry-ai.me/stable";
 const PROMOTE: &str = "orchestra.cherry-ai.me/promote";
-const ABORT: &str = "orchestra.cherry-ai.me/abort";
+const PAUSE: &str = "orchestra.cherry-ai.me/pause";
 
 /// A service and a revision of it.
 type Subject = (String, String);
@@ -78,6 +78,8 @@ pub struct Promises {
     before: BTreeMap<String, Value>,
     courses: BTreeMap<Subject, Course>,
     created: BTreeSet<String>,
+    /// Cloud Run's UIDs of services that were seen with our mark.
+    owned: BTreeSet<String>,
     /// Monitoring has no data.
     pub outage: bool,
     /// Shares in effect that the controller was last told, by service.
@@ -97,9 +99,8 @@ fn services(view: &Value) -> BTreeMap<String, Value> {
 
 /// Whether what was created at a path is no longer there: its operation failed, or it was deleted.
 fn gone(path: &str, view: &Value) -> bool {
-    let id = path.rsplit('/').next().unwrap_or_default();
     let mut all = ["services", "redis"].iter().flat_map(|list| view[list].as_array().into_iter().flatten());
-    !all.any(|one| text(&one["name"]).ends_with(&format!("/{id}")))
+    !all.any(|one| path.ends_with(&format!("/{}", text(&one["name"]))))
 }
 
 /// Share by revision.
@@ -114,16 +115,20 @@ fn shares(traffic: &Value) -> BTreeMap<String, i64> {
     shares
 }
 
+/// Revisions that a service's marks call failed: `REVISION.RELEASE=WHAT`.
 fn failed(service: &Value) -> Vec<&str> {
-    text(&service["annotations"][FAILED]).split(',').filter(|r| !r.is_empty()).collect()
+    let marks = text(&service["annotations"][FAILED]).split(',').filter(|r| !r.is_empty());
+    marks.map(|mark| mark.split(['.', '=']).next().unwrap_or_default()).collect()
 }
 
 /// Steps of a Rollout, as its candidate started with them: weight and hold in seconds.
 fn steps(rollout: &Value) -> Vec<(i64, i64)> {
-    let started_with = rollout["status"]["candidate"]["steps"].as_array().filter(|steps| !steps.is_empty());
+    let course = &rollout["status"]["candidate"]["course"];
+    let started_with = course["steps"].as_array().filter(|steps| !steps.is_empty());
     let wanted = rollout["spec"]["strategy"]["canary"]["steps"].as_array();
     let steps = started_with.or(wanted).cloned().unwrap_or_default();
-    steps.iter().map(|s| (s["weight"].as_i64().unwrap_or(0), s["holdSeconds"].as_i64().unwrap_or(0))).collect()
+    let weight = |s: &Value| Some((s["weight"].as_i64()?, s["holdSeconds"].as_i64().unwrap_or(300)));
+    steps.iter().filter_map(weight).collect()
 }
 
 impl Promises {
@@ -168,7 +173,9 @@ impl Promises {
             .map(|(n, s)| (n.clone(), s.clone()))
             .collect();
         for (name, service) in own {
-            let ours = !text(&service["annotations"][OWNER]).is_empty();
+            // One whose marks somebody took off is the same service still.
+            let marked = !text(&service["annotations"][OWNER]).is_empty();
+            let ours = marked || self.owned.contains(text(&service["uid"]));
             self.check(11, ours, || format!("{name} is written without our mark"));
             if let Some((_, revision)) = request.path.split_once("/revisions/") {
                 let stable = text(&service["annotations"][STABLE]) == revision;
@@ -194,6 +201,8 @@ impl Promises {
             return;
         }
         self.check_creates(request, status);
+        let marked = after.values().filter(|service| !service["annotations"][OWNER].is_null());
+        self.owned.extend(marked.map(|service| text(&service["uid"]).to_string()));
         let now = sandbox.journal.clock().now();
         for (name, service) in &after {
             let before = self.before.get(name).cloned().unwrap_or(Value::Null);
@@ -259,8 +268,9 @@ impl Promises {
         let (withdrawn, known) = (course.withdrawn_in.as_ref() == Some(&shift.generation), course.was_stable);
         let is_stable = revision == shift.stable || text(&rollout["status"]["stable"]["revision"]) == revision || known;
         self.check(3, !withdrawn || is_stable, || format!("{name}: {revision} was withdrawn, and gets {share}"));
-        if !is_stable {
-            // Where nobody is served yet, nobody can be harmed.
+        // Where nobody is served but by what has failed, nobody can be harmed.
+        let harms = shift.serving.keys().any(|other| other != revision && !shift.failed.contains(&other.as_str()));
+        if !is_stable && (harms || shift.serving.contains_key(revision)) {
             let reconciling = shift.reconciling && !shift.serving.is_empty();
             self.check(8, !reconciling, || format!("{name}: {revision} to {share} while reconciling"));
             self.check_step(&(name.to_string(), revision.to_string()), share, rollout, shift.time);
@@ -270,15 +280,35 @@ impl Promises {
 
     /// What lost its share is noted; and nothing moves while a Rollout is paused.
     fn check_withdrawals(&mut self, shift: &Shift<'_>) {
-        let Shift { service: name, now, then, rollout, .. } = shift;
+        let Shift { now, then, .. } = shift;
         for revision in then.keys().filter(|revision| !now.contains_key(*revision) && **revision != shift.stable) {
             let course = self.course(shift, revision);
-            course.withdrawn_in = Some(shift.generation.clone());
+            // One that was superseded may come back, when what it is for is asked for again.
+            let failed = shift.failed.contains(&revision.as_str());
+            course.withdrawn_in = failed.then(|| shift.generation.clone());
             course.shares.clear();
         }
-        let aborted = !rollout["metadata"]["annotations"][ABORT].is_null();
-        let paused = rollout["spec"]["paused"] == true && rollout["metadata"]["deletionTimestamp"].is_null();
-        self.check(5, !paused || aborted, || format!("{name}: {then:?} to {now:?} while paused"));
+        self.check_pause(shift);
+    }
+
+    /// While a release is paused, either way, only what is stable or was promoted before gets more than it had.
+    fn check_pause(&mut self, shift: &Shift<'_>) {
+        let Shift { service: name, now, then, rollout, .. } = shift;
+        let candidate = text(&rollout["status"]["candidate"]["release"]);
+        let by_annotation = !candidate.is_empty() && text(&rollout["metadata"]["annotations"][PAUSE]) == candidate;
+        let deleted = !rollout["metadata"]["deletionTimestamp"].is_null();
+        if deleted || !(rollout["spec"]["paused"] == true || by_annotation) {
+            return;
+        }
+        let promoted = rollout["status"]["promoted"].as_array().cloned().unwrap_or_default();
+        let may_grow = |revision: &str| {
+            revision == shift.stable || promoted.iter().any(|promoted| promoted["revision"] == revision)
+        };
+        let grows = |(revision, share): (&String, &i64)| {
+            share > shift.serving.get(revision).max(then.get(revision)).unwrap_or(&0) && !may_grow(revision)
+        };
+        let grown = now.iter().find(|(revision, share)| grows((revision, share)));
+        self.check(5, grown.is_none(), || format!("{name}: {then:?} to {now:?} while paused"));
     }
 
     /// A weight is the next one of the steps, or all; the one before was held; and there was data.
@@ -288,10 +318,10 @@ impl Promises {
         let course = self.courses.get(subject).map(|c| c.shares.clone()).unwrap_or_default();
         let last = course.last().copied();
         let expected = last.and_then(|(last, _)| ladder.iter().find(|w| **w > last)).or(ladder.first()).copied();
-        let returning = rollout["status"]["candidate"]["steps"].as_array().is_none_or(Vec::is_empty);
+        let returning = rollout["status"]["candidate"]["course"]["steps"].as_array().is_none_or(Vec::is_empty);
         let again = course.iter().any(|(was, _)| *was == share);
         let allowed = expected == Some(share) || returning || again;
-        self.check(4, allowed, || format!("{subject:?} jumped to {share}, expected {expected:?}"));
+        self.check(4, allowed, || format!("{subject:?} jumped to {share}, expected {expected:?}, after {course:?}"));
         let Some((weight, since)) = last.filter(|(last, _)| *last < share) else { return };
         let promoted = !rollout["metadata"]["annotations"][PROMOTE].is_null();
         if promoted || returning {

@@ -1,52 +1,22 @@
 //! Random simulation: environments and releases, edits by people, faults and time, all from one seed.
 
+mod happening;
+
 use orchestra_crds::RolloutPhase;
-use orchestra_sandbox::exchange::Request;
-use orchestra_sandbox::google::Mishap;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::faults::Fault;
 use crate::world::{World, plain_environment};
+use happening::{draw, happen, ladder, steps};
 
-const FAULTS: [Fault; 15] = [
-    Fault::CrashBefore,
-    Fault::CrashAfter,
-    Fault::LostResponse,
-    Fault::Hang,
-    Fault::Conflict,
-    Fault::TooMany,
-    Fault::Unavailable,
-    Fault::Stale(1),
-    Fault::Stale(3),
-    Fault::ClockJump(1),
-    Fault::ClockJump(-1),
-    Fault::Handover,
-    Fault::Operation(Mishap::Fails),
-    Fault::Operation(Mishap::Never),
-    Fault::Operation(Mishap::Forgotten),
-];
 const ENDED: [RolloutPhase; 4] =
     [RolloutPhase::Promoted, RolloutPhase::RolledBack, RolloutPhase::Failed, RolloutPhase::Pending];
-
-/// Something that happens.
-#[derive(Clone, Debug)]
-enum Happening {
-    Fault(Fault),
-    Release {
-        image: u32,
-        env: Option<(&'static str, &'static str)>,
-    },
-    Pause(bool),
-    Annotate(&'static str),
-    Steps(Vec<(i64, i64)>),
-    WipeStatus,
-    /// Somebody moves all traffic to whatever is the newest, past Orchestra.
-    TrafficByHand,
-    Recreate,
-}
+/// How long everything may take to end once faults stop.
+const ENDS_WITHIN: Duration = Duration::from_secs(8 * 3600);
+const QUIET: Duration = Duration::from_secs(3600);
 
 /// What came of a seed.
 #[derive(Debug)]
@@ -71,12 +41,16 @@ pub async fn run(seed: u64, limit: usize) -> Run {
     if random.random_bool(0.3) {
         environment["redis"] = json!({"tier": "Basic", "memorySizeGb": 1});
     }
-    world.create_environment("shop", environment).await;
-    let spec = json!({
-        "environmentRef": {"name": "shop"}, "serviceName": "shop-api", "template": {"containers": [{"image": "app:1"}]},
+    if random.random_bool(0.3) {
+        environment["deletionPolicy"] = json!("Delete");
+    }
+    world.create_environment("shop", environment.clone()).await;
+    let rollout = json!({
+        "environmentRef": {"name": "shop"}, "serviceName": "shop-api",
+        "template": {"containers": [{"image": "app:1"}]},
         "strategy": {"canary": {"steps": steps(&ladder(&mut random))}},
     });
-    world.create_rollout("api", spec.clone()).await;
+    world.create_rollout("api", rollout.clone()).await;
     let mut story = vec![];
     let count = random.random_range(4..12);
     for _ in 0..count {
@@ -87,78 +61,50 @@ pub async fn run(seed: u64, limit: usize) -> Run {
         }
         world.run_for(Duration::from_secs(wait)).await;
         story.push(format!("{} {happening:?}", world.now()));
-        happen(&mut world, happening, &spec).await;
+        if let Some(complaint) = happen(&mut world, happening, &environment, &rollout).await {
+            return end(seed, &world, story, Some(complaint));
+        }
     }
     let complaint = settle(&mut world).await;
+    end(seed, &world, story, complaint)
+}
+
+fn end(seed: u64, world: &World, story: Vec<String>, complaint: Option<String>) -> Run {
     Run { seed, steps: world.tap.calls().len(), story, trace: world.tap.writes(), complaint }
 }
 
-fn ladder(random: &mut StdRng) -> Vec<(i64, i64)> {
-    let mut weights: Vec<i64> = (0..random.random_range(1..4)).map(|_| random.random_range(1..100)).collect();
-    weights.sort_unstable();
-    weights.dedup();
-    weights.into_iter().map(|weight| (weight, random.random_range(0..4) * 60)).collect()
+fn has_ended(world: &World) -> bool {
+    world.is_in("api", &ENDED) && left_regions(world).is_none()
 }
 
-fn steps(ladder: &[(i64, i64)]) -> Value {
-    ladder.iter().map(|(weight, hold)| json!({"weight": weight, "holdSeconds": hold})).collect()
+/// Whether a Rollout waits for a person, and says why.
+fn asks_a_person(world: &World) -> bool {
+    let conditions = world.rollout("api")["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let stalled = conditions.iter().any(|c| c["type"] == "Stalled" && c["status"] == "True" && c["message"] != "");
+    stalled && world.is_in("api", &[RolloutPhase::Paused]) && left_regions(world).is_none()
 }
 
-fn draw(random: &mut StdRng) -> Happening {
-    match random.random_range(0..20) {
-        0..7 => Happening::Fault(FAULTS[random.random_range(0..FAULTS.len())]),
-        7..12 => {
-            let env = match random.random_range(0..5) {
-                0 => Some(("SANDBOX_ERROR_PERCENT", "30")),
-                1 => Some(("SANDBOX_STARTUP", "fail")),
-                _ => None,
-            };
-            Happening::Release { image: random.random_range(1..5), env }
-        }
-        12 => Happening::Pause(true),
-        13 => Happening::Pause(false),
-        14 => Happening::Annotate("abort"),
-        15 => Happening::Annotate("retry"),
-        16 => Happening::Steps(ladder(random)),
-        17 => Happening::WipeStatus,
-        18 => Happening::TrafficByHand,
-        _ => Happening::Recreate,
+/// What is wrong with regions that left the environment: each is let go, and no status speaks of it any more.
+fn left_regions(world: &World) -> Option<String> {
+    let cluster = &world.tap.sandbox.cluster;
+    let environment = cluster.object("orchestraenvironments", crate::world::NAMESPACE, "shop")?;
+    let names = |list: &Value, key: Option<&str>| -> BTreeSet<String> {
+        let text = |item: &Value| key.map_or(item, |key| &item[key]).as_str().map(ToString::to_string);
+        list.as_array().into_iter().flatten().filter_map(text).collect()
+    };
+    let wanted = names(&environment["spec"]["regions"], None);
+    let told = names(&world.rollout("api")["status"]["regions"], Some("region"));
+    if let Some(more) = told.difference(&wanted).next() {
+        return Some(format!("the status still speaks of {more}"));
     }
-}
-
-async fn happen(world: &mut World, happening: Happening, spec: &Value) {
-    match happening {
-        Happening::Fault(fault) => world.tap.strike_next(fault),
-        Happening::Release { image, env } => {
-            world.release("api", &format!("app:{image}"), &env.into_iter().collect::<Vec<_>>()).await
-        }
-        Happening::Pause(paused) => world.patch_rollout("api", json!({"spec": {"paused": paused}})).await,
-        Happening::Annotate(key) => {
-            let status = &world.rollout("api")["status"];
-            let known = [&status["candidate"], &status["failed"], &status["latches"][0]];
-            let release = known.iter().find_map(|s| s["release"].as_str()).unwrap_or_default().to_string();
-            let annotation = format!("orchestra.cherry-ai.me/{key}");
-            world.patch_rollout("api", json!({"metadata": {"annotations": {annotation: release}}})).await;
-        }
-        Happening::Steps(ladder) => {
-            let patch = json!({"spec": {"strategy": {"canary": {"steps": steps(&ladder)}}}});
-            world.patch_rollout("api", patch).await;
-        }
-        Happening::WipeStatus => world.wipe_status("api").await,
-        Happening::TrafficByHand => {
-            let path = "/v2/projects/cherry-ai-project/locations/us-central1/services/shop-api?updateMask=traffic";
-            let traffic = json!([{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]);
-            let body = json!({"traffic": traffic}).to_string();
-            world.tap.sandbox.google.handle(&Request::new(http::Method::PATCH, path, body.into()));
-        }
-        Happening::Recreate => {
-            world.delete_rollouts().await;
-            let gone = |world: &World| world.rollout("api").is_null();
-            if world.try_until(Duration::from_secs(7200), gone).await {
-                world.create_rollout("api", spec.clone()).await;
-            }
-        }
-    }
+    let view = world.tap.sandbox.google.view();
+    let services = view["services"].as_array().cloned().unwrap_or_default();
+    let kept = services.iter().find(|service| {
+        let name = service["name"].as_str().unwrap_or_default();
+        let inside = wanted.iter().any(|region| name.contains(&format!("/locations/{region}/")));
+        !inside && !service["annotations"]["orchestra.cherry-ai.me/owner-uid"].is_null()
+    });
+    kept.map(|service| format!("{} was not let go", service["name"]))
 }
 
 /// Faults stop, nothing is paused: everything must come to an end, and be quiet from then on.
@@ -167,19 +113,28 @@ async fn settle(world: &mut World) -> Option<String> {
     if world.rollout("api").is_null() {
         return Some("the deletion did not end, and named no blocker".into());
     }
-    world.patch_rollout("api", json!({"spec": {"paused": false}})).await;
-    let ended = world.try_until(Duration::from_secs(8 * 3600), |world| world.is_in("api", &ENDED)).await;
-    let state = |world: &World| format!("{:#}", world.rollout("api")["status"]);
+    let pause = "orchestra.cherry-ai.me/pause";
+    world.patch_rollout("api", json!({"spec": {"paused": false}, "metadata": {"annotations": {pause: null}}})).await;
+    // What was asked for last is seen by then.
+    world.run_for(Duration::from_secs(60)).await;
+    let ended = world.try_until(ENDS_WITHIN, has_ended).await;
+    let broken = |world: &World| {
+        let broken = world.tap.promises.lock().unwrap().broken.clone();
+        (!broken.is_empty()).then(|| format!("{broken:#?}"))
+    };
+    if !ended && asks_a_person(world) {
+        return broken(world);
+    }
+    let state = |world: &World| format!("{:?} {:#}", left_regions(world), world.rollout("api")["status"]);
     if !ended {
         return Some(format!("it does not end: {}", state(world)));
     }
-    world.run_for(Duration::from_secs(3600)).await;
+    world.run_for(QUIET).await;
     let writes = world.tap.writes().len();
-    world.run_for(Duration::from_secs(3600)).await;
+    world.run_for(QUIET).await;
     let more = world.tap.writes().split_off(writes);
     if !more.is_empty() {
         return Some(format!("it is not quiet: {more:#?}\n{}", state(world)));
     }
-    let broken = world.tap.promises.lock().unwrap().broken.clone();
-    (!broken.is_empty()).then(|| format!("{broken:#?}"))
+    broken(world)
 }

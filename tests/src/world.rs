@@ -259,6 +259,7 @@ impl World {
 
     pub async fn run_for(&mut self, span: Duration) {
         let end = Instant::now() + span;
+        self.notice();
         while self.next_due().is_none_or(|at| at <= end) && self.step().await {
             if Instant::now() >= end {
                 return;

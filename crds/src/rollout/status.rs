@@ -126,10 +126,12 @@ pub struct CandidateStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CourseStatus {
-    /// Its steps; none: at once.
+    /// Its steps, as in the spec; none: at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "any_objects")]
     pub steps: Vec<Step>,
-    /// How it is judged.
+    /// How it is judged, as in the spec.
+    #[schemars(schema_with = "any_object")]
     pub analysis: Analysis,
     /// The regions, in the order in which it reaches them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -209,9 +211,15 @@ pub struct PromotedStatus {
     pub template_hash: Option<String>,
 }
 
-/// A template as it was written, whatever the schema says by now.
+/// A part of a spec as it was written, whatever the schema says by now: the rules of a spec are none of a status.
 fn any_object(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+    json_schema!({
+        "type": "object", "x-kubernetes-preserve-unknown-fields": true, "x-kubernetes-map-type": "atomic",
+    })
+}
+
+fn any_objects(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "items": any_object(generator), "x-kubernetes-list-type": "atomic"})
 }
 
 /// One region's traffic, step and evidence.

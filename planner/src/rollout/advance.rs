@@ -139,8 +139,14 @@ fn strategy_lost(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) ->
         let by = requests::written_by(&pass.seen.rollout, Request::Promote);
         memory.note_request(Request::Promote, &token, by, pass.seen.now);
         let spec = &pass.seen.rollout.spec;
+        let wanted = Steps::of(&spec.strategy);
+        let on_step = pass.waves().find_map(|place| {
+            let mark = place.marks.candidate_named(&candidate.release.revision)?;
+            let Position::At(number) = mark.position else { return None };
+            Some((number, mark.weight?))
+        });
         let course = Course {
-            steps: Steps::of(&spec.strategy),
+            steps: on_step.map_or(wanted.clone(), |(number, share)| wanted.going_on_from(number, share)),
             analysis: spec.analysis.clone(),
             regions: pass.waves().map(|place| place.region().clone()).collect(),
         };
@@ -218,6 +224,8 @@ fn forward_write(placed: Placement<'_, '_>, desire: &Desire, state: &Progress) -
             Move::Traffic(position) => Some(placed.put_at(view, position)),
             Move::Begin(_) => Some(placed.put_at(view, Position::Deployed)),
         },
+        // A write of long ago that never took effect is in the way: another, which moves nothing forward, ends it.
+        (Progress::Ready, Some(view)) if is_stuck(placed.pass, view) => Some(placed.put_at(view, Position::Deployed)),
         (Progress::Drifted(position), Some(view)) => Some(placed.put_at(view, *position)),
         _ => None,
     };
@@ -336,6 +344,11 @@ fn next_step(
         }
         (Move::Traffic(_), None) => decision,
     }
+}
+
+/// Whether a service has been changing for longer than anything may take.
+pub(super) fn is_stuck(pass: &Pass<'_>, view: &crate::cloud::ServiceView) -> bool {
+    !view.settled && view.written_at.is_some_and(|since| deadline::is_over(pass, since))
 }
 
 fn stable_missing(memory: &Memory, region: &Region) -> Decision {

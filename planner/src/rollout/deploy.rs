@@ -6,8 +6,9 @@ use super::decision::Decision;
 use super::desire::Desire;
 use super::progress::Placement;
 use super::{deadline, settings};
-use crate::cloud::{ServiceView, TrafficTarget};
+use crate::cloud::{ServiceView, Target, TrafficTarget};
 use crate::marks::Position;
+use crate::names::Percent;
 use crate::plan::{Effect, NewService, POLL, ServiceChange};
 use crate::traffic;
 
@@ -35,12 +36,23 @@ impl Placement<'_, '_> {
         if view.written_at.is_some_and(|since| deadline::is_over(self.pass, since)) {
             let message = format!(
                 "{place}: the last change of the service does not take effect, and `{candidate}` waits for it: look at \
-                 the service in Cloud Run, and write its traffic anew there"
+                 the service in Cloud Run; its traffic is written again as it was asked for"
             );
-            return Some(Decision::stalled(RolloutPhase::Deploying, "ServiceStuck", message).look_again_in(POLL));
+            let stuck = Decision::stalled(RolloutPhase::Deploying, "ServiceStuck", message).look_again_in(POLL);
+            return Some(stuck.with_effects(self.write_again(view).into_iter().collect()));
         }
         let message = format!("{place}: `{candidate}` waits for a change of traffic that is under way");
         Some(Decision::working(RolloutPhase::Deploying, "WaitingForTraffic", message))
+    }
+
+    /// What was asked for, once more: a write of long ago that never took effect ends with it. None where the newest
+    /// revision was asked for, which is another by now.
+    fn write_again(&self, view: &ServiceView) -> Option<Effect> {
+        let pinned = view.traffic.iter().all(|target| target.to != Target::Latest || target.percent == Percent::NONE);
+        let marks = Some(self.place.owned_marks(self.pass.seen));
+        let change = ServiceChange { traffic: Some(view.traffic.clone()), marks, ..ServiceChange::default() };
+        let (service, etag) = (self.place.seen.id.clone(), view.etag.clone());
+        pinned.then(|| Effect::UpdateService { service, etag, change: Box::new(change) })
     }
 
     /// Traffic as it is meanwhile: to stable, or without one to the candidate.

@@ -5,7 +5,7 @@ use orchestra_crds::RolloutPhase;
 
 use super::decision::Decision;
 use super::desire::Desire;
-use super::failure;
+use super::{advance, failure};
 use super::memory::{Memory, Stable};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
@@ -26,7 +26,7 @@ pub(super) fn is_brief(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, faul
 
 /// Keeps stable where it is.
 pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: &Stable) -> Decision {
-    let upkeep = upkeep(pass, memory, stable);
+    let upkeep = upkeep(pass, memory);
     let phase = if desire.latch.is_some() { RolloutPhase::RolledBack } else { RolloutPhase::Promoted };
     let decision = if let (Some(how), true) = (pass.paused(None), upkeep.drifted.is_some()) {
         let message = format!("traffic was changed past Orchestra, and stays as it is: held, {how}");
@@ -64,30 +64,44 @@ struct Upkeep {
     moving: bool,
 }
 
-fn upkeep(pass: &Pass<'_>, memory: &Memory, stable: &Stable) -> Upkeep {
+fn upkeep(pass: &Pass<'_>, memory: &Memory) -> Upkeep {
     let mut upkeep = Upkeep::default();
     let paused = pass.paused(None).is_some();
     for place in pass.waves() {
         let Some(view) = place.ours() else { continue };
-        let wanted = all_to(&stable.revision, &view.traffic);
         // Where stable can't serve there is nothing to give the traffic to.
-        let drifted = !same_shares(&wanted, &view.traffic) && place.stable(memory).is_some();
-        let unmarked = matches!(place.ownership, Ownership::Released | Ownership::Stripped);
-        upkeep.moving |= place.stable(memory).is_some()
-            && (!view.settled || weight_of(&stable.revision, &view.serving).get() != 100)
-            && !(paused && drifted);
+        let home = place.stable(memory);
+        let wanted = home.as_ref().map(|home| all_to(home, &view.traffic));
+        let drifted = wanted.as_ref().is_some_and(|wanted| !same_shares(wanted, &view.traffic));
+        let unmarked =
+            matches!(place.ownership, Ownership::Released | Ownership::Stripped) || !place.knows_regions(pass);
+        let stuck = advance::is_stuck(pass, view) && home.is_some();
+        let has_all = home.as_ref().is_none_or(|home| weight_of(home, &view.serving).get() == 100);
+        upkeep.moving |= home.is_some() && (!view.settled || !has_all) && !(paused && drifted);
         if drifted && view.settled {
             upkeep.drifted.get_or_insert(place.region().to_string());
         }
-        if (drifted && view.settled && !paused) || unmarked {
-            let traffic = (drifted && !paused).then_some(wanted);
-            let change =
-                ServiceChange { traffic, marks: Some(place.owned_marks(pass.seen)), ..ServiceChange::default() };
+        let move_back = ((drifted && view.settled) || stuck) && !paused;
+        if move_back || unmarked {
+            let traffic = wanted.filter(|_| move_back);
+            let marks = Some(place.marks_with_regions(pass));
+            let change = ServiceChange { traffic, marks, ..ServiceChange::default() };
             let (service, etag) = (place.seen.id.clone(), view.etag.clone());
             upkeep.effects.push(Effect::UpdateService { service, etag, change: Box::new(change) });
         }
     }
     upkeep
+}
+
+/// Writes that name every region in the marks of the services that are there.
+pub(super) fn mark_regions(pass: &Pass<'_>) -> Vec<Effect> {
+    let unaware = pass.waves().filter(|place| !place.knows_regions(pass));
+    let write = |place: &Place<'_>| {
+        let change = ServiceChange { marks: Some(place.marks_with_regions(pass)), ..ServiceChange::default() };
+        let (service, etag) = (place.seen.id.clone(), place.ours()?.etag.clone());
+        Some(Effect::UpdateService { service, etag, change: Box::new(change) })
+    };
+    unaware.filter_map(write).collect()
 }
 
 /// Nothing is to do: what is told.

@@ -1,5 +1,6 @@
 //! A region that leaves the spec, and every region of an object that is deleted: its service is let go, by policy.
 
+use jiff::SignedDuration;
 use orchestra_crds::DeletionPolicy;
 
 use super::decision::Decision;
@@ -12,6 +13,9 @@ use crate::marks::{Marks, Owner};
 use crate::plan::{Effect, POLL, ServiceChange};
 use crate::second_look;
 use crate::traffic::{all_to, same_shares};
+
+/// How long a service that is to be deleted may take to settle first.
+const SETTLES_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// What happens to services that are let go.
 pub(super) fn policy(pass: &Pass<'_>) -> DeletionPolicy {
@@ -27,7 +31,10 @@ pub(super) fn is_mine(place: &Place<'_>) -> bool {
 pub(super) fn let_go(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceView) -> Option<Effect> {
     let (service, etag) = (place.seen.id.clone(), view.etag.clone());
     match policy(pass) {
-        DeletionPolicy::Delete => view.settled.then_some(Effect::DeleteService { service, etag }),
+        DeletionPolicy::Delete => {
+            let long_ago = view.written_at.is_none_or(|at| pass.seen.now.duration_since(at) >= SETTLES_WITHIN);
+            (view.settled || long_ago).then_some(Effect::DeleteService { service, etag })
+        }
         DeletionPolicy::Retain => {
             let change = Box::new(released(pass, memory, place, view));
             Some(Effect::UpdateService { service, etag, change })

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{
     Analysis, CandidateStatus, CourseStatus, EvidenceStatus, FailureStatus, GrantedStatus, LatchStatus, Outcome,
-    PromotedStatus, RegionStatus, ReleaseRecord, Request, RequestRecord, RolloutStatus, StableStatus, StepKind,
-    StepStatus, Template,
+    PromotedStatus, RegionStatus, ReleaseRecord, Request, RequestRecord, Rollout, RolloutStatus, StableStatus,
+    StepKind, StepStatus, Template,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -134,7 +134,11 @@ fn hash(text: &str) -> Option<TemplateHash> {
 
 impl Memory {
     /// Reads a status. What can't be understood counts as lost.
-    pub(super) fn read(status: &RolloutStatus) -> Self {
+    pub(super) fn of(rollout: &Rollout) -> Self {
+        rollout.status.as_ref().map(Self::read).unwrap_or_default()
+    }
+
+    fn read(status: &RolloutStatus) -> Self {
         let promoted = |p: &PromotedStatus| {
             let revision = RevisionName::new(p.revision.as_str()).ok()?;
             Some(PromotedMark { revision, template: p.template_hash.as_deref().and_then(hash) })

@@ -31,7 +31,7 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     /// What was seen, and what is known by it.
     pub(super) fn recover(seen: &'a Observation) -> (Self, Memory) {
-        let mut memory = Memory::read(&seen.rollout.status.clone().unwrap_or_default());
+        let mut memory = Memory::of(&seen.rollout);
         let remembers = memory.stable.is_some() || memory.candidate.is_some() || memory.failure.is_some();
         let mut places: Vec<Place<'a>> = seen.regions.iter().map(|region| Place::new(seen, region, &memory)).collect();
         let own = own_hash(&seen.rollout.spec.template);

@@ -3,11 +3,12 @@
 use orchestra_crds::StepKind;
 
 use super::memory::{Candidate, Memory};
+use super::pass::Pass;
 use super::{Observation, RegionView};
 use crate::cloud::{Readiness, RevisionView, ServiceView};
 use crate::marks::{CandidateMark, FailedMark, Marks, Owner, Position};
 use crate::names::{Percent, Region, RevisionName};
-use crate::traffic::weight_of;
+use crate::traffic::{only_revision, weight_of};
 
 /// Whose a service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,13 +89,35 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// The stable revision, where it is there to go back to or may be: a revision that can't serve and serves nobody is
-    /// none.
+    /// The revision to go back to here: the stable one, where it is there or may be; a revision that can't serve and serves
+    /// nobody is none. Where stable is not, one that was promoted before and has all requests.
     pub(super) fn stable(&self, memory: &Memory) -> Option<RevisionName> {
+        self.global_stable(memory).or_else(|| self.local_stable(memory))
+    }
+
+    fn local_stable(&self, memory: &Memory) -> Option<RevisionName> {
+        let serves = only_revision(&self.view()?.serving)?;
+        let on_trial = memory.candidate.as_ref().is_some_and(|candidate| candidate.release.revision == *serves);
+        let promoted = memory.promoted.iter().any(|promoted| promoted.revision == *serves);
+        (promoted && !on_trial && !self.marks.has_failed(serves)).then(|| serves.clone())
+    }
+
+    fn global_stable(&self, memory: &Memory) -> Option<RevisionName> {
         let stable = &memory.stable.as_ref()?.revision;
         let serves = self.view().is_some_and(|view| weight_of(stable, &view.serving) > Percent::NONE);
         let can = self.revision(stable).is_none_or(|read| read.readiness == Readiness::Ready);
         (!self.seen.lacks(stable) && (can || serves)).then(|| stable.clone())
+    }
+
+    /// Whether the marks name every region that the Rollout is in: with the status lost, they have to tell which ones.
+    pub(super) fn knows_regions(&self, pass: &Pass<'_>) -> bool {
+        pass.waves().all(|place| self.marks.regions.contains(place.region()))
+    }
+
+    /// The marks of this service with our owner mark and every region.
+    pub(super) fn marks_with_regions(&self, pass: &Pass<'_>) -> Marks {
+        let regions = pass.waves().map(|place| place.region().clone()).collect();
+        Marks { regions, ..self.owned_marks(pass.seen) }
     }
 
     /// The marks of this service with our owner mark.

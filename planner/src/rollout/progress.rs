@@ -71,6 +71,13 @@ impl Placement<'_, '_> {
         self.candidate.steps()
     }
 
+    /// The mark of this very release. One of an earlier release of the same revision tells how far that one was; only that
+    /// it got everything still holds.
+    fn mark(&self) -> Option<&CandidateMark> {
+        let mark = self.place.marks.candidate_named(self.revision())?;
+        (mark.release == self.candidate.release || mark.position == Position::Full).then_some(mark)
+    }
+
     pub(super) fn progress(&self) -> Progress {
         let view = match &self.place.seen.service {
             Err(fault) => return Progress::Unreadable(fault.clone()),
@@ -80,7 +87,7 @@ impl Placement<'_, '_> {
         if self.place.ownership == Ownership::Foreign {
             return Progress::Foreign;
         }
-        let mark = self.place.marks.candidate_named(self.revision());
+        let mark = self.mark();
         let since = mark.map_or(self.candidate.started_at, |mark| mark.at);
         let stable_vanished = self.stable_vanished(view);
         match self.place.seen.revisions.get(self.revision()) {

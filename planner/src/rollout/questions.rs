@@ -67,7 +67,7 @@ pub fn services(rollout: &Rollout, environment: Option<&OrchestraEnvironment>) -
 /// Whether users may be meeting a bad revision, by the object alone: then nothing is waited for that a way back does not
 /// use.
 pub fn is_urgent(rollout: &Rollout) -> bool {
-    let memory = Memory::read(&rollout.status.clone().unwrap_or_default());
+    let memory = Memory::of(rollout);
     let failing = memory.failure.as_ref().is_some_and(|failure| !failure.rolled_back);
     let leaves = memory.candidate.as_ref().is_some_and(|candidate| {
         let aborted = requests::means(rollout, Request::Abort, &candidate.release);

@@ -102,6 +102,12 @@ fn start(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, wanted: &Wanted,
         decision.waits = Some(image.to_string());
         return decision.into();
     }
+    // A service is made in a region when those that are there know of it.
+    let effects = keep::mark_regions(pass);
+    if spreads_stable && !effects.is_empty() {
+        let message = "the services are marked with the region that is new";
+        return Decision::working(RolloutPhase::Promoted, "Correcting", message).with_effects(effects).into();
+    }
     let steps = if returning || spreads_stable || memory.stable.is_none() {
         Steps::default()
     } else {

@@ -146,6 +146,27 @@ impl Steps {
         }
     }
 
+    /// These steps for a candidate that is on a step of others: that one keeps its number and its share, and what comes
+    /// after it are the steps here with more.
+    pub(super) fn going_on_from(&self, number: u32, share: Percent) -> Self {
+        let more = |step: &Step| step.share().is_some_and(|s| s > share);
+        let split = self.0.iter().position(more).unwrap_or(self.0.len());
+        let (before, after) = self.0.split_at(split);
+        let nearest = after.iter().chain(before.iter().rev()).find_map(|step| match step {
+            Step::Weight(weight) => Some(weight.clone()),
+            Step::Pause(_) => None,
+        });
+        let present = nearest.unwrap_or_else(|| Weight::read(share.get(), None)).with_share(share);
+        let present = Step::Weight(present);
+        let earlier = usize::try_from(number.saturating_sub(1)).unwrap_or(0);
+        let kept = before.iter().filter(|step| step.share().is_some_and(|s| s < share)).take(earlier).cloned();
+        let mut steps: Vec<Step> = kept.collect();
+        steps.resize(earlier, present.clone());
+        steps.push(present);
+        steps.extend(after.iter().cloned());
+        Self(steps)
+    }
+
     /// What a candidate does after the step of that number; 0 is before the first.
     pub(super) fn after(&self, number: u32) -> Move {
         let next = number.saturating_add(1);

@@ -27,13 +27,15 @@ pub(super) struct Behaviour {
 }
 
 /// How a container starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Startup {
     Ok,
     /// It exits.
     Fail,
     /// It never listens.
     Never,
+    /// The container ends at once, in this region.
+    FailIn(String),
 }
 
 impl Behaviour {
@@ -54,7 +56,8 @@ impl Behaviour {
             startup: match value("SANDBOX_STARTUP").as_deref() {
                 Some("fail") => Startup::Fail,
                 Some("never") => Startup::Never,
-                _ => Startup::Ok,
+                Some(text) => text.strip_prefix("fail@").map_or(Startup::Ok, |region| Startup::FailIn(region.into())),
+                None => Startup::Ok,
             },
         }
     }

@@ -68,6 +68,9 @@ fn main() {
     for run in failed.into_iter().take(3).map(smallest) {
         println!("\nseed {} (again: make simulate FIRST={} SEEDS=1)\n{}", run.seed, run.seed, run.story.join("\n"));
         println!("{}", run.complaint.unwrap_or_default());
+        if seeds == 1 {
+            println!("{}", run.trace.join("\n"));
+        }
     }
     if count > 0 {
         std::process::exit(1);

@@ -27,6 +27,11 @@ impl Weight {
         Self { share: Percent::clamped(weight), hold_seconds: hold_seconds.unwrap_or(HOLD_SECONDS) }
     }
 
+    /// The same with another share.
+    pub(super) fn with_share(self, share: Percent) -> Self {
+        Self { share, ..self }
+    }
+
     pub(super) fn write(&self) -> StepSpec {
         StepSpec { weight: Some(self.share.get()), hold_seconds: Some(self.hold_seconds), ..StepSpec::default() }
     }
@@ -84,7 +89,7 @@ impl Weight {
             }
             Fallback::Promote | Fallback::Pause => Ruling::AskPerson(note(
                 "LeansToHarm",
-                format!("{words}. It does not go on by itself: promote or abort"),
+                format!("{words}. It goes on by itself only when that is no longer so: promote or abort"),
             )),
         }
     }

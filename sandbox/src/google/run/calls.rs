@@ -116,10 +116,10 @@ impl Run {
         let wanted = context.body()?;
         let usable = |secret: &str, version: &str| secrets.usable(&place.project, secret, version);
         if context.request.flag("validateOnly") {
-            let service = Service::create(id, wanted, context.now, &mut StdRng::seed_from_u64(0), &usable)?;
+            let service = Service::create((id, &place.region), wanted, context.now, &mut StdRng::seed_from_u64(0), &usable)?;
             return Ok(validated(place, &service));
         }
-        let service = Service::create(id, wanted, context.now, &mut self.random, &usable)?;
+        let service = Service::create((id, &place.region), wanted, context.now, &mut self.random, &usable)?;
         let second = context.now.as_second().div_euclid(ROUND_SECONDS) * ROUND_SECONDS;
         let users_until = Timestamp::from_second(second).unwrap_or(context.now);
         self.services.insert(name.clone(), Entry::new(place.clone(), service, users_until));

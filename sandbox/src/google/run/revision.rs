@@ -36,7 +36,7 @@ pub(super) type Usable<'a> = &'a dyn Fn(&str, &str) -> bool;
 impl Revision {
     /// What a template makes of a service; its name is empty when the template gives none.
     pub(super) fn of(
-        service: &str,
+        (service, region): (&str, &str),
         template: &Value,
         now: Timestamp,
         random: &mut StdRng,
@@ -52,22 +52,28 @@ impl Revision {
             fields.remove("revision");
         }
         let behaviour = Behaviour::of(&template);
-        let (after, failure) = start(&template, behaviour.startup, random, usable);
+        let (after, failure) = start(&template, (&behaviour.startup, region), random, usable);
         let outcome = Outcome::Pending(now + SignedDuration::from_secs(after), failure);
         Ok(Self { name, uid: new_uid(random), template, created: now, behaviour, outcome })
     }
 }
 
 /// After how many seconds it is known whether a container starts, and why not.
-fn start(template: &Value, startup: Startup, random: &mut StdRng, usable: Usable<'_>) -> (i64, Option<Failure>) {
+fn start(
+    template: &Value,
+    (startup, region): (&Startup, &str),
+    random: &mut StdRng,
+    usable: Usable<'_>,
+) -> (i64, Option<Failure>) {
     if let Some(missing) = unusable_secret(template, usable) {
         let message = format!("Secret {missing} was not found or has no enabled version.");
         return (2, Some(Failure { code: 9, reason: "SECRETS_ACCESS_CHECK_FAILED", message }));
     }
     let port = template["containers"][0]["ports"][0]["containerPort"].as_i64().unwrap_or(8080);
     match startup {
+        Startup::FailIn(elsewhere) if elsewhere != region => (random.random_range(8..25), None),
         Startup::Ok => (random.random_range(8..25), None),
-        Startup::Fail => {
+        Startup::Fail | Startup::FailIn(_) => {
             let message = format!(
                 "The user-provided container failed to start and listen on the port defined provided by the \
                  PORT={port} environment variable within the allocated timeout. The container exited with code 1."

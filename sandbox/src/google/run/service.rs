@@ -41,6 +41,7 @@ const KEPT_REVISIONS: usize = 1000;
 #[derive(Clone, Debug)]
 pub(super) struct Service {
     pub(super) id: String,
+    region: String,
     pub(super) uid: String,
     /// What callers wrote.
     pub(super) spec: Value,
@@ -95,7 +96,7 @@ pub(super) enum Settled {
 
 impl Service {
     pub(super) fn create(
-        id: &str,
+        (id, region): (&str, &str),
         wanted: Value,
         now: Timestamp,
         random: &mut StdRng,
@@ -103,6 +104,7 @@ impl Service {
     ) -> Result<Self, Problem> {
         let mut service = Self {
             id: id.to_string(),
+            region: region.to_string(),
             uid: new_uid(random),
             spec: json!({}),
             generation: 0,
@@ -194,7 +196,7 @@ impl Service {
         random: &mut StdRng,
         usable: Usable<'_>,
     ) -> Result<Option<Revision>, Problem> {
-        let mut new = Revision::of(&self.id, template, now, random, usable)?;
+        let mut new = Revision::of((&self.id, &self.region), template, now, random, usable)?;
         if let Some(known) = self.revisions.get(&new.name) {
             if with_defaults(known.template.clone()) == with_defaults(new.template.clone()) {
                 return Ok(None);
