@@ -18,7 +18,8 @@ build: ## Build everything
 	cargo build --workspace --bins
 
 .PHONY: demo
-demo: build ## Three environments, a good release that promotes, bad ones that roll back
+demo: ## Three environments, a good release that promotes, bad ones that roll back
+	cargo build -p orchestra-controller -p orchestra-sandbox
 	target/debug/orchestra-sandbox demo --speed $(SPEED)
 
 .PHONY: sandbox
@@ -28,12 +29,16 @@ sandbox: build ## A cluster, a cloud and a controller that stay up, for kubectl:
 .PHONY: test
 test: build ## Everything that needs no cluster; fails too when a secret's value is anywhere in the output
 	mkdir -p target
-	RUST_LOG=debug cargo test --workspace 2>&1 | tee target/test-output.log
+	RUST_LOG=debug FAULT_SEED=$$(git rev-parse HEAD 2>/dev/null || echo none) cargo test --workspace 2>&1 | tee target/test-output.log
 	@if grep -q 'sandbox-secret-value-[a-z]' target/test-output.log; then echo 'a secret is in the test output' >&2; exit 1; fi
 
 .PHONY: e2e
 e2e: build ## The shipped manifests and controller against the cluster of KUBECONFIG; without it, the sandbox's
 	target/debug/e2e
+
+.PHONY: faults
+faults: ## Every fault at every call of every scenario; make test tries a sample that changes with the commit
+	ALL_FAULTS=1 cargo test -p orchestra-tests --test simulated faults -- --nocapture
 
 .PHONY: simulate
 simulate: ## Random releases, edits, faults and time: make simulate SEEDS=2000 [FIRST=seed]

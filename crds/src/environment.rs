@@ -1,7 +1,7 @@
 //! The OrchestraEnvironment: one environment of a Google Cloud project.
 
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ pub struct OrchestraEnvironmentSpec {
     pub regions: Vec<String>,
     /// Labels put on everything created in Google Cloud; what is taken out is taken off.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 32), inner(length(max = 63), regex(pattern = r"^[a-z0-9_-]*$")))]
+    #[schemars(schema_with = "labels")]
     #[x_kube(validation = (
         "self.all(k, k.matches('^[a-z][a-z0-9_-]{0,62}$'))",
         "Google's labels have keys of lowercase letters, digits, _ and -, starting with a letter, 63 at most: team, not Team or app.kubernetes.io/part-of"
@@ -101,6 +101,14 @@ pub struct OrchestraEnvironmentSpec {
     /// Defaults for the services of this environment; what a Rollout says itself wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<ServiceDefaults>,
+}
+
+/// Google's labels, 32 at most: Orchestra's own and others' have to fit, too.
+fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": "^[a-z0-9_-]*$"},
+    })
 }
 
 /// What an environment is for.

@@ -122,9 +122,6 @@ impl Tap {
         if request.method == Method::GET {
             return self.handle(api, request, fault);
         }
-        if std::env::var("SHOW_WRITES").is_ok() {
-            eprintln!("{} {} {}", request.method, request.path, String::from_utf8_lossy(&request.body));
-        }
         self.promises.lock().unwrap().before_write(&self.sandbox, api, request);
         let reply = self.handle(api, request, fault);
         self.promises.lock().unwrap().after_write(&self.sandbox, api, request, reply.status);

@@ -36,13 +36,20 @@ async fn rollouts() {
     let good = || canary("shop", "app:1");
     let step = |weight: i64, hold: i64| json!([{"weight": weight, "holdSeconds": hold}]);
     let mut no_image = good();
-    no_image["template"].as_object_mut().unwrap().remove("image");
-    let down = json!([{"weight": 50}, {"weight": 10}]);
-    let secret = |secret: Value| with(good(), "/template/secrets", json!([secret]));
+    no_image["template"]["containers"][0].as_object_mut().unwrap().remove("image");
+    let down = json!([{"weight": 50}, {"pause": {}}, {"weight": 10}]);
+    let container = |field: &str, value: Value| with(good(), &format!("/template/containers/0/{field}"), value);
+    let env = |variables: Value| container("env", variables);
+    let limits = |cpu: Value, memory: Value| container("resources", json!({"limits": {"cpu": cpu, "memory": memory}}));
+    let mounted = |mounts: Value, volumes: Value| {
+        with(container("volumeMounts", mounts), "/template/volumes", volumes)
+    };
+    let keys = || json!([{"name": "keys", "secret": {"name": "key"}}]);
+    let redis = |name: &str| with(env(json!([{"name": name, "value": "x"}])), "/template/redis", json!(true));
     let cases = [
         (
-            with(good(), "/strategy/canary/steps", step(130, 1)),
-            "spec.strategy.canary.steps[0].weight in body should be less than or equal to 100",
+            with(good(), "/strategy/canary/steps", step(100, 1)),
+            "spec.strategy.canary.steps[0].weight in body should be less than or equal to 99",
         ),
         (
             with(good(), "/strategy/canary/steps", step(10, -1)),
@@ -52,13 +59,45 @@ async fn rollouts() {
             with(good(), "/strategy/canary/steps", down),
             "spec.strategy.canary.steps: Invalid value: weights must not go down",
         ),
+        (with(good(), "/strategy/canary/steps", json!([{}])), "set exactly one kind of step: weight or pause"),
+        (
+            with(good(), "/strategy/canary/steps", json!([{"weight": 1, "pause": {}}])),
+            "set exactly one kind of step: weight or pause",
+        ),
+        (
+            with(good(), "/strategy/canary/steps", json!([{"pause": {}, "holdSeconds": 9}])),
+            "holdSeconds belongs to a weight",
+        ),
+        (with(good(), "/analysis", json!({"metricsDelaySeconds": 0})), "should be greater than or equal to 180"),
         (with(good(), "/strategy/immediate", json!({})), "spec.strategy: Invalid value: set exactly one strategy"),
         (with(good(), "/strategy", json!({})), "spec.strategy: Invalid value: set exactly one strategy"),
-        (no_image, "spec.template.image: Required value"),
+        (no_image, "spec.template.containers[0].image: Required value"),
         (with(good(), "/serviceName", json!("a".repeat(60))), "spec.serviceName: Too long: may not be more than 49"),
         (with(good(), "/serviceName", json!("Shop_API")), "spec.serviceName in body should match"),
-        (secret(json!({"env": "KEY"})), "spec.template.secrets[0].name: Required value"),
-        (secret(json!({"name": "key"})), "spec.template.secrets[0]: Invalid value: set exactly one of env and path"),
+        // B4
+        (env(json!([{"name": "PORT", "value": "1"}])), "Cloud Run sets PORT"),
+        (env(json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}])), "Duplicate value"),
+        (env(json!([{"name": "A", "value": "1", "valueFrom": {"secret": {"name": "s"}}}])), "set value or valueFrom"),
+        (limits(json!(3), json!("1Gi")), "cpu must be 80m to 1, or 2, 4, 6 or 8"),
+        (limits(json!("1"), json!("8Gi")), "memory is more than this cpu can have"),
+        (limits(json!("4"), json!("1Gi")), "memory is too little for this cpu"),
+        (limits(json!("1"), json!("64Mi")), "memory must be 128Mi to 32Gi"),
+        (limits(json!("1"), json!("8GB")), "memory in body should match"),
+        (
+            with(good(), "/access", json!({"invokers": ["alice@example.com"]})),
+            "spec.access.invokers[0] in body should match",
+        ),
+        (with(good(), "/access", json!({"invokers": ["allusers"]})), "spec.access.invokers[0] in body should match"),
+        // B5
+        (redis("REDIS_HOST"), "redis: true sets REDIS_HOST and REDIS_PORT"),
+        (mounted(json!([{"name": "keys", "mountPath": "/proc/x"}]), keys()), "must not be in /dev, /proc or /sys"),
+        (mounted(json!([{"name": "keys", "mountPath": "/etc/keys/"}]), keys()), "must be a plain absolute folder"),
+        (
+            mounted(json!([{"name": "keys", "mountPath": "/a"}, {"name": "keys", "mountPath": "/a"}]), keys()),
+            "Duplicate value",
+        ),
+        (mounted(json!([{"name": "other", "mountPath": "/a"}]), keys()), "must name one of template.volumes"),
+        (with(good(), "/template/volumes", keys()), "each of volumes must be mounted"),
         (
             with(good(), "/scaling", json!({"minInstances": 5, "maxInstances": 2})),
             "spec.scaling: Invalid value: minInstances must not be above maxInstances",
@@ -88,6 +127,17 @@ async fn environments() {
         (
             with(good(), "/redis", json!({"tier": "Basic", "memorySizeGb": 0})),
             "memorySizeGb in body should be greater than or equal to 1",
+        ),
+        // B3 and B4
+        (with(good(), "/serviceAccount", json!("Web Runner")), "spec.serviceAccount in body should match"),
+        (with(good(), "/labels", json!({"app.kubernetes.io/part-of": "x"})), "Google's labels have keys"),
+        (with(good(), "/labels", json!({"Team": "x"})), "Google's labels have keys"),
+        (with(good(), "/labels", json!({"team": "Payments"})), "spec.labels.team in body should match"),
+        (with(good(), "/labels", json!({"version": "v1.2.3"})), "spec.labels.version in body should match"),
+        (with(good(), "/labels", json!({"managed-by": "me"})), "are Orchestra's own labels"),
+        (
+            with(good(), "/defaults", json!({"env": [{"name": "K", "valueFrom": {"secret": {"name": "s"}}}]})),
+            "defaults.env holds values only",
         ),
     ];
     for (spec, expected) in cases {
@@ -120,4 +170,26 @@ async fn defaults_are_filled_in() {
     let stored = &world.tap.sandbox.cluster.objects("rollouts")[0]["spec"];
     assert_eq!(stored["analysis"]["confidencePercent"], 99);
     assert_eq!(stored["paused"], false);
+}
+
+/// What Kubernetes and Cloud Run accept is accepted (C3, C6).
+#[tokio::test(start_paused = true)]
+async fn what_others_accept_is_accepted() {
+    let world = World::new(1).await;
+    let many: Vec<Value> = (0..400).map(|n| json!({"name": format!("a.b-{n}"), "value": "x"})).collect();
+    let containers = [
+        json!({"image": "a", "resources": {"limits": {"cpu": 2, "memory": "0.5Gi"}}}),
+        json!({"image": "a", "resources": {"limits": {"cpu": "0.5", "memory": "512M"}}}),
+        json!({"image": "a", "resources": {"limits": {"cpu": "8000m", "memory": "32Gi"}}}),
+        json!({"image": "a", "env": [{"name": "spring.profiles.active", "value": "prod"}]}),
+        json!({"image": "a", "env": many}),
+    ];
+    for (number, container) in containers.into_iter().enumerate() {
+        let mut spec = canary("shop", "app:1");
+        spec["template"] = json!({"containers": [container]});
+        world.create_rollout(&format!("r{number}"), spec).await;
+    }
+    for stored in world.tap.sandbox.cluster.objects("rollouts") {
+        assert_eq!(stored["spec"]["template"]["containers"][0]["name"], "main");
+    }
 }

@@ -1,9 +1,13 @@
-//! Every fault at every call of the controller: each rerun ends as it ends without a fault, and breaks no promise.
+//! Faults at calls of the controller: each rerun ends as it ends without a fault, and breaks no promise. `make faults`
+//! tries every fault at every call; otherwise a sample is tried that changes with the commit: every kind of fault at
+//! every kind of call once, and some more.
 //! A failure names the scenario and the plan; `FAULT_PLAN=Scenario/12:Hang` replays one and prints its calls.
 
 use futures::FutureExt;
 use orchestra_tests::faults::{Call, Plan};
 use orchestra_tests::scenario::{End, Scenario, complaint};
+use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::thread;
@@ -56,6 +60,10 @@ fn every_fault(scenario: Scenario) {
         .skip(first)
         .flat_map(|(call, made)| made.faults().into_iter().map(move |fault| Plan { call, fault }))
         .collect();
+    let all = plans.len();
+    if std::env::var("FAULT_PLAN").is_err() && std::env::var("ALL_FAULTS").is_err() {
+        plans = sample(plans, &calls);
+    }
     if let Ok(wanted) = std::env::var("FAULT_PLAN") {
         plans.retain(|plan| wanted == format!("{scenario:?}/{plan}"));
         let known = Scenario::ALL.iter().any(|known| wanted.starts_with(&format!("{known:?}/")));
@@ -86,11 +94,41 @@ fn every_fault(scenario: Scenario) {
         .map(|other| format!("; its first {first} calls are those of {other:?}, and tried there"))
         .unwrap_or_default();
     orchestra_tests::tell(&format!(
-        "{scenario:?}: {} plans over {writes} writes and {reads} reads{elsewhere}",
+        "{scenario:?}: {} of {all} plans over {writes} writes and {reads} reads{elsewhere}",
         plans.len()
     ));
     let told: Vec<String> = failures.iter().map(|(_, f)| f.chars().take(2500).collect()).collect();
     assert!(failures.is_empty(), "{} of {} plans failed:\n{}", failures.len(), plans.len(), told.join("\n"));
+}
+
+/// How many plans of a scenario are tried beside one of each kind.
+const MORE: usize = 12;
+
+/// What makes two calls of one kind: everything but names and numbers.
+fn kind(call: &Call) -> String {
+    let last = call.target.rsplit('/').next().unwrap_or_default();
+    let verb = last.split_once(':').map_or("", |(_, verb)| verb);
+    let known = ["rollouts", "orchestraenvironments", "status", "services", "revisions", "instances", "operations"];
+    let parts: Vec<&str> = call.target.split('/').filter(|part| known.contains(part)).collect();
+    format!("{:?} {} {} {verb}", call.api, call.method, parts.join("/"))
+}
+
+/// One plan of each kind of fault at each kind of call, and some more, drawn by the commit.
+fn sample(plans: Vec<Plan>, calls: &[Call]) -> Vec<Plan> {
+    let seed = std::env::var("FAULT_SEED").unwrap_or_else(|_| "none".into());
+    let rank = |plan: &Plan| {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (&seed, plan.to_string()).hash(&mut hasher);
+        hasher.finish()
+    };
+    let mut drawn = plans;
+    drawn.sort_by_key(rank);
+    let mut seen = BTreeSet::new();
+    let (mut firsts, others): (Vec<Plan>, Vec<Plan>) =
+        drawn.into_iter().partition(|plan| seen.insert((kind(&calls[plan.call]), format!("{:?}", plan.fault))));
+    firsts.extend(others.into_iter().take(MORE));
+    firsts.sort_by_key(|plan| plan.call);
+    firsts
 }
 
 macro_rules! scenarios {
