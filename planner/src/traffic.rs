@@ -19,6 +19,15 @@ pub fn split(
     with_tags(shares.into_iter().filter(|t| t.percent > Percent::NONE).collect(), before)
 }
 
+/// The shares that are in effect, with the tags that were asked for; none: they are not all of named revisions.
+pub fn as_served(serving: &[TrafficTarget], before: &[TrafficTarget]) -> Option<Vec<TrafficTarget>> {
+    let shares = serving.iter().filter(|target| target.percent > Percent::NONE);
+    let shares: Vec<TrafficTarget> = shares.map(|target| TrafficTarget { tag: None, ..target.clone() }).collect();
+    let named = shares.iter().all(|target| target.to != Target::Latest);
+    let sum: i32 = shares.iter().map(|target| target.percent.get()).sum();
+    (named && sum == Percent::ALL.get()).then(|| with_tags(shares, before))
+}
+
 fn share(revision: &RevisionName, percent: Percent) -> TrafficTarget {
     TrafficTarget { to: Target::Revision(revision.clone()), percent, tag: None }
 }

@@ -284,8 +284,8 @@ impl Promises {
         for revision in then.keys().filter(|revision| !now.contains_key(*revision) && **revision != shift.stable) {
             let course = self.course(shift, revision);
             // One that was superseded may come back, when what it is for is asked for again.
-            let failed = shift.failed.contains(&revision.as_str());
-            course.withdrawn_in = failed.then(|| shift.generation.clone());
+            let superseded = shift.rollout["status"]["conditions"][0]["reason"] == "Superseding";
+            course.withdrawn_in = (!superseded).then(|| shift.generation.clone());
             course.shares.clear();
         }
         self.check_pause(shift);

@@ -20,8 +20,9 @@ use crate::{EnvVar, Resources};
 ))]
 pub struct Template {
     /// The containers; one for the time being.
+    // Keyed by name it would need a default in each item, which other tools then show as a difference.
     #[schemars(length(min = 1, max = 1))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub containers: Vec<Container>,
     /// Files for the containers to mount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,10 +49,10 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Container {
-    /// Its name. Kubernetes wants a default for what a list is keyed by.
-    #[serde(default = "main_container")]
+    /// Its name. Default: main.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"), length(min = 1, max = 63))]
-    pub name: String,
+    pub name: Option<String>,
     /// Container image, best by digest.
     #[schemars(regex(pattern = r"^[^\s@]+(@sha256:[0-9a-f]{64})?$"), length(min = 1, max = 500))]
     pub image: String,
@@ -81,10 +82,6 @@ pub struct Container {
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["mountPath".into()]))]
     pub volume_mounts: Vec<VolumeMount>,
-}
-
-fn main_container() -> String {
-    "main".into()
 }
 
 /// A port of a container.

@@ -45,14 +45,18 @@ impl Placement<'_, '_> {
         Some(Decision::working(RolloutPhase::Deploying, "WaitingForTraffic", message))
     }
 
-    /// What was asked for, once more: a write of long ago that never took effect ends with it. None where the newest
-    /// revision was asked for, which is another by now.
+    /// What was asked for, once more: a write of long ago that never took effect ends with it. Where the newest revision
+    /// was asked for, which is another by now, what is in effect is asked for instead.
     fn write_again(&self, view: &ServiceView) -> Option<Effect> {
-        let pinned = view.traffic.iter().all(|target| target.to != Target::Latest || target.percent == Percent::NONE);
+        let latest = |target: &TrafficTarget| target.to == Target::Latest && target.percent > Percent::NONE;
+        let traffic = match view.traffic.iter().any(latest) {
+            false => view.traffic.clone(),
+            true => traffic::as_served(&view.serving, &view.traffic)?,
+        };
         let marks = Some(self.place.owned_marks(self.pass.seen));
-        let change = ServiceChange { traffic: Some(view.traffic.clone()), marks, ..ServiceChange::default() };
+        let change = ServiceChange { traffic: Some(traffic), marks, ..ServiceChange::default() };
         let (service, etag) = (self.place.seen.id.clone(), view.etag.clone());
-        pinned.then(|| Effect::UpdateService { service, etag, change: Box::new(change) })
+        Some(Effect::UpdateService { service, etag, change: Box::new(change) })
     }
 
     /// Traffic as it is meanwhile: to stable, or without one to the candidate.

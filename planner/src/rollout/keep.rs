@@ -5,10 +5,10 @@ use orchestra_crds::RolloutPhase;
 
 use super::decision::Decision;
 use super::desire::Desire;
-use super::{advance, failure};
 use super::memory::{Memory, Stable};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
+use super::{advance, failure};
 use crate::cloud::{Fault, FaultClass, Trouble};
 use crate::conditions::{Overall, note};
 use crate::plan::{Effect, ServiceChange, read_again};

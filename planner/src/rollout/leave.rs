@@ -9,7 +9,7 @@ use super::pass::Pass;
 use super::place::{Ownership, Place};
 use crate::cloud::ServiceView;
 use crate::conditions::{Overall, note};
-use crate::marks::{Marks, Owner};
+use crate::marks::{Marks, Owner, Position};
 use crate::plan::{Effect, POLL, ServiceChange};
 use crate::second_look;
 use crate::traffic::{all_to, same_shares};
@@ -45,8 +45,12 @@ pub(super) fn let_go(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: 
 /// Takes our UID off, for an object of the same name to take the service over. A release that is half way goes back:
 /// nobody watches a candidate whose object is gone.
 fn released(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceView) -> ServiceChange {
-    let half_way = memory.candidate.is_some() || memory.failure.as_ref().is_some_and(|f| !f.rolled_back);
-    let stable = place.stable(memory).filter(|_| half_way);
+    let begun = memory.candidate.is_some() || memory.failure.as_ref().is_some_and(|f| !f.rolled_back);
+    let on_trial = place.marks.candidate.as_ref().filter(|mark| mark.position != Position::Full);
+    let half_way = begun || on_trial.is_some();
+    // The candidate may have become stable elsewhere: here, it goes back to what it was to replace.
+    let before = on_trial.and(place.marks.stable.clone()).filter(|stable| place.uses(stable));
+    let stable = before.or_else(|| place.stable(memory)).filter(|_| half_way);
     let traffic = stable.clone().map(|s| all_to(&s, &view.traffic)).filter(|t| !same_shares(t, &view.traffic));
     let owner = Some(Owner { uid: None, ..pass.seen.owner() });
     let candidate = place.marks.candidate.clone().filter(|_| !half_way || stable.is_none());

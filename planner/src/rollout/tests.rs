@@ -1,5 +1,6 @@
 //! The state machine against a model of the cloud in which every write takes effect at once.
 
+mod faults;
 mod lost_status;
 mod model;
 mod random;

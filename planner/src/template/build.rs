@@ -3,7 +3,7 @@
 use orchestra_crds::{EnvVar, EnvironmentStatus, OrchestraEnvironment, Resources, ServiceDefaults, Template, Volume};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::form::{Form, egress_word};
+use super::form::{Form, MAIN, egress_word};
 use super::quantity::misfit;
 use super::{Bytes, Container, EffectiveTemplate, EnvValue, Gate, Millis, NetworkAccess, SecretFile, SecretVersion};
 use crate::conditions::note;
@@ -131,7 +131,7 @@ fn assemble(template: &Template, shared: &Shared) -> EffectiveTemplate {
         let limits = |r: &Option<Resources>| r.as_ref().and_then(|r| r.limits.clone()).unwrap_or_default();
         let (mine, theirs) = (limits(&own.resources), limits(&shared.defaults.resources));
         Container {
-            name: own.name.clone(),
+            name: own.name.clone().unwrap_or_else(|| MAIN.into()),
             image: own.image.clone(),
             command: own.command.clone(),
             args: own.args.clone(),

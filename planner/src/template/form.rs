@@ -9,7 +9,8 @@ use crate::names::TemplateHash;
 
 const DEFAULT_PORT: i32 = 8080;
 const DEFAULT_TIMEOUT_SECONDS: i32 = 300;
-const MAIN: &str = "main";
+/// Name of a container that has none.
+pub(super) const MAIN: &str = "main";
 
 /// A form under way.
 pub(super) struct Form(String);

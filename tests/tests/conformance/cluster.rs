@@ -123,10 +123,7 @@ async fn an_apply_that_changes_nothing_owns_without_a_time() {
     other["spec"]["serviceName"] = json!("other");
     let (status, refused) = apply("three", &other);
     let told = refused["message"].as_str().unwrap();
-    assert!(
-        status == 409 && told.contains("- .spec.serviceName\n- .spec.template.containers[name=\"main\"].image"),
-        "{told}"
-    );
+    assert!(status == 409 && told.contains("- .spec.serviceName\n- .spec.template.containers"), "{told}");
     assert!(!told.contains(" at "), "{told}");
     let typed = apply("three", &with(rollout("a"), "/spec/template/containers", json!("x")));
     let said = "failed to create typed patch object (/a; orchestra.cherry-ai.me/v1alpha1, Kind=Rollout): \

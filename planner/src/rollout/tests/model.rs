@@ -33,8 +33,13 @@ pub struct World {
     pub events: Vec<crate::plan::Event>,
     pub requests_per_minute: i64,
     pub down: Option<&'static str>,
-    /// Monitoring does not answer.
+    /// How often stable fails, beside one error a minute.
+    pub stable_error_percent: i64,
+    /// Requests that candidates answered, of all minutes that were asked for.
+    pub counted_requests: i64,
+    /// Monitoring does not answer, in this way.
     pub blind: bool,
+    pub blind_class: FaultClass,
     /// Somebody's write is not in effect yet, in that region.
     pub unsettled: Option<&'static str>,
     /// And it never will be: it is as old as the last one that took effect.
@@ -72,7 +77,10 @@ impl World {
             events: vec![],
             requests_per_minute: 3000,
             down: None,
+            stable_error_percent: 0,
+            counted_requests: 0,
             blind: false,
+            blind_class: FaultClass::Retryable,
             unsettled: None,
             stuck: false,
             policies: BTreeMap::new(),
@@ -158,6 +166,8 @@ impl World {
         let plan = plan(&seen);
         assert_eq!(crate::promises::broken_by_rollout(&seen, &plan.effects), None);
         assert_eq!(plan, super::super::plan(&seen), "the same observation, the same plan");
+        let told = seen.regions.iter().filter_map(|region| region.counts.as_ref()?.minutes.as_ref().ok());
+        self.counted_requests += told.flatten().map(|minute| minute.candidate.total).sum::<i64>();
         match plan.finalizer {
             Finalizer::Remove => self.rollout.metadata.finalizers = Some(vec![]),
             Finalizer::Add => self.rollout.metadata.finalizers = Some(vec![FINALIZER.into()]),
@@ -235,12 +245,15 @@ impl World {
             let minute = |start| Minute {
                 start,
                 candidate: Count { total: requests, bad: requests * errors / 100 },
-                stable: Count { total: self.requests_per_minute - requests, bad: 1 },
+                stable: Count {
+                    total: self.requests_per_minute - requests,
+                    bad: 1 + (self.requests_per_minute - requests) * self.stable_error_percent / 100,
+                },
             };
             let (from, to) = (query.window.from.as_second(), query.window.to.as_second());
             let minutes = (from..to).step_by(60).map(|s| minute(Timestamp::from_second(s).unwrap()));
             let minutes = if self.requests_per_minute > 0 { minutes.collect() } else { vec![] };
-            let fault = Fault { class: FaultClass::Retryable, message: "503".into() };
+            let fault = Fault { class: self.blind_class, message: "503".into() };
             let minutes = if self.blind { Err(fault) } else { Ok(minutes) };
             region.counts = Some(Counts { query, minutes });
         }

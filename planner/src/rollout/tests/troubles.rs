@@ -361,7 +361,11 @@ fn a_revision_that_gets_everything_waits_for_the_write_before_it() {
     world.stuck = true;
     world.run(60);
     assert!(world.events.iter().any(|event| event.reason == "ServiceStuck"));
-    assert!(!world.writes.is_empty() && world.writes.iter().all(|w| w == "us-central1 app:1 100"), "{:?}", world.writes);
+    assert!(
+        !world.writes.is_empty() && world.writes.iter().all(|w| w == "us-central1 app:1 100"),
+        "{:?}",
+        world.writes
+    );
     (world.unsettled, world.stuck) = (None, false);
     world.run(40);
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));

@@ -116,7 +116,8 @@ impl Run {
         let wanted = context.body()?;
         let usable = |secret: &str, version: &str| secrets.usable(&place.project, secret, version);
         if context.request.flag("validateOnly") {
-            let service = Service::create((id, &place.region), wanted, context.now, &mut StdRng::seed_from_u64(0), &usable)?;
+            let service =
+                Service::create((id, &place.region), wanted, context.now, &mut StdRng::seed_from_u64(0), &usable)?;
             return Ok(validated(place, &service));
         }
         let service = Service::create((id, &place.region), wanted, context.now, &mut self.random, &usable)?;
