@@ -74,7 +74,7 @@ impl Managed for Rollout {
 
 /// An answer to one question.
 enum Answer {
-    Service(Reading<Option<ServiceView>>),
+    Service(Box<Reading<Option<ServiceView>>>),
     Revision(usize, RevisionName, Reading<Option<RevisionView>>),
     Policy(usize, Reading<PolicyView>),
     Counts(usize, orchestra_planner::cloud::CountsQuery, Reading<Vec<Minute>>),
@@ -112,7 +112,7 @@ async fn answer(
         match answer.unwrap_or_else(|| question.clone().unanswered()) {
             Answer::Service(service) => {
                 if let Question::Service(id) = question {
-                    seen.regions.push(RegionView::of(id, service));
+                    seen.regions.push(RegionView::of(id, *service));
                 }
             }
             Answer::Revision(region, name, read) => drop(seen.regions[region].revisions.insert(name, read)),
@@ -148,7 +148,7 @@ impl Question {
         async move {
             let cloud = &shell.cloud;
             match self {
-                Self::Service(id) => Answer::Service(shell.noted("run", cloud.run.service(&id).await)),
+                Self::Service(id) => Answer::Service(Box::new(shell.noted("run", cloud.run.service(&id).await))),
                 Self::Revision(region, id, name) => {
                     let read = shell.noted("run", cloud.run.revision(&id, &name).await);
                     Answer::Revision(region, name, read)
@@ -165,7 +165,7 @@ impl Question {
 
     fn unanswered(self) -> Answer {
         match self {
-            Self::Service(_) => Answer::Service(unanswered()),
+            Self::Service(_) => Answer::Service(Box::new(unanswered())),
             Self::Revision(region, _, name) => Answer::Revision(region, name, unanswered()),
             Self::Policy(region, _) => Answer::Policy(region, unanswered()),
             Self::Counts(region, _, query) => Answer::Counts(region, query, unanswered()),

@@ -77,7 +77,9 @@ fn upkeep(pass: &Pass<'_>, memory: &Memory) -> Upkeep {
             matches!(place.ownership, Ownership::Released | Ownership::Stripped) || !place.knows_regions(pass);
         let stuck = advance::is_stuck(pass, view) && home.is_some();
         let has_all = home.as_ref().is_none_or(|home| weight_of(home, &view.serving).get() == 100);
-        upkeep.moving |= home.is_some() && (!view.settled || !has_all) && !(paused && drifted);
+        let held = paused && drifted;
+        let arrived = view.settled && has_all;
+        upkeep.moving |= home.is_some() && !arrived && !held;
         if drifted && view.settled {
             upkeep.drifted.get_or_insert(place.region().to_string());
         }

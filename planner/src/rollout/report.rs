@@ -72,10 +72,10 @@ fn hold_back_effects(pass: &Pass<'_>, decision: &mut Decision) {
             refused => refused,
         };
     }
-    if let Some(write) = decision.extras.iter().find_map(|effect| failed.get(&effect.resource())) {
-        if let Overall::Ready(note) = &decision.overall {
-            decision.overall = Overall::of_fault(&write.fault, format!("{}. {}", write.fault.message, note.message));
-        }
+    if let Some(write) = decision.extras.iter().find_map(|effect| failed.get(&effect.resource()))
+        && let Overall::Ready(note) = &decision.overall
+    {
+        decision.overall = Overall::of_fault(&write.fault, format!("{}. {}", write.fault.message, note.message));
     }
     let held = [
         hold_back(&mut decision.effects, failed, pass.seen.now, urgent).map(|(_, left)| left),
