@@ -46,6 +46,8 @@ struct State {
     struck: Option<Fault>,
     plant: Option<Plant>,
     outage: bool,
+    /// Calls of Google whose path holds one of these are never answered.
+    hanging: Vec<&'static str>,
     calls: Vec<Call>,
     /// Different answers to each read, oldest first.
     given: BTreeMap<String, Vec<Given>>,
@@ -95,6 +97,11 @@ impl Tap {
         self.promises.lock().unwrap().outage = true;
     }
 
+    /// Lets calls of Google hang whose path holds one of these, until their time limits.
+    pub fn hang(&self, paths: &[&'static str]) {
+        self.state().hanging = paths.to_vec();
+    }
+
     /// Every call of the controller but those about events and leases.
     pub fn calls(&self) -> Vec<Call> {
         self.state().calls.clone()
@@ -135,6 +142,10 @@ impl Tap {
             return self.handle(api, &request, None);
         }
         let (number, fault, plant) = self.arrive(api, &request);
+        let hangs = api == Api::Google && self.state().hanging.iter().any(|path| request.path.contains(path));
+        if hangs {
+            return std::future::pending().await;
+        }
         if let Some(reply) = plant.and_then(|plant| plant.before(&self.sandbox, api, &mut request)) {
             return self.record(number, api, &request, reply);
         }

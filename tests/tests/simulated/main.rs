@@ -5,3 +5,4 @@ mod planted;
 mod recovery;
 mod scenarios;
 mod simulation;
+mod urgent;
