@@ -90,6 +90,13 @@ pub struct CandidateMark {
     pub news: Option<News>,
 }
 
+impl CandidateMark {
+    /// Whether it speaks of that release. One from before releases had numbers speaks of each of its revision.
+    pub fn may_be_of(&self, release: &ReleaseId) -> bool {
+        self.release == *release || (self.release.number == 0 && self.release.revision == release.revision)
+    }
+}
+
 /// How far a candidate is in one region, by the last write of its traffic. Steps that write no traffic leave no mark:
 /// each of them says where its progress is found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

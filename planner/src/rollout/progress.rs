@@ -75,7 +75,7 @@ impl Placement<'_, '_> {
     /// it got everything still holds.
     fn mark(&self) -> Option<&CandidateMark> {
         let mark = self.place.marks.candidate_named(self.revision())?;
-        (mark.release == self.candidate.release || mark.position == Position::Full).then_some(mark)
+        (mark.may_be_of(&self.candidate.release) || mark.position == Position::Full).then_some(mark)
     }
 
     pub(super) fn progress(&self) -> Progress {

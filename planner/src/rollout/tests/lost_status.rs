@@ -103,3 +103,16 @@ fn with_the_status_wiped_and_traffic_moved_by_hand_the_candidate_goes_back_to_it
     assert_eq!(world.phase(), RolloutPhase::Promoted);
     assert_eq!(world.writes[0], "us-central1 app:1 90 app:2 10");
 }
+
+#[test]
+fn marks_from_before_releases_had_numbers_speak_of_the_release_of_their_revision() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50, 0]);
+    let marks = &mut world.cloud.get_mut("us-central1").unwrap().marks;
+    let candidate = marks.candidate.as_mut().unwrap();
+    (candidate.release.number, candidate.strategy, marks.last_release) = (0, None, 0);
+    world.run(400);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
+    assert_eq!(world.writes, all_steps(&["us-central1", "us-west4"]), "nothing is withdrawn, no step is repeated");
+}
