@@ -26,11 +26,12 @@ pub struct Cpu(pub String);
 #[serde(transparent)]
 pub struct Memory(pub String);
 
-/// Text, or a whole number taken as its text.
+/// Text, or a number taken as its text. Other amounts than the schema means are refused where they are used, with their field:
+/// what can't be read at all could not be rolled back either.
 fn int_or_string<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::String(text) => Ok(text),
-        serde_json::Value::Number(number) if number.is_i64() => Ok(number.to_string()),
+        serde_json::Value::Number(number) => Ok(number.to_string()),
         other => Err(D::Error::custom(format!("`{other}` is no quantity: write it as 2, 500m or 512Mi"))),
     }
 }
@@ -80,7 +81,7 @@ pub struct Resources {
     "cpu must be 80m to 1, or 2, 4, 6 or 8: Cloud Run has no other sizes"
 ), validation = (
     "!has(self.memory) || (!quantity(string(self.memory)).isLessThan(quantity('128Mi')) && !quantity(string(self.memory)).isGreaterThan(quantity('32Gi')))",
-    "memory must be 128Mi to 32Gi"
+    "memory must be 128Mi to 32Gi, with its unit: 512Mi, not 512"
 ), validation = (
     "!has(self.cpu) || !has(self.memory) || !quantity(string(self.memory)).isGreaterThan(quantity(quantity(string(self.cpu)).isLessThan(quantity('500m')) ? '512Mi' : quantity(string(self.cpu)).isLessThan(quantity('1')) ? '1Gi' : quantity(string(self.cpu)).isLessThan(quantity('2')) ? '4Gi' : quantity(string(self.cpu)).isLessThan(quantity('4')) ? '8Gi' : quantity(string(self.cpu)).isLessThan(quantity('6')) ? '16Gi' : quantity(string(self.cpu)).isLessThan(quantity('8')) ? '24Gi' : '32Gi'))",
     "memory is more than this cpu can have: 512Mi below 500m, 1Gi below 1, 4Gi with 1, 8Gi with 2, 16Gi with 4, 24Gi with 6, 32Gi with 8"

@@ -29,6 +29,17 @@ pub struct Plan<S> {
     pub urgency: Urgency,
 }
 
+/// How long the reads of a pass may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// As long as they need.
+    Ordinary,
+    /// Users may be meeting a bad revision: nothing is waited for that answers slowly.
+    Urgent,
+    /// The same, after a pass that took back what answered at once: what answers slowly gets its turn.
+    UrgentAgain,
+}
+
 /// How much hurry there is, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Urgency {

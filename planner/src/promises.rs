@@ -70,11 +70,13 @@ fn of_effect(seen: &Observation, effect: &Effect) -> Option<Broken> {
     }
 }
 
-/// Whether traffic only goes from others to one revision that has some already.
+/// Whether traffic only goes back: to stable, or to one that has some already and is not the candidate.
 fn only_back(before: &[TrafficTarget], after: &[TrafficTarget], change: &ServiceChange) -> bool {
     let only = crate::traffic::only_revision(after);
-    let stable = change.marks.as_ref().and_then(|marks| marks.stable.as_ref());
-    only.is_some_and(|only| stable == Some(only) || weight_of(only, before) > Percent::NONE)
+    let marks = change.marks.as_ref();
+    let stable = marks.and_then(|marks| marks.stable.as_ref());
+    let takes_over = |only| marks.is_some_and(|marks| marks.candidate_named(only).is_some() || marks.has_failed(only));
+    only.is_some_and(|only| stable == Some(only) || (!takes_over(only) && weight_of(only, before) > Percent::NONE))
         && change.template.is_none()
 }
 

@@ -41,7 +41,7 @@ use desire::Desire;
 use memory::Memory;
 use pass::Pass;
 
-pub use questions::{Questions, RegionQuestions, is_urgent, questions, services};
+pub use questions::{Questions, RegionQuestions, haste, questions, services};
 
 /// Everything that the plan of a Rollout depends on.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ use orchestra_planner::environment::{
     self, Observation, SecretQuery, absorb, instance_id, operations_to_ask, project, regions, secrets_to_resolve,
 };
 use orchestra_planner::names::{ProjectId, Region};
+use orchestra_planner::plan::Haste;
 use orchestra_planner::plan::{Effect, Outcome, Plan};
 use orchestra_planner::promises::{Broken, broken_by_any};
 use orchestra_planner::resource::{FailedWrites, ResourceId};
@@ -34,7 +35,7 @@ impl Managed for OrchestraEnvironment {
             None => vec![],
         };
         let namespace = object.namespace().unwrap_or_default();
-        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), &object, |_| false);
+        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), &object, |_| Haste::Ordinary);
         let mut seen = Observation {
             now: shell.clock.now(),
             environment: object.clone(),

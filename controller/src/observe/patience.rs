@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use kube::{Api, ResourceExt};
+use orchestra_planner::plan::Haste;
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -15,6 +16,10 @@ use crate::shell::Managed;
 const BUDGET: Duration = Duration::from_secs(20);
 /// The same where users may be meeting a bad revision.
 const URGENT_BUDGET: Duration = Duration::from_millis(400);
+/// The same for the passes after the first: a region that answers slowly is to be taken back as well.
+const URGENT_AGAIN_BUDGET: Duration = Duration::from_secs(2);
+/// Longest that an urgent pass waits for the first answer: without one it can do nothing.
+const URGENT_FIRST_ANSWER: Duration = Duration::from_secs(5);
 /// How often a pass that waits looks whether it has become urgent.
 const LOOK_UP: Duration = Duration::from_millis(250);
 
@@ -22,24 +27,33 @@ const LOOK_UP: Duration = Duration::from_millis(250);
 pub(super) struct Patience<'a, M: Managed> {
     api: Api<M>,
     object: &'a M,
-    urgent: fn(&M) -> bool,
+    haste: fn(&M) -> Haste,
     until: Instant,
+    /// Until when the first answer is waited for.
+    first_until: Instant,
 }
 
 impl<'a, M: Managed> Patience<'a, M> {
-    pub(super) fn new(api: Api<M>, object: &'a M, urgent: fn(&M) -> bool) -> Self {
-        let budget = if urgent(object) { URGENT_BUDGET } else { BUDGET };
-        Self { api, object, urgent, until: Instant::now() + budget }
+    pub(super) fn new(api: Api<M>, object: &'a M, haste: fn(&M) -> Haste) -> Self {
+        let (budget, first) = match haste(object) {
+            Haste::Ordinary => (BUDGET, BUDGET),
+            Haste::Urgent => (URGENT_BUDGET, URGENT_FIRST_ANSWER),
+            Haste::UrgentAgain => (URGENT_AGAIN_BUDGET, URGENT_FIRST_ANSWER),
+        };
+        let now = Instant::now();
+        Self { api, object, haste, until: now + budget, first_until: now + first }
     }
 
     /// Whether what is waited for is left for a pass over the object as it is by now.
     async fn is_overtaken(&self) -> bool {
-        if (self.urgent)(self.object) {
+        if (self.haste)(self.object) != Haste::Ordinary {
             return false;
         }
         let read = kube_call("read the object while waiting", self.api.get_opt(&self.object.name_any())).await;
         match read {
-            Ok(Some(live)) => live.resource_version() != self.object.resource_version() && (self.urgent)(&live),
+            Ok(Some(live)) => {
+                live.resource_version() != self.object.resource_version() && (self.haste)(&live) != Haste::Ordinary
+            }
             Ok(None) | Err(_) => false,
         }
     }
@@ -57,11 +71,12 @@ pub(super) async fn gather<M: Managed, T: Send>(
     let mut pending: FuturesUnordered<_> = numbered.collect();
     let mut answers: Vec<Option<T>> = (0..pending.len()).map(|_| None).collect();
     loop {
-        let turn = patience.until.min(Instant::now() + LOOK_UP);
+        let until = if answers.iter().any(Option::is_some) { patience.until } else { patience.first_until };
+        let turn = until.min(Instant::now() + LOOK_UP);
         match within(turn, pending.next()).await {
             Some(Some((index, answer))) => answers[index] = Some(answer),
             Some(None) => return Ok(answers),
-            None if Instant::now() >= patience.until => return Ok(answers),
+            None if Instant::now() >= until => return Ok(answers),
             None if patience.is_overtaken().await => return Err(PassError::Stale),
             None => {}
         }

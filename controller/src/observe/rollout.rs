@@ -31,7 +31,7 @@ impl Managed for Rollout {
         let environments: Api<OrchestraEnvironment> = Api::namespaced(shell.kube.clone(), &namespace);
         let name = object.spec.environment_ref.name.clone();
         let environment = kube_call("read the environment", environments.get_opt(&name)).await?;
-        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), &object, rollout::is_urgent);
+        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), &object, rollout::haste);
         let services = rollout::services(&object, environment.as_ref());
         let regions = read_services(shell, &patience, services).await?;
         let (now, rollout) = (shell.clock.now(), object.clone());

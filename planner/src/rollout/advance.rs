@@ -11,7 +11,7 @@ use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
 use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
-use super::{Turn, failure, requests};
+use super::{Turn, failure, requests, supersede};
 use crate::cloud::Fault;
 use crate::conditions::note;
 use crate::marks::Position;
@@ -29,22 +29,14 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
         return failure::latch(pass, memory, "Aborted", "a person asked for it");
     }
     let states = states(pass, memory, &candidate);
-    for (place, state) in &states {
-        if let Progress::Broken(trouble) = state {
-            let message = format!("{}: {}", place.region(), trouble.message);
-            return failure::latch(pass, memory, &trouble.reason, &message);
-        }
-        match deadline::check(pass, memory, place, &candidate, state) {
-            Some(Overdue::LookAgain(decision)) => return decision.in_region(place.region()).into(),
-            Some(Overdue::Missed(message)) => {
-                return failure::latch(pass, memory, "ProgressDeadlineExceeded", &message);
-            }
-            None => {}
-        }
+    if let Some(failed) = failing(pass, memory, &candidate, &states) {
+        return failed;
     }
-    count_minutes(pass, memory, &candidate, &states);
-    if let Some(why) = verdict_to_act_on(pass, memory, &candidate) {
-        return failure::latch(pass, memory, "AnalysisFailed", &why);
+    if let Some(overdue) = overdue(pass, memory, &candidate, &states) {
+        return overdue;
+    }
+    if states.is_empty() {
+        return supersede::nowhere(pass, memory, &candidate);
     }
     if let Some(turn) = mark_again(pass) {
         return turn;
@@ -56,6 +48,53 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
         Some((place, state)) => act(pass, memory, desire, &candidate, place, state),
         None => promoted(pass, memory, desire, candidate),
     }
+}
+
+/// The judgement of one that is no longer wanted and stays where it is, because everything is paused.
+pub(super) fn judge_held(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Option<Turn> {
+    let states = states(pass, memory, candidate);
+    failing(pass, memory, candidate, &states)
+}
+
+/// A candidate that breaks in any region, or that users meet failures of, is taken back whatever the other regions do.
+fn failing(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    candidate: &Candidate,
+    states: &[(&Place<'_>, Progress)],
+) -> Option<Turn> {
+    let broken = states.iter().find_map(|(place, state)| match state {
+        Progress::Broken(trouble) => Some((trouble, format!("{}: {}", place.region(), trouble.message))),
+        _ => None,
+    });
+    if let Some((trouble, message)) = broken {
+        return Some(failure::latch(pass, memory, &trouble.reason, &message));
+    }
+    count_minutes(pass, memory, candidate, states);
+    let why = verdict_to_act_on(pass, memory, candidate)?;
+    Some(failure::latch(pass, memory, "AnalysisFailed", &why))
+}
+
+/// What takes too long in any region: the first look at it waits for what a second one says.
+fn overdue(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    candidate: &Candidate,
+    states: &[(&Place<'_>, Progress)],
+) -> Option<Turn> {
+    let mut first_look = None;
+    for (place, state) in states {
+        match deadline::check(pass, memory, place, candidate, state) {
+            Some(Overdue::Missed(message)) => {
+                return Some(failure::latch(pass, memory, "ProgressDeadlineExceeded", &message));
+            }
+            Some(Overdue::LookAgain(decision)) if first_look.is_none() => {
+                first_look = Some(decision.in_region(place.region()));
+            }
+            Some(Overdue::LookAgain(_)) | None => {}
+        }
+    }
+    first_look.map(Turn::from)
 }
 
 /// How far the candidate is in each region of the release.

@@ -44,6 +44,10 @@ fn is_ours(binding: &Binding) -> bool {
 
 /// Adds what the policies need.
 pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut Decision) {
+    // Without the environment it isn't known what is wanted.
+    if pass.seen.environment.is_none() {
+        return;
+    }
     let wanted = asked(pass.seen);
     let mut granted = memory.granted.invokers.clone();
     let (mut extra, mut settled, mut present) = (vec![], true, vec![]);

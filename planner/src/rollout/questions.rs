@@ -1,6 +1,6 @@
 //! What to read from the cloud before planning.
 
-use orchestra_crds::{OrchestraEnvironment, Request, Rollout};
+use orchestra_crds::{OrchestraEnvironment, Request, Rollout, RolloutPhase};
 use std::collections::BTreeSet;
 
 use super::advance::subject;
@@ -12,6 +12,7 @@ use super::progress::Placement;
 use super::{Observation, invokers, requests};
 use crate::cloud::{CountsQuery, ServiceId};
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
+use crate::plan::Haste;
 use crate::template::own_hash;
 use crate::verdict;
 
@@ -66,12 +67,28 @@ pub fn services(rollout: &Rollout, environment: Option<&OrchestraEnvironment>) -
 
 /// Whether users may be meeting a bad revision, by the object alone: then nothing is waited for that a way back does not
 /// use.
-pub fn is_urgent(rollout: &Rollout) -> bool {
+pub fn haste(rollout: &Rollout) -> Haste {
+    let tried = rollout
+        .status
+        .as_ref()
+        .and_then(|status| status.phase)
+        .is_some_and(|phase| matches!(phase, RolloutPhase::RollingBack | RolloutPhase::Deleting));
+    match (is_urgent(rollout), tried) {
+        (false, _) => Haste::Ordinary,
+        (true, false) => Haste::Urgent,
+        (true, true) => Haste::UrgentAgain,
+    }
+}
+
+fn is_urgent(rollout: &Rollout) -> bool {
     let memory = Memory::of(rollout);
     let failing = memory.failure.as_ref().is_some_and(|failure| !failure.rolled_back);
     let leaves = memory.candidate.as_ref().is_some_and(|candidate| {
         let aborted = requests::means(rollout, Request::Abort, &candidate.release);
-        aborted || (memory.latches.is_empty() && own_hash(&rollout.spec.template) != candidate.template_hash)
+        // One that is superseded while paused stays where it is, and goes on being judged.
+        let held = requests::paused(rollout, Some(&candidate.release)).is_some();
+        let superseded = memory.latches.is_empty() && own_hash(&rollout.spec.template) != candidate.template_hash;
+        aborted || (superseded && !held)
     });
     failing || leaves || rollout.metadata.deletion_timestamp.is_some()
 }

@@ -22,12 +22,15 @@ pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) 
     status.phase = Some(decision.phase);
     status.message = Some(decision.overall.note().message.clone());
     let subject = subject(&memory);
-    let regions: Vec<RegionStatus> = pass
-        .places
-        .iter()
-        .filter(|place| !memory.departed.contains(place.region()))
-        .map(|place| region_status(pass, &memory, place, subject.as_ref()))
-        .collect();
+    let regions: Vec<RegionStatus> = match seen.environment {
+        Some(_) => pass
+            .places
+            .iter()
+            .filter(|place| !memory.departed.contains(place.region()))
+            .map(|place| region_status(pass, &memory, place, subject.as_ref()))
+            .collect(),
+        None => old.regions.iter().map(not_looked_at).collect(),
+    };
     let shown = decision.region.as_ref().map(|region| region.as_str());
     let shown = regions.iter().find(|r| shown.is_none_or(|name| r.region == name)).cloned();
     status.region = decision.region.as_ref().map(ToString::to_string);
@@ -125,6 +128,11 @@ fn promote_token(memory: &Memory, decision: &Decision, status: &RolloutStatus) -
     Some(requests::step_token(&candidate.release, region, number))
 }
 
+/// A region of a Rollout whose environment isn't there: nothing is asked then, and what is known is kept.
+fn not_looked_at(known: &RegionStatus) -> RegionStatus {
+    RegionStatus { weight: None, message: "not looked at".into(), ..known.clone() }
+}
+
 fn region_status(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, subject: Option<&RevisionName>) -> RegionStatus {
     let known = memory.region(place.region());
     let before = pass.seen.rollout.status.iter().flat_map(|s| &s.regions).find(|r| r.region == place.region().as_str());
@@ -143,7 +151,10 @@ fn region_status(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, subject: O
         }
         (Ok(_), None) => {
             let message = if place.leaves { "left the environment" } else { "no service yet" };
-            let known = RegionMemory { absent_since: known.absent_since, ..RegionMemory::default() };
+            let candidate = memory.candidate.as_ref();
+            let overdue_since = candidate
+                .and_then(|candidate| deadline::overdue_since(pass, memory, place, candidate, &Progress::Missing));
+            let known = RegionMemory { absent_since: known.absent_since, overdue_since, ..RegionMemory::default() };
             RegionStatus { message: message.into(), ..known.write(place.region()) }
         }
         (Ok(_), Some(_)) if place.ownership == Ownership::Foreign => {

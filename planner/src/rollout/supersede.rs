@@ -4,10 +4,10 @@ use orchestra_crds::{Outcome, Request, RolloutPhase};
 
 use super::decision::Decision;
 use super::desire::Desire;
-use super::memory::Memory;
+use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::rollback::{Withdrawn, withdraw};
-use super::{Turn, failure, requests};
+use super::{Turn, advance, failure, requests};
 use crate::resource::ROLLBACK_AGAIN;
 
 /// Takes a candidate back that is not wanted any more. None: there is none.
@@ -30,6 +30,9 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
         }
         // A new template waits; going back to stable is no move forward.
         if let Some(how) = pass.paused(Some(release)).filter(|_| !returned) {
+            if let Some(failed) = advance::judge_held(pass, memory, &candidate) {
+                return Some(failed);
+            }
             return Some(Decision::held(format!("{why}; its traffic stays where it is: held, {how}")).into());
         }
         let message = format!("{why}; its traffic goes back to stable in {}", back.remaining.join(", "));
@@ -44,4 +47,13 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
     memory.note_end((release, candidate.image.clone()), outcome, message.into(), times);
     memory.candidate = None;
     Some(Turn::Again)
+}
+
+/// A candidate none of whose regions is in the environment any more: it was proven nowhere, and is not promoted.
+pub(super) fn nowhere(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Turn {
+    let message = "every region of the release left the environment";
+    let times = (candidate.started_at, pass.seen.now);
+    memory.note_end((&candidate.release, candidate.image.clone()), Outcome::Superseded, message.into(), times);
+    memory.candidate = None;
+    Turn::Again
 }
