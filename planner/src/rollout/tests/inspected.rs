@@ -40,7 +40,7 @@ fn a_pass_without_the_environment_forgets_neither_regions_nor_what_was_granted()
 
 #[test]
 fn a_service_that_google_refuses_to_create_fails_the_release_at_its_deadline() {
-    let mut world = World::new(&["us-central1"]);
+    let world = World::new(&["us-central1"]);
     let mut seen = world.observe();
     plan_into(&mut seen);
     let resource = ResourceId::Service(seen.regions[0].id.clone());
