@@ -44,6 +44,10 @@ enum CliError {
     Refused(Box<kube::core::Status>),
     #[error("{0}; does KUBECONFIG name a cluster that answers?")]
     Cluster(kube::Error),
+    #[error(
+        "the answer can't be read: {0}; correct the Rollout with kubectl edit, or use the plugin of the controller's version"
+    )]
+    Unreadable(kube::Error),
     #[error("Rollout `{0}`: {1}")]
     NothingTo(String, &'static str),
 }
@@ -52,6 +56,7 @@ impl From<kube::Error> for CliError {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::Refused(status),
+            kube::Error::SerdeError(_) => Self::Unreadable(error),
             other => Self::Cluster(other),
         }
     }

@@ -414,7 +414,10 @@ fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Ca
     let message = match judged {
         Some(evidence) => in_words(evidence, analysis(pass, &candidate)),
         None if memory.stable.is_none() => "first revision: nothing to compare with".to_string(),
-        None => "without analysis: it was promoted before, or its strategy has no steps".to_string(),
+        None if candidate.steps() == Steps::default() => {
+            "without analysis: it has no steps to be judged on".to_string()
+        }
+        None => "without analysis: no minute was judged on its steps".to_string(),
     };
     let revision = candidate.release.revision.clone();
     let template = desire.wants(pass, &candidate).then(|| desire.template.clone());
