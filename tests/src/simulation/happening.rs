@@ -199,8 +199,7 @@ async fn create_again(world: &mut World, environment: Option<&Value>, rollout: &
         let cluster = &world.tap.sandbox.cluster;
         world.rollout("api").is_null() && (environment.is_none() || cluster.objects("orchestraenvironments").is_empty())
     };
-    // What blocks it may end by itself, and then it is to go on.
-    if !world.try_until(DELETION_TAKES, gone).await && !world.try_until(DELETION_TAKES, gone).await {
+    if !world.try_until(DELETION_TAKES, gone).await {
         let state = world.tap.sandbox.cluster.state();
         let status = |kind: &str| format!("{:#}", state[kind][0]["status"]);
         let told = [status("rollouts"), status("orchestraenvironments")];
