@@ -1,0 +1,91 @@
+//! What the status tells.
+
+use super::*;
+
+#[test]
+fn a17_a_status_value_of_another_version_counts_as_lost() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    let mut stored = serde_json::to_value(&world.rollout).unwrap();
+    stored["status"]["phase"] = serde_json::json!("Teleporting");
+    stored["status"]["candidate"]["news"] = serde_json::json!({"of": "another form"});
+    world.rollout = serde_json::from_value(stored).unwrap();
+    assert_eq!(world.status().candidate, None);
+    world.run(300);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100]));
+}
+
+#[test]
+fn b1_metrics_that_can_not_be_read_are_told_with_the_role_that_is_missing() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.blind_class = FaultClass::Denied;
+    world.blind = true;
+    world.release("app:2", Traits::default());
+    world.run(60);
+    let told = world.status().message.unwrap();
+    assert!(told.contains("roles/monitoring.viewer"), "{told}");
+    let event = world.events.iter().find(|event| event.reason == "MetricsUnavailable");
+    assert_eq!(event.map(|event| event.severity), Some(crate::event::Severity::Warning));
+}
+
+#[test]
+fn b4_instances_that_the_two_objects_do_not_agree_on_name_both_fields() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.scaling = Some(orchestra_crds::Scaling { min_instances: Some(9), max_instances: None });
+    let defaults = serde_json::json!({"scaling": {"maxInstances": 3}});
+    world.environment.as_mut().unwrap().spec.defaults = serde_json::from_value(defaults).unwrap();
+    world.run(5);
+    let told = world.status().message.unwrap();
+    assert_eq!(reason(&world), "InvalidScaling");
+    assert!(told.contains("spec.scaling") && told.contains("spec.defaults.scaling"), "{told}");
+}
+
+#[test]
+fn b10_a_service_that_is_not_ready_is_told() {
+    let mut world = World::promoted(&["us-central1"]);
+    let message = "Secret key was not found or has no enabled version.".to_string();
+    world.cloud.get_mut("us-central1").unwrap().trouble = Some(Trouble { reason: "SecretsFailed".into(), message });
+    world.run(2);
+    assert_eq!(reason(&world), "ServiceNotReady");
+    assert!(world.status().message.unwrap().contains("no enabled version"));
+}
+
+#[test]
+fn b16_weight_and_image_are_of_the_same_revision_all_the_way() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", bad());
+    for _ in 0..100 {
+        world.run(1);
+        let seen = world.observe();
+        let told = plan(&seen).status;
+        let (Some(image), Some(weight)) = (told.image, told.weight) else { continue };
+        let service = seen.regions[0].service.as_ref().unwrap().as_ref().unwrap();
+        let names = world.revisions.iter().filter(|(_, runs)| **runs == image);
+        let is: i32 =
+            names.map(|(name, _)| weight_of(&RevisionName::new(name.as_str()).unwrap(), &service.serving).get()).sum();
+        assert_eq!(is, weight, "{image}");
+    }
+}
+
+#[test]
+fn d5_the_phase_is_about_the_generation_that_it_names() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.down = Some("us-central1");
+    world.release("app:2", Traits::default());
+    world.run(2);
+    let status = world.status();
+    assert_eq!(status.observed_generation, world.rollout.metadata.generation);
+    assert_ne!(status.phase, Some(RolloutPhase::Promoted));
+}
+
+#[test]
+fn d12_a_long_message_stands_in_one_condition() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", bad());
+    world.run(200);
+    let status = world.status();
+    let message = status.message.unwrap();
+    let whole = status.conditions.iter().filter(|condition| condition.message == message).count();
+    assert!(message.len() > 100 && whole == 1, "{:?}", status.conditions);
+}
