@@ -109,7 +109,7 @@ fn states<'p, 'a>(pass: &'p Pass<'a>, memory: &Memory, candidate: &Candidate) ->
 }
 
 /// How the candidate is judged: as when its release started, or where that is lost as the spec says now.
-fn analysis<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> &'a Analysis {
+pub(super) fn analysis<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> &'a Analysis {
     candidate.course.as_ref().map_or(&pass.seen.rollout.spec.analysis, |course| &course.analysis)
 }
 

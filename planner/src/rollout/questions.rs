@@ -3,7 +3,7 @@
 use orchestra_crds::{OrchestraEnvironment, Request, Rollout, RolloutPhase};
 use std::collections::BTreeSet;
 
-use super::advance::subject;
+use super::advance::{analysis, subject};
 use super::desire::Desire;
 use super::memory::Memory;
 use super::pass::Pass;
@@ -149,7 +149,7 @@ fn counts(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> Option<CountsQ
     let stable = place.stable(memory)?;
     let state = Placement { pass, memory, place, candidate }.progress();
     let subject = subject(candidate, &state)?;
-    let settings = candidate.course.as_ref().map_or(&pass.seen.rollout.spec.analysis, |course| &course.analysis);
+    let settings = analysis(pass, candidate);
     let known = memory.region(place.region());
     let window = verdict::window(known.evidence_of(&candidate.release), &subject, settings, pass.seen.now)?;
     Some(CountsQuery { metric: subject.metric, candidate: candidate.release.revision.clone(), stable, window })

@@ -53,7 +53,7 @@ pub(super) fn withdraw(pass: &Pass<'_>, memory: &Memory, withdrawn: &Withdrawn<'
         if place.seen.service.is_err() {
             back.remaining.push(place.region().to_string());
         }
-        if place.ownership == Ownership::Foreign && uses(place, &withdrawn.release.revision) {
+        if place.ownership == Ownership::Foreign && place.uses(&withdrawn.release.revision) {
             back.remaining.push(format!("{} (the service is no longer ours)", place.region()));
         }
         let Some(view) = place.ours() else { continue };
@@ -64,11 +64,6 @@ pub(super) fn withdraw(pass: &Pass<'_>, memory: &Memory, withdrawn: &Withdrawn<'
         }
     }
     back
-}
-
-/// Whether requests go to it there.
-fn uses(place: &Place<'_>, revision: &RevisionName) -> bool {
-    place.view().is_some_and(|view| weight_of(revision, &view.serving) > Percent::NONE)
 }
 
 /// The write that takes it out of one region, and whether that is still to be seen.
