@@ -1,5 +1,8 @@
 use orchestra_planner::cloud::{Fault, FaultClass};
 
+/// What a write of a status is called.
+pub(crate) const WRITE_STATUS: &str = "write the status";
+
 /// Why a pass over an object ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum PassError {
@@ -34,6 +37,22 @@ impl PassError {
             kube::Error::Api(status) if status.is_conflict() => Self::Stale,
             _ => Self::Kube { operation, source: Box::new(source) },
         }
+    }
+
+    /// Why what was read can't be decoded, if that is what failed.
+    pub(crate) fn undecodable(&self) -> Option<String> {
+        match self {
+            Self::Kube { source, .. } => match source.as_ref() {
+                kube::Error::SerdeError(error) => Some(error.to_string()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the cluster refuses a status, because of what the object is.
+    pub(crate) fn is_status_refused(&self) -> bool {
+        matches!(self, Self::Kube { operation: WRITE_STATUS, .. }) && self.class() == FaultClass::Permanent
     }
 
     /// What to do about it.

@@ -5,13 +5,15 @@ mod effects;
 mod publish;
 mod retry;
 mod status;
+mod unreadable;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Resource};
 use orchestra_cloud::Cloud;
-use orchestra_planner::plan::{Effect, Finalizer, Outcome, Plan};
+use orchestra_crds::{Lenient, Unread};
+use orchestra_planner::plan::{Effect, Finalizer, Outcome, Plan, QUIET};
 use orchestra_planner::promises::Broken;
 use orchestra_planner::resource::FailedWrites;
 use serde::Serialize;
@@ -60,7 +62,7 @@ where
     /// Looks at the world: asks what the planner wants to know, until no question is open.
     fn observe(
         shell: &Shell,
-        object: Self,
+        read: &Lenient<Self>,
         failed_writes: FailedWrites,
     ) -> impl Future<Output = Result<Self::Seen, PassError>> + Send;
 
@@ -115,7 +117,12 @@ impl Shell {
                 self.calm(&key, next.is_none());
                 next.map(|next| self.clock.real_span(next))
             }
-            Err(error) => Some(self.after_error(&key, &error)),
+            Err(error) => {
+                if error.is_status_refused() {
+                    self.tell_refused::<M>(&key, &error).await;
+                }
+                Some(self.after_error(&key, &error))
+            }
         }
     }
 
@@ -125,9 +132,17 @@ impl Shell {
         name: &str,
         key: &Key,
     ) -> Result<Option<SignedDuration>, PassError> {
-        let api: Api<M> = Api::namespaced(self.kube.clone(), namespace);
-        let Some(object) = kube_call("read the object", api.get_opt(name)).await? else { return Ok(None) };
-        let seen = M::observe(self, object.clone(), self.failed_writes(key)).await?;
+        let api: Api<Lenient<M>> = Api::namespaced(self.kube.clone(), namespace);
+        let object = match kube_call("read the object", api.get_opt(name)).await {
+            Ok(Some(object)) => object,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                let Some(why) = error.undecodable() else { return Err(error) };
+                return self.tell_unreadable::<M>(key, &why).await.map(|()| Some(QUIET));
+            }
+        };
+        self.note_unread(key, &object.unread);
+        let seen = M::observe(self, &object, self.failed_writes(key)).await?;
         let plan = M::plan(&seen);
         self.note_urgency(key, plan.urgency);
         if plan.finalizer != Finalizer::Keep {
@@ -148,13 +163,19 @@ impl Shell {
         Ok(Some(again.map_or(plan.next, |again| again.min(plan.next))))
     }
 
-    fn may_write(&self) -> Result<(), PassError> {
-        if self.leadership.may_write() { Ok(()) } else { Err(PassError::NotLeader) }
+    /// Counts and logs what can't be read of an object.
+    pub(crate) fn note_unread(&self, key: &Key, unread: &[Unread]) {
+        let (kind, namespace, name) = (key.0, key.1.as_str(), key.2.as_str());
+        if !unread.is_empty() {
+            self.metrics.undecodable.with_label_values(&[kind]).inc();
+        }
+        for unread in unread {
+            tracing::error!(kind, namespace, name, %unread, "a part of this object can't be read: correct it");
+        }
     }
 
-    /// Whether this process may write now.
-    pub(crate) fn may_write_now(&self) -> bool {
-        self.leadership.may_write()
+    fn may_write(&self) -> Result<(), PassError> {
+        if self.leadership.may_write() { Ok(()) } else { Err(PassError::NotLeader) }
     }
 
     /// The promise that a plan would break, counted. A write that only takes traffic back to stable is done all the same.

@@ -1,7 +1,5 @@
 //! Watches both kinds, and calls the shell when something happens or is due.
 
-mod invalid;
-
 use futures::{Stream, StreamExt};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller, Error as ControllerError};
@@ -47,16 +45,9 @@ impl Backoff for WatchAgain {
     }
 }
 
-/// One pass over an object that a watch named. One that can't be decoded holds nothing up.
+/// One pass over an object that a watch named, also over one that can't be read in full.
 async fn reconcile<M: Managed>(object: Arc<Guarded<M>>, shell: Arc<Shell>) -> Result<Action, Infallible> {
     shell.health.note_cluster(watching::<M>(), None);
-    let object = match &object.0 {
-        Ok(object) => object,
-        Err(invalid) => {
-            invalid::tell::<M>(&shell, invalid).await;
-            return Ok(Action::await_change());
-        }
-    };
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let next = shell.reconcile::<M>(&namespace, &name).await;
     Ok(next.map_or_else(Action::await_change, |next| Action::requeue(spread(next, &namespace, &name))))
@@ -109,13 +100,11 @@ pub(crate) fn rollouts<F: Future<Output = ()> + Send + Sync + 'static>(
     let controller = Controller::new(api, watcher::Config::default());
     let known = controller.store();
     let of_environment = move |environment: Guarded<OrchestraEnvironment>| -> Vec<ObjectRef<Guarded<Rollout>>> {
-        let (namespace, name) = match &environment.0 {
-            Ok(environment) => (environment.namespace(), environment.name_any()),
-            Err(_) => return vec![],
-        };
-        let refers = |rollout: &Arc<Guarded<Rollout>>| match &rollout.0 {
-            Ok(r) => r.namespace() == namespace && r.spec.environment_ref.name == name,
-            Err(_) => false,
+        let (namespace, name) = (environment.namespace(), environment.name_any());
+        let refers = |rollout: &Arc<Guarded<Rollout>>| {
+            // One that can't be decoded may refer to it.
+            let named = rollout.0.as_ref().is_ok_and(|r| r.spec.environment_ref.name != name);
+            rollout.namespace() == namespace && !named
         };
         known.state().iter().filter(|r| refers(r)).map(|r| ObjectRef::from_obj(r.as_ref())).collect()
     };

@@ -9,11 +9,13 @@
 mod common;
 mod environment;
 mod known;
+mod lenient;
 pub mod requests;
 mod rollout;
 
 pub use common::*;
 pub use environment::*;
+pub use lenient::{Lenient, Unread};
 pub use requests::Request;
 pub use rollout::*;
 

@@ -9,7 +9,7 @@ mod parts;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{EnvironmentStatus, FINALIZER, OrchestraEnvironment};
+use orchestra_crds::{EnvironmentStatus, FINALIZER, OrchestraEnvironment, Unread};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,6 +31,9 @@ pub struct Observation {
     pub now: Timestamp,
     /// The object, as the cluster has it now.
     pub environment: OrchestraEnvironment,
+    /// What of it can't be read, and is left out.
+    #[serde(default)]
+    pub unread: Vec<Unread>,
     /// Names of the Rollouts that refer to it.
     pub rollouts: Vec<String>,
     /// Whether Google lets us see Cloud Run in each region of the spec.
@@ -86,6 +89,9 @@ pub fn operations_to_ask(environment: &OrchestraEnvironment) -> Vec<(ResourceId,
 pub fn plan(seen: &Observation) -> Plan<EnvironmentStatus> {
     let meta = &seen.environment.metadata;
     let has_finalizer = meta.finalizers.iter().flatten().any(|f| f == FINALIZER);
+    if !seen.unread.is_empty() {
+        return unreadable(seen);
+    }
     if meta.deletion_timestamp.is_some() {
         return if has_finalizer { deletion::plan(seen) } else { unchanged(seen, Finalizer::Keep) };
     }
@@ -96,6 +102,20 @@ pub fn plan(seen: &Observation) -> Plan<EnvironmentStatus> {
     let plans: Vec<(Part, part::PartPlan)> =
         Part::ALL.into_iter().map(|part| (part, part.plan(seen, &mut status))).collect();
     finish(seen, status, plans)
+}
+
+/// Of an object of which a part can't be read nothing is made, changed or let go: what is left out may be what matters.
+fn unreadable(seen: &Observation) -> Plan<EnvironmentStatus> {
+    let fields: Vec<String> = seen.unread.iter().map(ToString::to_string).collect();
+    let message = format!("this environment can't be read in full: {}: correct it", fields.join("; "));
+    let message = if seen.environment.metadata.deletion_timestamp.is_some() { with_way_out(&message) } else { message };
+    let overall = Overall::Stalled(note("Unreadable", message.clone()));
+    let generation = seen.environment.metadata.generation;
+    let mut status = EnvironmentStatus { observed_generation: generation, ..seen.old_status() };
+    status.conditions = conditions::update(&status.conditions, overall.conditions(), generation, seen.now);
+    status.message = Some(message);
+    let events = events::between(&seen.old_status(), &status);
+    Plan { status, events, next: QUIET, ..unchanged(seen, Finalizer::Keep) }
 }
 
 /// A plan that changes nothing but the finalizer.

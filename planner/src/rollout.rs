@@ -26,9 +26,10 @@ mod settings;
 mod start;
 mod steps;
 mod supersede;
+mod unread;
 
 use jiff::Timestamp;
-use orchestra_crds::{FINALIZER, OrchestraEnvironment, Rollout, RolloutPhase, RolloutStatus};
+use orchestra_crds::{FINALIZER, OrchestraEnvironment, Rollout, RolloutPhase, RolloutStatus, Unread};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -50,8 +51,14 @@ pub struct Observation {
     pub now: Timestamp,
     /// The object, as the cluster has it now.
     pub rollout: Rollout,
-    /// Its environment; none: there is no such object.
+    /// What of it can't be read, and is left out.
+    #[serde(default)]
+    pub unread: Vec<Unread>,
+    /// Its environment; none: there is no such object, or nothing of it can be read.
     pub environment: Option<OrchestraEnvironment>,
+    /// What of the environment can't be read, and is left out.
+    #[serde(default)]
+    pub environment_unread: Vec<Unread>,
     /// Its service in each region: those of the environment in their order, and those that left it.
     pub regions: Vec<RegionView>,
     /// Writes that failed, by resource, until one to the same succeeds.
@@ -153,9 +160,11 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
         },
         (false, true) => {
             let mut decision = decide(&pass, &mut memory);
-            leave::add_departures(&pass, &mut memory, &mut decision);
-            settings::add_settings(&pass, &mut memory, &mut decision);
-            invokers::add_invokers(&pass, &mut memory, &mut decision);
+            if unread::told(seen).is_none() {
+                leave::add_departures(&pass, &mut memory, &mut decision);
+                settings::add_settings(&pass, &mut memory, &mut decision);
+                invokers::add_invokers(&pass, &mut memory, &mut decision);
+            }
             decision
         }
     };
@@ -186,7 +195,13 @@ fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Turn {
         return Decision::unreadable(RolloutPhase::Pending, &format!("the service in {}", place.region()), fault)
             .into();
     }
-    if let Some(turn) = failure::turn(pass, memory) {
+    if let Some(turn) = failure::take_back(pass, memory) {
+        return turn;
+    }
+    if let Some(turn) = unread::turn(pass, memory) {
+        return turn;
+    }
+    if let Some(turn) = failure::release_again(pass, memory) {
         return turn;
     }
     let desire = Desire::of(pass, memory);

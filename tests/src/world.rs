@@ -1,7 +1,7 @@
 //! A world to try scenarios in.
 
 use jiff::{SignedDuration, Timestamp};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use orchestra_cloud::Cloud;
 use orchestra_controller::clock::{Clock, ClockReading};
@@ -92,6 +92,16 @@ impl World {
         Api::namespaced(self.user.clone(), NAMESPACE)
     }
 
+    /// Objects of a kind as they are stored, also those that can't be decoded.
+    fn stored<K: kube::Resource<DynamicType = ()>>(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.user.clone(), NAMESPACE, &ApiResource::erase::<K>(&()))
+    }
+
+    /// The cluster, as a user calls it.
+    pub fn user(&self) -> Client {
+        self.user.clone()
+    }
+
     pub async fn create_environment(&self, name: &str, spec: Value) {
         let object = json!({"apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "OrchestraEnvironment",
                             "metadata": {"name": name}, "spec": spec});
@@ -105,11 +115,12 @@ impl World {
     }
 
     pub async fn patch_rollout(&self, name: &str, patch: Value) {
-        self.rollouts().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        self.stored::<Rollout>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
     pub async fn patch_environment(&self, name: &str, patch: Value) {
-        self.environments().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        let environments = self.stored::<OrchestraEnvironment>();
+        environments.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
     /// Empties the status, as a lost backup would.
@@ -138,8 +149,9 @@ impl World {
     }
 
     pub async fn delete_rollouts(&self) {
-        for rollout in self.rollouts().list(&Default::default()).await.unwrap() {
-            self.rollouts().delete(&rollout.name_any(), &DeleteParams::default()).await.unwrap();
+        let rollouts = self.stored::<Rollout>();
+        for rollout in rollouts.list(&Default::default()).await.unwrap() {
+            rollouts.delete(&rollout.name_any(), &DeleteParams::default()).await.unwrap();
         }
     }
 

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt};
-use orchestra_crds::{EnvironmentStatus, OrchestraEnvironment, Rollout};
+use orchestra_crds::{EnvironmentStatus, Lenient, OrchestraEnvironment, Rollout};
 use orchestra_planner::cloud::{Fault, OperationView, Reading, RedisView, VersionView};
 use orchestra_planner::environment::{
     self, Observation, SecretQuery, absorb, instance_id, operations_to_ask, project, regions, secrets_to_resolve,
@@ -29,16 +29,22 @@ impl Managed for OrchestraEnvironment {
     type Status = EnvironmentStatus;
     type Seen = Observation;
 
-    async fn observe(shell: &Shell, object: Self, failed_writes: FailedWrites) -> Result<Observation, PassError> {
+    async fn observe(
+        shell: &Shell,
+        read: &Lenient<Self>,
+        failed_writes: FailedWrites,
+    ) -> Result<Observation, PassError> {
+        let object = &read.object;
         let rollouts = match object.metadata.deletion_timestamp {
-            Some(_) => rollouts_of(shell, &object).await?,
+            Some(_) => rollouts_of(shell, object).await?,
             None => vec![],
         };
         let namespace = object.namespace().unwrap_or_default();
-        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), &object, |_| Haste::Ordinary);
+        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), read, |_, _| Haste::Ordinary);
         let mut seen = Observation {
             now: shell.clock.now(),
             environment: object.clone(),
+            unread: read.unread.clone(),
             rollouts,
             regions: BTreeMap::new(),
             redis: Ok(None),
@@ -47,7 +53,7 @@ impl Managed for OrchestraEnvironment {
             failed_writes,
         };
         // An operation that has ended must not be read beside what its resource was like before.
-        for asked in [operations(&object), questions(&object)] {
+        for asked in [operations(object), questions(object)] {
             let reads: Vec<BoxFuture<'_, Answer>> = asked.iter().map(|question| question.clone().ask(shell)).collect();
             let answers = gather(&patience, reads).await?;
             for (question, answer) in asked.into_iter().zip(answers) {

@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use kube::{Api, ResourceExt};
+use orchestra_crds::{Lenient, Unread};
 use orchestra_planner::plan::Haste;
 use std::future::Future;
 use std::time::Duration;
@@ -25,35 +26,34 @@ const LOOK_UP: Duration = Duration::from_millis(250);
 
 /// How long a pass waits for its reads.
 pub(super) struct Patience<'a, M: Managed> {
-    api: Api<M>,
-    object: &'a M,
-    haste: fn(&M) -> Haste,
+    api: Api<Lenient<M>>,
+    read: &'a Lenient<M>,
+    haste: fn(&M, &[Unread]) -> Haste,
     until: Instant,
     /// Until when the first answer is waited for.
     first_until: Instant,
 }
 
 impl<'a, M: Managed> Patience<'a, M> {
-    pub(super) fn new(api: Api<M>, object: &'a M, haste: fn(&M) -> Haste) -> Self {
-        let (budget, first) = match haste(object) {
+    pub(super) fn new(api: Api<Lenient<M>>, read: &'a Lenient<M>, haste: fn(&M, &[Unread]) -> Haste) -> Self {
+        let (budget, first) = match haste(&read.object, &read.unread) {
             Haste::Ordinary => (BUDGET, BUDGET),
             Haste::Urgent => (URGENT_BUDGET, URGENT_FIRST_ANSWER),
             Haste::UrgentAgain => (URGENT_AGAIN_BUDGET, URGENT_FIRST_ANSWER),
         };
         let now = Instant::now();
-        Self { api, object, haste, until: now + budget, first_until: now + first }
+        Self { api, read, haste, until: now + budget, first_until: now + first }
     }
 
     /// Whether what is waited for is left for a pass over the object as it is by now.
     async fn is_overtaken(&self) -> bool {
-        if (self.haste)(self.object) != Haste::Ordinary {
+        let urgent = |read: &Lenient<M>| (self.haste)(&read.object, &read.unread) != Haste::Ordinary;
+        if urgent(self.read) {
             return false;
         }
-        let read = kube_call("read the object while waiting", self.api.get_opt(&self.object.name_any())).await;
-        match read {
-            Ok(Some(live)) => {
-                live.resource_version() != self.object.resource_version() && (self.haste)(&live) != Haste::Ordinary
-            }
+        let live = kube_call("read the object while waiting", self.api.get_opt(&self.read.name_any())).await;
+        match live {
+            Ok(Some(live)) => live.resource_version() != self.read.resource_version() && urgent(&live),
             Ok(None) | Err(_) => false,
         }
     }

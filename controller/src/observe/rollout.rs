@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt};
-use orchestra_crds::{OrchestraEnvironment, Rollout, RolloutStatus};
+use orchestra_crds::{Lenient, OrchestraEnvironment, Rollout, RolloutStatus, Unread};
 use orchestra_planner::cloud::{Fault, Minute, PolicyView, Reading, RevisionView, ServiceId, ServiceView};
 use orchestra_planner::names::RevisionName;
 use orchestra_planner::plan::{Effect, Outcome, Plan};
@@ -26,16 +26,19 @@ impl Managed for Rollout {
     type Status = RolloutStatus;
     type Seen = Observation;
 
-    async fn observe(shell: &Shell, object: Self, failed_writes: FailedWrites) -> Result<Observation, PassError> {
-        let namespace = object.namespace().unwrap_or_default();
-        let environments: Api<OrchestraEnvironment> = Api::namespaced(shell.kube.clone(), &namespace);
-        let name = object.spec.environment_ref.name.clone();
-        let environment = kube_call("read the environment", environments.get_opt(&name)).await?;
-        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), &object, rollout::haste);
-        let services = rollout::services(&object, environment.as_ref());
+    async fn observe(
+        shell: &Shell,
+        read: &Lenient<Self>,
+        failed_writes: FailedWrites,
+    ) -> Result<Observation, PassError> {
+        let namespace = read.namespace().unwrap_or_default();
+        let (environment, environment_unread) = environment_of(shell, &read.object, &namespace).await?;
+        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), read, rollout::haste);
+        let services = rollout::services(&read.object, environment.as_ref());
         let regions = read_services(shell, &patience, services).await?;
-        let (now, rollout) = (shell.clock.now(), object.clone());
-        let mut seen = Observation { now, rollout, environment, regions, failed_writes };
+        let Lenient { object: rollout, unread, .. } = read.clone();
+        let now = shell.clock.now();
+        let mut seen = Observation { now, rollout, unread, environment, environment_unread, regions, failed_writes };
         for _ in 0..ROUNDS {
             let asked = rollout::questions(&seen);
             if asked.is_empty() {
@@ -69,6 +72,24 @@ impl Managed for Rollout {
     fn absorb(status: RolloutStatus, _: &Effect, _: &Outcome, _: Timestamp) -> RolloutStatus {
         // A service tells itself how far its last write is.
         status
+    }
+}
+
+/// The environment of a Rollout, as far as it can be read, and what can't be.
+async fn environment_of(
+    shell: &Shell,
+    rollout: &Rollout,
+    namespace: &str,
+) -> Result<(Option<OrchestraEnvironment>, Vec<Unread>), PassError> {
+    let environments: Api<Lenient<OrchestraEnvironment>> = Api::namespaced(shell.kube.clone(), namespace);
+    let read = kube_call("read the environment", environments.get_opt(&rollout.spec.environment_ref.name)).await;
+    match read {
+        Ok(Some(environment)) => Ok((Some(environment.object), environment.unread)),
+        Ok(None) => Ok((None, vec![])),
+        Err(error) => match error.undecodable() {
+            Some(why) => Ok((None, vec![Unread { field: "the object".into(), why }])),
+            None => Err(error),
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 use futures::future::join_all;
 use jiff::SignedDuration;
 use kube::{Api, ResourceExt};
+use orchestra_crds::Lenient;
 use orchestra_planner::cloud::Fault;
 use orchestra_planner::lease::WRITE_LIMIT;
 use orchestra_planner::plan::{Effect, Outcome, Plan, Urgency};
@@ -25,14 +26,14 @@ impl Shell {
     /// one that failed may be tried again.
     pub(super) async fn run_effects<M: Managed>(
         &self,
-        api: &Api<M>,
-        mut object: M,
+        api: &Api<Lenient<M>>,
+        mut object: Lenient<M>,
         plan: &Plan<M::Status>,
         key: &Key,
     ) -> Result<Option<SignedDuration>, PassError> {
         let runs = plan.effects.iter().map(|effect| self.run_effect(effect, key));
         let results = join_all(runs).await;
-        let mut status = object.status().cloned().unwrap_or_default();
+        let mut status = object.object.status().cloned().unwrap_or_default();
         let (mut again, mut refused) = (None, None);
         let now = self.clock.now();
         for (effect, result) in plan.effects.iter().zip(results) {
@@ -49,10 +50,10 @@ impl Shell {
                 Err(Undone::NotAllowed(error)) => refused = Some(error),
             }
         }
-        if object.status() != Some(&status) {
+        if object.object.status() != Some(&status) {
             self.may_write()?;
             let name = object.name_any();
-            object.set_status(status);
+            object.object.set_status(status);
             replace_status(api, &name, &object).await?;
         }
         refused.map_or(Ok(again), Err)

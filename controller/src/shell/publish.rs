@@ -1,10 +1,11 @@
 //! Tells people what happened.
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
 use kube::runtime::events::{Event as KubeEvent, EventType};
 use orchestra_planner::plan::{Event, Severity};
 
-use super::{Managed, Shell};
+use super::Shell;
 use crate::cluster::kube_call;
 
 /// Longest that the cluster takes of an event's note and action.
@@ -13,7 +14,7 @@ const ACTION: usize = 128;
 
 impl Shell {
     /// Tells people. An event that is lost loses nothing else.
-    pub(super) async fn publish<M: Managed>(&self, object: &M, events: &[Event]) {
+    pub(super) async fn publish<R: Resource<DynamicType = ()>>(&self, object: &R, events: &[Event]) {
         let reference: ObjectReference = object.object_ref(&());
         for event in events {
             let told = KubeEvent {

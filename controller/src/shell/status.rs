@@ -3,26 +3,30 @@
 use jiff::SignedDuration;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
-use orchestra_crds::FINALIZER;
+use orchestra_crds::{FINALIZER, Lenient};
 use orchestra_planner::conditions::{self, Overall, note};
 use orchestra_planner::plan::{Effect, Finalizer, QUIET};
 use orchestra_planner::promises::Broken;
 
 use super::{Managed, Shell};
 use crate::cluster::kube_call;
-use crate::error::PassError;
+use crate::error::{PassError, WRITE_STATUS};
 
 /// Writes a status; refused when the object is not the version that was read.
-pub(super) async fn replace_status<M: Managed>(api: &Api<M>, name: &str, object: &M) -> Result<M, PassError> {
+pub(super) async fn replace_status<M: Managed>(
+    api: &Api<Lenient<M>>,
+    name: &str,
+    object: &Lenient<M>,
+) -> Result<Lenient<M>, PassError> {
     let parameters = PostParams::default();
-    kube_call("write the status", api.replace_status(name, &parameters, object)).await
+    kube_call(WRITE_STATUS, api.replace_status(name, &parameters, object)).await
 }
 
 impl Shell {
     pub(super) async fn change_finalizer<M: Managed>(
         &self,
-        api: &Api<M>,
-        object: &M,
+        api: &Api<Lenient<M>>,
+        object: &Lenient<M>,
         change: Finalizer,
     ) -> Result<(), PassError> {
         let mut finalizers = object.finalizers().to_vec();
@@ -44,15 +48,15 @@ impl Shell {
     /// effects to run, none comes back.
     pub(super) async fn write_status<M: Managed>(
         &self,
-        api: &Api<M>,
-        mut object: M,
+        api: &Api<Lenient<M>>,
+        mut object: Lenient<M>,
         status: M::Status,
         effects: &[Effect],
-    ) -> Result<Option<M>, PassError> {
+    ) -> Result<Option<Lenient<M>>, PassError> {
         let name = object.name_any();
-        if object.status() != Some(&status) {
+        if object.object.status() != Some(&status) {
             self.may_write()?;
-            object.set_status(status);
+            object.object.set_status(status);
             let written = replace_status(api, &name, &object).await?;
             return Ok((!effects.is_empty()).then_some(written));
         }
@@ -68,20 +72,20 @@ impl Shell {
     /// A plan that would break a promise is not carried out: the object says so.
     pub(super) async fn refuse<M: Managed>(
         &self,
-        api: &Api<M>,
-        mut object: M,
+        api: &Api<Lenient<M>>,
+        mut object: Lenient<M>,
         broken: &Broken,
     ) -> Result<SignedDuration, PassError> {
         let name = object.name_any();
         let message = format!("{broken}; nothing was done: please report this, with the object's YAML");
         let overall = Overall::Stalled(note("PromiseWouldBreak", message));
-        let generation = object.meta().generation;
-        let mut status = object.status().cloned().unwrap_or_default();
+        let generation = object.object.meta().generation;
+        let mut status = object.object.status().cloned().unwrap_or_default();
         let before = M::conditions(&mut status).clone();
         *M::conditions(&mut status) = conditions::update(&before, overall.conditions(), generation, self.clock.now());
-        if object.status() != Some(&status) {
+        if object.object.status() != Some(&status) {
             self.may_write()?;
-            object.set_status(status);
+            object.object.set_status(status);
             replace_status(api, &name, &object).await?;
         }
         Ok(QUIET)

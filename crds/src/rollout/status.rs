@@ -369,6 +369,8 @@ pub enum Outcome {
     Promoted,
     /// The candidate failed and stable has all traffic.
     RolledBack,
+    /// The candidate failed, and there was nothing to go back to everywhere.
+    Failed,
     /// Another candidate took its place.
     Superseded,
     /// The spec went back to the stable template.

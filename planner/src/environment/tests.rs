@@ -20,6 +20,7 @@ fn seen(redis: Option<RedisView>) -> Observation {
     Observation {
         now: Timestamp::from_second(1_000_000).unwrap(),
         environment: environment(json!({"tier": "Basic", "memorySizeGb": 2})),
+        unread: vec![],
         rollouts: vec![],
         redis: Ok(redis),
         regions: BTreeMap::new(),

@@ -22,11 +22,8 @@ use crate::verdict::{self, Subject, in_words};
 /// Takes the candidate on, in the first region where it is not done.
 pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Turn {
     let Some(candidate) = memory.candidate.clone() else { return Turn::Again };
-    let spreads_stable = memory.spreads_stable();
-    if requests::means(&pass.seen.rollout, Request::Abort, &candidate.release) && !spreads_stable {
-        let by = requests::written_by(&pass.seen.rollout, Request::Abort);
-        memory.note_request(Request::Abort, &candidate.release.to_string(), by, pass.seen.now);
-        return failure::latch(pass, memory, "Aborted", "a person asked for it");
+    if let Some(aborted) = aborted(pass, memory, &candidate) {
+        return aborted;
     }
     let states = states(pass, memory, &candidate);
     if let Some(failed) = failing(pass, memory, &candidate, &states) {
@@ -50,7 +47,19 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     }
 }
 
-/// The judgement of one that is no longer wanted and stays where it is, because everything is paused.
+/// A person takes it back. None: nobody asks for that, or there is nothing to go back to.
+pub(super) fn aborted(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Option<Turn> {
+    let asked = requests::means(&pass.seen.rollout, Request::Abort, &candidate.release);
+    if !asked || memory.spreads_stable() {
+        return None;
+    }
+    let by = requests::written_by(&pass.seen.rollout, Request::Abort);
+    memory.note_request(Request::Abort, &candidate.release.to_string(), by, pass.seen.now);
+    Some(failure::latch(pass, memory, "Aborted", "a person asked for it"))
+}
+
+/// The judgement of one that stays where it is: it is no longer wanted and everything is paused, or what is wanted can't
+/// be read.
 pub(super) fn judge_held(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Option<Turn> {
     let states = states(pass, memory, candidate);
     failing(pass, memory, candidate, &states)

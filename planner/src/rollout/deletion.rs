@@ -8,7 +8,7 @@ use super::leave::{is_mine, let_go, policy};
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::Place;
-use super::unknown_marks;
+use super::{unknown_marks, unread};
 use crate::resource::ResourceId;
 use crate::second_look;
 
@@ -17,6 +17,9 @@ const DEADLINE: SignedDuration = SignedDuration::from_mins(30);
 
 /// What is left to do; none: nothing of ours is left.
 pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
+    if let (None, Some(told)) = (&pass.seen.environment, unread::told(pass.seen)) {
+        return Some(Decision::stalled(RolloutPhase::Deleting, &told.reason, told.message).with_way_out());
+    }
     if pass.seen.environment.is_none() && pass.remembers {
         let message = format!(
             "environment `{}` is gone, and with it where the services are: create it again, or remove the finalizer `{}` with \

@@ -83,6 +83,7 @@ fn ended(old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
     let (reason, warn) = match last.outcome {
         Outcome::Promoted => ("Promoted", false),
         Outcome::RolledBack => ("RolledBack", true),
+        Outcome::Failed => ("Failed", true),
         Outcome::Superseded => ("Superseded", false),
         Outcome::Returned => ("Returned", false),
     };

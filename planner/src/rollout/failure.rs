@@ -37,15 +37,20 @@ pub(super) fn latch(pass: &Pass<'_>, memory: &mut Memory, reason: &str, message:
     Turn::Again
 }
 
-/// What to do about a failure. None: it is over, and something else may start.
-pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
-    if let Some(failure) = memory.failure.clone().filter(|failure| !failure.rolled_back) {
-        if let Some(decision) = rollback::of_failure(pass, memory, &failure) {
-            return Some(decision.into());
+/// Takes a failed release back. None: nothing has failed that is not back.
+pub(super) fn take_back(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
+    let failure = memory.failure.clone().filter(|failure| !failure.rolled_back)?;
+    match rollback::of_failure(pass, memory, &failure) {
+        Ok(decision) => Some(decision.into()),
+        Err(beyond) => {
+            note_end(pass, memory, &failure, &beyond);
+            Some(Turn::Again)
         }
-        note_rolled_back(pass, memory, &failure);
-        return Some(Turn::Again);
     }
+}
+
+/// Opens what was latched, where a retry is asked for or what failed is not asked for any more. None: no retry is asked.
+pub(super) fn release_again(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     let retried = memory.latches.iter().find(|l| requests::means(&pass.seen.rollout, Request::Retry, &l.release));
     if let Some(release) = retried.map(|latch| latch.release.clone()) {
         let by = requests::written_by(&pass.seen.rollout, Request::Retry);
@@ -57,7 +62,8 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     None
 }
 
-fn note_rolled_back(pass: &Pass<'_>, memory: &mut Memory, failure: &Failure) {
+/// The rollback is over: what came of it is what was seen.
+fn note_end(pass: &Pass<'_>, memory: &mut Memory, failure: &Failure, beyond: &[String]) {
     if let Some(known) = memory.failure.as_mut() {
         known.rolled_back = true;
     }
@@ -67,8 +73,13 @@ fn note_rolled_back(pass: &Pass<'_>, memory: &mut Memory, failure: &Failure) {
     let evidence = counted.filter(|_| !told_already).map(|evidence| in_words(evidence, settings));
     let why = words(failure);
     let message = evidence.map_or(why.clone(), |evidence| format!("{why}. Counted so far: {evidence}"));
+    let outcome = if beyond.is_empty() && memory.stable.is_some() { Outcome::RolledBack } else { Outcome::Failed };
+    let message = match beyond {
+        [] => message,
+        stuck => format!("{message}. It still has requests in {}", stuck.join(", ")),
+    };
     let times = (failure.started_at, pass.seen.now);
-    memory.note_end((&failure.release, failure.image.clone()), Outcome::RolledBack, message, times);
+    memory.note_end((&failure.release, failure.image.clone()), outcome, message, times);
 }
 
 /// Why it failed, for people.
@@ -98,14 +109,12 @@ pub(super) fn latched(pass: &Pass<'_>, memory: &Memory, latch: &Latch) -> Decisi
     let failed = &latch.release.revision;
     let message = latch.message.trim_end_matches('.');
     let why = format!("`{failed}` failed ({}): {message}", latch.reason);
-    let stuck: Vec<String> = pass.waves().filter(|p| p.uses(failed)).map(|p| p.region().to_string()).collect();
+    let stuck: Vec<String> = pass.waves().filter_map(|p| rollback::beyond(memory, p, failed)).collect();
     let (phase, done) = match &memory.stable {
-        Some(stable) if stuck.is_empty() => {
-            (RolloutPhase::RolledBack, format!("all requests go to `{}`", stable.revision))
+        _ if !stuck.is_empty() => {
+            (RolloutPhase::Failed, format!("`{failed}` still has requests in {}", stuck.join(", ")))
         }
-        Some(stable) => {
-            (RolloutPhase::Failed, format!("`{}` is not in {} to go back to", stable.revision, stuck.join(", ")))
-        }
+        Some(stable) => (RolloutPhase::RolledBack, format!("all requests go to `{}`", stable.revision)),
         None => (RolloutPhase::Failed, "there is no stable revision to go back to".to_string()),
     };
     let what = match &latch.news {

@@ -9,8 +9,9 @@ use super::memory::{Memory, Stable};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::{advance, failure};
-use crate::cloud::{Fault, FaultClass, Trouble};
+use crate::cloud::{Fault, FaultClass, ServiceView, Trouble};
 use crate::conditions::{Overall, note};
+use crate::names::Percent;
 use crate::plan::{Effect, ServiceChange, read_again};
 use crate::template::Gate;
 use crate::traffic::{all_to, same_shares, weight_of};
@@ -28,7 +29,7 @@ pub(super) fn is_brief(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, faul
 pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: &Stable) -> Decision {
     let upkeep = upkeep(pass, memory);
     let phase = if desire.latch.is_some() { RolloutPhase::RolledBack } else { RolloutPhase::Promoted };
-    let decision = if let (Some(how), true) = (pass.paused(None), upkeep.drifted.is_some()) {
+    let decision = if let (Some(how), true) = (pass.paused(None), upkeep.held) {
         let message = format!("traffic was changed past Orchestra, and stays as it is: held, {how}");
         Decision::held(message)
     } else if let Some(region) = &upkeep.drifted {
@@ -62,6 +63,13 @@ struct Upkeep {
     /// Where somebody changed the traffic.
     drifted: Option<String>,
     moving: bool,
+    /// Somewhere a person holds it.
+    held: bool,
+}
+
+/// Whether a revision that failed has requests: no pause holds the way back from it.
+fn has_failed(place: &Place<'_>, view: &ServiceView) -> bool {
+    place.marks.failed.iter().any(|failed| weight_of(&failed.release.revision, &view.traffic) > Percent::NONE)
 }
 
 fn upkeep(pass: &Pass<'_>, memory: &Memory) -> Upkeep {
@@ -77,13 +85,14 @@ fn upkeep(pass: &Pass<'_>, memory: &Memory) -> Upkeep {
             matches!(place.ownership, Ownership::Released | Ownership::Stripped) || !place.knows_regions(pass);
         let stuck = advance::is_stuck(pass, view) && home.is_some();
         let has_all = home.as_ref().is_none_or(|home| weight_of(home, &view.serving).get() == 100);
-        let held = paused && drifted;
+        let held = paused && drifted && !has_failed(place, view);
         let arrived = view.settled && has_all;
         upkeep.moving |= home.is_some() && !arrived && !held;
+        upkeep.held |= held;
         if drifted && view.settled {
             upkeep.drifted.get_or_insert(place.region().to_string());
         }
-        let move_back = ((drifted && view.settled) || stuck) && !paused;
+        let move_back = ((drifted && view.settled) || stuck) && (!paused || has_failed(place, view));
         if move_back || unmarked {
             let traffic = wanted.filter(|_| move_back);
             let marks = Some(place.marks_with_regions(pass));

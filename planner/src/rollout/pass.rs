@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::memory::{Candidate, Course, Failure, Latch, Memory, Stable};
 use super::place::Place;
 use super::steps::{Step, Steps, strategy_hash};
-use super::{Observation, requests};
+use super::{Observation, requests, unread};
 use crate::cloud::ServiceView;
 use crate::conditions::note;
 use crate::marks::{CandidateMark, FailedMark, Marks, News, Position};
@@ -75,8 +75,8 @@ impl<'a> Pass<'a> {
             self.places.iter().flat_map(|p| &p.marks.failed).map(|f| f.release.revision.to_string()).collect();
         taken.extend(memory.failure.iter().map(|f| f.release.revision.to_string()));
         taken.extend(memory.latches.iter().map(|l| l.release.revision.to_string()));
-        let rolled_back = memory.history.iter().filter(|r| r.outcome == Outcome::RolledBack);
-        taken.extend(rolled_back.map(|r| r.revision.clone()));
+        let failed = memory.history.iter().filter(|r| matches!(r.outcome, Outcome::RolledBack | Outcome::Failed));
+        taken.extend(failed.map(|r| r.revision.clone()));
         let other = |name: &RevisionName| self.is_other(name, wanted);
         let mut names = (1..1000).map(|attempt| RevisionName::for_template(&service, &wanted.hash, attempt));
         names.find(|name| !taken.contains(name.as_str()) && !other(name))
@@ -106,6 +106,9 @@ impl<'a> Pass<'a> {
 
 /// What the spec's template comes to in its environment.
 fn built(seen: &Observation) -> Result<Wanted, Gate> {
+    if let Some(gate) = unread::gate(seen) {
+        return Err(gate);
+    }
     let reference = &seen.rollout.spec.environment_ref.name;
     let environment = seen.environment.as_ref().ok_or_else(|| {
         let message = format!(
@@ -290,6 +293,10 @@ impl Recovery<'_, '_> {
 
     /// Whether what failed is in what the spec asks for.
     fn asks_for(&self, failed: &FailedMark) -> bool {
+        if unread::told(self.pass.seen).is_some() {
+            // It may: what failed stays known until all of the spec can be read.
+            return true;
+        }
         match (&failed.news, &self.pass.built) {
             (Some(news), Ok(wanted)) => news.is_in(&self.pass.own, &wanted.inputs),
             (Some(News::Template(template)), Err(_)) => *template == self.pass.own,

@@ -8,7 +8,7 @@ use super::{Observation, RegionView};
 use crate::cloud::{Readiness, RevisionView, ServiceView};
 use crate::marks::{CandidateMark, FailedMark, Marks, Owner, Position};
 use crate::names::{Percent, Region, RevisionName};
-use crate::traffic::{only_revision, weight_of};
+use crate::traffic::weight_of;
 
 /// Whose a service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,8 @@ impl<'a> Place<'a> {
         let ownership = view.map_or(Ownership::Foreign, |view| Ownership::of(seen, known.service_uid.as_deref(), view));
         let marks = view.map(|view| view.marks.clone()).unwrap_or_default();
         let spec = seen.environment.as_ref().map(|e| e.spec.regions.as_slice()).unwrap_or_default();
-        let leaves = seen.environment.is_some() && !spec.iter().any(|r| r == region.id.region.as_str());
+        let known_regions = seen.environment.is_some() && seen.environment_unread.is_empty();
+        let leaves = known_regions && !spec.iter().any(|r| r == region.id.region.as_str());
         let mut place = Self { seen: region, ownership, marks, leaves };
         if let (Ownership::Stripped, Some(view)) = (ownership, view) {
             place.marks = rebuilt(seen, memory, &place.seen.id.region, view);
@@ -89,24 +90,37 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// The revision to go back to here: the stable one, where it is there or may be; a revision that can't serve and serves
-    /// nobody is none. Where stable is not, one that was promoted before and has all requests.
+    /// The revision to go back to here: the stable one, where it serves or may. Where it does not, one that was promoted
+    /// before: the one that most requests go to, or else the newest that is known to be ready.
     pub(super) fn stable(&self, memory: &Memory) -> Option<RevisionName> {
         self.global_stable(memory).or_else(|| self.local_stable(memory))
     }
 
-    fn local_stable(&self, memory: &Memory) -> Option<RevisionName> {
-        let serves = only_revision(&self.view()?.serving)?;
-        let on_trial = memory.candidate.as_ref().is_some_and(|candidate| candidate.release.revision == *serves);
-        let promoted = memory.promoted.iter().any(|promoted| promoted.revision == *serves);
-        (promoted && !on_trial && !self.marks.has_failed(serves)).then(|| serves.clone())
+    /// Stable, where it has requests, or is there and may serve: a revision that can't serve and serves nobody is none.
+    pub(super) fn global_stable(&self, memory: &Memory) -> Option<RevisionName> {
+        let stable = &memory.stable.as_ref()?.revision;
+        let may_serve = self.revision(stable).is_none_or(|read| read.readiness == Readiness::Ready);
+        (self.uses(stable) || (!self.seen.lacks(stable) && may_serve)).then(|| stable.clone())
     }
 
-    fn global_stable(&self, memory: &Memory) -> Option<RevisionName> {
-        let stable = &memory.stable.as_ref()?.revision;
-        let serves = self.view().is_some_and(|view| weight_of(stable, &view.serving) > Percent::NONE);
-        let can = self.revision(stable).is_none_or(|read| read.readiness == Readiness::Ready);
-        (!self.seen.lacks(stable) && (can || serves)).then(|| stable.clone())
+    fn local_stable(&self, memory: &Memory) -> Option<RevisionName> {
+        let view = self.view()?;
+        let share = |name: &RevisionName| weight_of(name, &view.serving).max(weight_of(name, &view.traffic));
+        let is_ready = |name: &RevisionName| self.revision(name).is_some_and(|r| r.readiness == Readiness::Ready);
+        let homes = self.earlier_homes(memory);
+        // The newest of those with the most: of equals, the last is the greatest.
+        let serving = homes.iter().rev().filter(|name| share(name) > Percent::NONE).max_by_key(|name| share(name));
+        serving.or_else(|| homes.iter().find(|name| is_ready(name))).cloned()
+    }
+
+    /// What was promoted before and could be gone back to here, newest first.
+    pub(super) fn earlier_homes(&self, memory: &Memory) -> Vec<RevisionName> {
+        let on_trial = memory.candidate.as_ref().map(|candidate| &candidate.release.revision);
+        let failing = memory.failure.as_ref().map(|failure| &failure.release.revision);
+        let is_home = |name: &&RevisionName| {
+            Some(*name) != on_trial && Some(*name) != failing && !memory.is_stable(name) && !self.marks.has_failed(name)
+        };
+        memory.promoted.iter().map(|promoted| &promoted.revision).filter(is_home).cloned().collect()
     }
 
     /// Whether the marks name every region that the Rollout is in: with the status lost, they have to tell which ones.

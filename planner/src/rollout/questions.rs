@@ -1,6 +1,6 @@
 //! What to read from the cloud before planning.
 
-use orchestra_crds::{OrchestraEnvironment, Request, Rollout, RolloutPhase};
+use orchestra_crds::{OrchestraEnvironment, Request, Rollout, RolloutPhase, Unread};
 use std::collections::BTreeSet;
 
 use super::advance::{analysis, subject};
@@ -65,29 +65,32 @@ pub fn services(rollout: &Rollout, environment: Option<&OrchestraEnvironment>) -
     regions.into_iter().filter_map(|region| service_in(rollout, environment, region)).collect()
 }
 
-/// Whether users may be meeting a bad revision, by the object alone: then nothing is waited for that a way back does not
-/// use.
-pub fn haste(rollout: &Rollout) -> Haste {
+/// Whether users may be meeting a bad revision, by the object alone, of which all could be read or not: then nothing is
+/// waited for that a way back does not use.
+pub fn haste(rollout: &Rollout, unread: &[Unread]) -> Haste {
     let tried = rollout
         .status
         .as_ref()
         .and_then(|status| status.phase)
         .is_some_and(|phase| matches!(phase, RolloutPhase::RollingBack | RolloutPhase::Deleting));
-    match (is_urgent(rollout), tried) {
+    match (is_urgent(rollout, unread), tried) {
         (false, _) => Haste::Ordinary,
         (true, false) => Haste::Urgent,
         (true, true) => Haste::UrgentAgain,
     }
 }
 
-fn is_urgent(rollout: &Rollout) -> bool {
+fn is_urgent(rollout: &Rollout, unread: &[Unread]) -> bool {
     let memory = Memory::of(rollout);
     let failing = memory.failure.as_ref().is_some_and(|failure| !failure.rolled_back);
     let leaves = memory.candidate.as_ref().is_some_and(|candidate| {
         let aborted = requests::means(rollout, Request::Abort, &candidate.release);
         // One that is superseded while paused stays where it is, and goes on being judged.
         let held = requests::paused(rollout, Some(&candidate.release)).is_some();
-        let superseded = memory.latches.is_empty() && own_hash(&rollout.spec.template) != candidate.template_hash;
+        // Of a template that can't be read it is not known.
+        let superseded = unread.is_empty()
+            && memory.latches.is_empty()
+            && own_hash(&rollout.spec.template) != candidate.template_hash;
         aborted || (superseded && !held)
     });
     failing || leaves || rollout.metadata.deletion_timestamp.is_some()
@@ -96,7 +99,7 @@ fn is_urgent(rollout: &Rollout) -> bool {
 /// What is still to be asked. Each answer may open another question, until none is left.
 pub fn questions(seen: &Observation) -> Questions {
     let (pass, memory) = Pass::recover(seen);
-    let urgent = is_urgent(&seen.rollout);
+    let urgent = is_urgent(&seen.rollout, &seen.unread);
     let revisions = revisions(&pass, &memory);
     let about = |region: &super::RegionView| {
         let place = pass.places.iter().find(|place| place.region() == &region.id.region);
@@ -124,7 +127,13 @@ fn about_place(
     if place.view().is_none() {
         return RegionQuestions::default();
     }
-    let unknown = revisions.iter().filter(|name| !place.seen.revisions.contains_key(name));
+    // Where stable is not, what was promoted before is gone back to.
+    let homes = if memory.stable.is_some() && place.global_stable(memory).is_none() {
+        place.earlier_homes(memory)
+    } else {
+        vec![]
+    };
+    let unknown = revisions.iter().chain(&homes).filter(|name| !place.seen.revisions.contains_key(name));
     let policy = !urgent && place.seen.policy.is_none() && invokers::matter(pass.seen, &pass.seen.rollout);
     RegionQuestions {
         revisions: unknown.cloned().collect(),

@@ -32,18 +32,23 @@ pub(super) struct Withdrawal {
     pub(super) effects: Vec<Effect>,
     /// Regions that still send requests to it, or can't be read.
     pub(super) remaining: Vec<String>,
+    /// Regions that send requests to it where nothing can be done about that, and why.
+    pub(super) beyond: Vec<String>,
 }
 
-/// Takes a failed release back; none: nothing sends requests to it any more, where there is something to go back to.
-pub(super) fn of_failure(pass: &Pass<'_>, memory: &Memory, failure: &Failure) -> Option<Decision> {
+/// Takes a failed release back.
+///
+/// # Errors
+/// When nothing is left to do: the regions where it has requests all the same, and why.
+pub(super) fn of_failure(pass: &Pass<'_>, memory: &Memory, failure: &Failure) -> Result<Decision, Vec<String>> {
     let withdrawn = Withdrawn { release: &failure.release, failed: Some(&failure.news) };
     let back = withdraw(pass, memory, &withdrawn);
     if back.remaining.is_empty() {
-        return None;
+        return Err(back.beyond);
     }
     let message = format!("back to stable, not done in {}. {}", back.remaining.join(", "), words(failure));
     let decision = Decision::working(RolloutPhase::RollingBack, "RollingBack", message).with_effects(back.effects);
-    Some(decision.urgent(ROLLBACK_AGAIN))
+    Ok(decision.urgent(ROLLBACK_AGAIN))
 }
 
 /// Takes a revision out of the traffic of every region where there is a stable one, those that leave among them.
@@ -53,9 +58,7 @@ pub(super) fn withdraw(pass: &Pass<'_>, memory: &Memory, withdrawn: &Withdrawn<'
         if place.seen.service.is_err() {
             back.remaining.push(place.region().to_string());
         }
-        if place.ownership == Ownership::Foreign && place.uses(&withdrawn.release.revision) {
-            back.remaining.push(format!("{} (the service is no longer ours)", place.region()));
-        }
+        back.beyond.extend(beyond(memory, place, &withdrawn.release.revision));
         let Some(view) = place.ours() else { continue };
         let (effect, remains) = from_place(pass, memory, place, view, withdrawn);
         back.effects.extend(effect);
@@ -64,6 +67,17 @@ pub(super) fn withdraw(pass: &Pass<'_>, memory: &Memory, withdrawn: &Withdrawn<'
         }
     }
     back
+}
+
+/// Why a revision that has requests in a region can't be taken out of it.
+pub(super) fn beyond(memory: &Memory, place: &Place<'_>, revision: &RevisionName) -> Option<String> {
+    let home = place.stable(memory).filter(|home| home != revision);
+    let why = match (place.uses(revision), place.ownership, home) {
+        (true, Ownership::Foreign, _) => "the service is not ours",
+        (true, _, None) => "there is no revision to go back to",
+        _ => return None,
+    };
+    Some(format!("{} ({why})", place.region()))
 }
 
 /// The write that takes it out of one region, and whether that is still to be seen.

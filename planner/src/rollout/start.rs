@@ -19,7 +19,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     if let Some(stable) = memory.stable.clone().filter(|stable| desire.wants_stable(pass, stable)) {
         learn_stable(memory, desire);
         let lacks = |place: &Place<'_>| place.seen.lacks(&stable.revision);
-        if let Some(decision) = in_the_way(pass, memory) {
+        if let Some(decision) = in_the_way(pass, memory, desire) {
             return decision.into();
         }
         return match &desire.built {
@@ -27,7 +27,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
             _ => keep::decide(pass, memory, desire, &stable).into(),
         };
     }
-    if let Some(decision) = in_the_way(pass, memory) {
+    if let Some(decision) = in_the_way(pass, memory, desire) {
         return decision.into();
     }
     match (&desire.built, desire.promoted_before(pass, memory)) {
@@ -48,7 +48,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
 }
 
 /// A region that can't be read or whose service is another's.
-fn in_the_way(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
+fn in_the_way(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> Option<Decision> {
     let settled = memory.stable.is_some();
     if let Some((place, fault)) = pass.unread()
         && !(settled && keep::is_brief(pass, memory, place, fault))
@@ -60,7 +60,8 @@ fn in_the_way(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
     }
     let is_foreign = |place: &&Place<'_>| place.view().is_some() && place.ownership == Ownership::Foreign;
     let unowned = pass.waves().find(is_foreign)?;
-    Some(advance::foreign(unowned))
+    let latched = desire.latch.as_ref().map(|latch| failure::latched(pass, memory, latch));
+    Some(latched.unwrap_or_else(|| advance::foreign(unowned)))
 }
 
 /// The phase while nothing is known anew: it is about the spec that we see.

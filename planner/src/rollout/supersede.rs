@@ -1,13 +1,13 @@
 //! Another template is wanted: the old candidate loses its traffic before anything new gets any.
 
-use orchestra_crds::{Outcome, Request, RolloutPhase};
+use orchestra_crds::{Outcome, RolloutPhase};
 
 use super::decision::Decision;
 use super::desire::Desire;
 use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::rollback::{Withdrawn, withdraw};
-use super::{Turn, advance, failure, requests};
+use super::{Turn, advance};
 use crate::resource::ROLLBACK_AGAIN;
 
 /// Takes a candidate back that is not wanted any more. None: there is none.
@@ -22,11 +22,8 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
     let returned = memory.stable.as_ref().is_some_and(|stable| desire.wants_stable(pass, stable));
     if !back.remaining.is_empty() {
         let why = format!("`{}` is superseded", release.revision);
-        let aborted = requests::means(&pass.seen.rollout, Request::Abort, release);
-        if aborted {
-            let by = requests::written_by(&pass.seen.rollout, Request::Abort);
-            memory.note_request(Request::Abort, &release.to_string(), by, pass.seen.now);
-            return Some(failure::latch(pass, memory, "Aborted", "a person asked for it"));
+        if let Some(aborted) = advance::aborted(pass, memory, &candidate) {
+            return Some(aborted);
         }
         // A new template waits; going back to stable is no move forward.
         if let Some(how) = pass.paused(Some(release)).filter(|_| !returned) {

@@ -5,4 +5,5 @@ mod planted;
 mod recovery;
 mod scenarios;
 mod simulation;
+mod unreadable;
 mod urgent;

@@ -14,7 +14,7 @@ fn one_that_is_superseded_while_paused_is_still_taken_back_when_users_meet_failu
     world.run_until(|w| w.weights("app:2") == [10]);
     world.rollout.spec.paused = true;
     world.release("app:3", Traits::default());
-    assert_eq!(haste(&world.rollout), Haste::Ordinary, "its minutes are counted");
+    assert_eq!(haste(&world.rollout, &[]), Haste::Ordinary, "its minutes are counted");
     world.run(200);
     assert_eq!(world.weights("app:2"), [0]);
     let ends: Vec<Outcome> = world.status().history.iter().map(|end| end.outcome).collect();
@@ -82,7 +82,60 @@ fn the_first_pass_of_a_way_back_is_the_shortest() {
     world.release("app:2", Traits::default());
     world.run_until(|w| w.weights("app:2") == [10]);
     world.ask(Request::Abort, &world.release_id());
-    assert_eq!(haste(&world.rollout), Haste::Urgent);
+    assert_eq!(haste(&world.rollout, &[]), Haste::Urgent);
     world.run(1);
-    assert_eq!((world.phase(), haste(&world.rollout)), (RolloutPhase::RollingBack, Haste::UrgentAgain));
+    assert_eq!((world.phase(), haste(&world.rollout, &[])), (RolloutPhase::RollingBack, Haste::UrgentAgain));
+}
+
+fn unread(field: &str) -> Vec<orchestra_crds::Unread> {
+    vec![orchestra_crds::Unread { field: field.into(), why: "invalid type".into() }]
+}
+
+#[test]
+fn an_object_that_cant_be_read_in_full_moves_nothing_forward_and_is_taken_back() {
+    for of_environment in [true, false] {
+        let mut world = World::promoted(&["us-central1", "us-west4"]);
+        world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+        world.run_until(|w| w.weights("app:2")[0] == 10);
+        let (field, reason) = match of_environment {
+            true => ("spec.redis", "EnvironmentUnreadable"),
+            false => ("spec.template.containers[0].resources", "Unreadable"),
+        };
+        // What can't be read is left out: here a region, the access, and a part of the template.
+        world.environment.as_mut().unwrap().spec.regions.truncate(if of_environment { 1 } else { 2 });
+        world.environment.as_mut().unwrap().spec.access = None;
+        if of_environment {
+            world.environment_unread = unread(field);
+        } else {
+            world.unread = unread(field);
+            world.rollout.spec.template.containers[0].image = "app:3".into();
+        }
+        world.run(1);
+        let stalled = world.status().conditions.into_iter().find(|c| c.type_ == "Stalled").unwrap();
+        assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", reason));
+        assert!(stalled.message.contains(field), "{}", stalled.message);
+        assert_eq!(world.weights("app:2"), [10, 0], "it stays where it is");
+        world.run(100);
+        assert_eq!(world.weights("app:2"), [0, 0], "it is still judged");
+        assert_eq!(world.weights("app:1"), [100, 100]);
+        assert_eq!(world.status().history[0].outcome, Outcome::RolledBack);
+        let regions = world.status().regions.len();
+        assert!(
+            regions == 2 && !world.policies.values().any(|p| p.bindings.is_empty()),
+            "nothing is let go or revoked"
+        );
+        world.run(5);
+        assert_eq!(world.status().latches.len(), 1, "what failed stays known");
+    }
+}
+
+#[test]
+fn an_abort_needs_nothing_of_what_cant_be_read() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    world.environment_unread = unread("spec.redis");
+    world.ask(Request::Abort, &world.release_id());
+    world.run(3);
+    assert_eq!(world.weights("app:2"), [0]);
 }

@@ -1,7 +1,7 @@
 //! A cloud of values: writes take effect at once, requests come by the minute.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{FINALIZER, OrchestraEnvironment, Request, Rollout, RolloutPhase, RolloutStatus};
+use orchestra_crds::{FINALIZER, OrchestraEnvironment, Request, Rollout, RolloutPhase, RolloutStatus, Unread};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +33,9 @@ pub struct World {
     pub events: Vec<crate::plan::Event>,
     pub requests_per_minute: i64,
     pub down: Option<&'static str>,
+    /// What can't be read of the Rollout and of its environment.
+    pub unread: Vec<Unread>,
+    pub environment_unread: Vec<Unread>,
     /// How often stable fails, beside one error a minute.
     pub stable_error_percent: i64,
     /// Requests that candidates answered, of all minutes that were asked for.
@@ -77,6 +80,8 @@ impl World {
             events: vec![],
             requests_per_minute: 3000,
             down: None,
+            unread: vec![],
+            environment_unread: vec![],
             stable_error_percent: 0,
             counted_requests: 0,
             blind: false,
@@ -190,7 +195,8 @@ impl World {
         let regions = ids.into_iter().map(|id| RegionView::of(id.clone(), service(id.region.as_str()))).collect();
         let (now, rollout, environment) = (self.now, self.rollout.clone(), self.environment.clone());
         let failed_writes = self.failed_writes.clone();
-        let mut seen = Observation { now, rollout, environment, regions, failed_writes };
+        let (unread, environment_unread) = (self.unread.clone(), self.environment_unread.clone());
+        let mut seen = Observation { now, rollout, unread, environment, environment_unread, regions, failed_writes };
         for round in 0.. {
             assert!(round < 8, "the questions have no end: {:?}", questions(&seen));
             let asked = questions(&seen);

@@ -1,0 +1,103 @@
+//! What there is to go back to in each region, and what is told where there is nothing.
+
+use super::super::*;
+use super::model::{Traits, World};
+use crate::marks::Owner;
+use orchestra_crds::{Outcome, Request};
+
+fn message(world: &World) -> String {
+    world.status().message.unwrap_or_default()
+}
+
+/// app:2 is stable, and does not start in the second region, which is new again and still serves app:1.
+fn stable_that_one_region_lacks() -> World {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.environment.as_mut().unwrap().spec.regions.truncate(1);
+    world.run(10);
+    world.release("app:2", Traits { broken_in: Some("us-west4"), ..Traits::default() });
+    world.run_until(|w| w.weights("app:2")[0] == 100 && w.phase() == RolloutPhase::Promoted);
+    world.environment.as_mut().unwrap().spec.regions.push("us-west4".into());
+    world.generation();
+    world.run(20);
+    assert_eq!(world.weights("app:1"), [0, 100]);
+    world
+}
+
+#[test]
+fn where_stable_does_not_run_the_steps_are_held_against_what_serves_there() {
+    let mut world = stable_that_one_region_lacks();
+    world.release("app:4", Traits::default());
+    let mut held = 0;
+    while world.phase() != RolloutPhase::Promoted || world.weights("app:4") != [100, 100] {
+        world.run(1);
+        held += usize::from(world.weights("app:4")[1] == 10 && world.weights("app:1")[1] == 90);
+        assert!(held < 500, "{}", message(&world));
+    }
+    assert!(held > 5, "the first step of the second region was held for {held} passes");
+}
+
+#[test]
+fn where_stable_does_not_run_a_failure_goes_back_to_what_served_there() {
+    for at in [10, 100] {
+        let mut world = stable_that_one_region_lacks();
+        world.release("app:4", Traits::default());
+        world.run_until(|w| w.weights("app:4")[1] == at);
+        if world.status().candidate.is_some() {
+            world.ask(Request::Abort, &world.release_id());
+            world.run(5);
+            assert_eq!((world.weights("app:2"), world.weights("app:1")), (vec![100, 0], vec![0, 100]), "from {at} %");
+        }
+    }
+}
+
+#[test]
+fn where_there_is_nothing_to_go_back_to_no_rollback_is_claimed() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [100, 10]);
+    let stable = world.status().stable.unwrap().revision;
+    // Somebody deleted the revision that was stable there.
+    world.deployed.remove(&("us-central1".to_string(), stable));
+    world.ask(Request::Abort, &world.release_id());
+    world.run_until(|w| !w.status().history.is_empty() && w.status().history[0].outcome == Outcome::Failed);
+    let told = world.status().history[0].message.clone();
+    assert!(told.contains("us-central1 (there is no revision to go back to)"), "{told}");
+    // It is made once more from what stable was made of.
+    world.run_until(|w| w.weights("app:1") == [100, 100]);
+    world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
+    // What comes next is not held up.
+    world.release("app:3", Traits::default());
+    world.run_until(|w| w.weights("app:3") == [100, 100]);
+}
+
+#[test]
+fn a_service_that_became_anothers_is_told_and_holds_nothing_else_up() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [100, 10]);
+    let taken = world.cloud.get_mut("us-central1").unwrap();
+    taken.marks.owner = Some(Owner { name: "other/api".into(), uid: Some("u-other".into()) });
+    world.ask(Request::Abort, &world.release_id());
+    world.run(5);
+    assert_eq!(world.weights("app:2"), [100, 0], "what is not ours is left alone");
+    assert_eq!((world.phase(), world.status().history[0].outcome), (RolloutPhase::Failed, Outcome::Failed));
+    assert!(message(&world).contains("us-central1 (the service is not ours)"), "{}", message(&world));
+    let stalled = world.status().conditions.into_iter().find(|c| c.type_ == "Stalled").unwrap();
+    assert_eq!(stalled.status, "True");
+}
+
+#[test]
+fn a_pause_does_not_hold_the_way_back_from_what_failed() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    world.ask(Request::Abort, &world.release_id());
+    world.run(5);
+    world.rollout.spec.paused = true;
+    let failed = world.status().failed.unwrap().revision;
+    let service = world.cloud.get_mut("us-central1").unwrap();
+    service.traffic = crate::traffic::all_to(&RevisionName::new(failed).unwrap(), &[]);
+    service.serving = service.traffic.clone();
+    world.run(5);
+    assert_eq!(world.weights("app:2"), [0]);
+}
