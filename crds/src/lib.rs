@@ -23,5 +23,7 @@ pub use rollout::*;
 pub const GROUP: &str = "orchestra.cherry-ai.me";
 /// The one served and stored version.
 pub const VERSION: &str = "v1alpha1";
+/// Annotation of an environment that confirms a smaller Redis, though data may be lost. Value: its size in GiB.
+pub const CONFIRM_SHRINK: &str = "orchestra.cherry-ai.me/confirm-redis-memory-size-gb";
 /// Finalizer on both kinds: it goes when what the object owns in Google Cloud is gone or released.
 pub const FINALIZER: &str = "orchestra.cherry-ai.me/cloud-resources";

@@ -11,7 +11,8 @@ pub struct Redis {
     /// Basic has one node; StandardHa has a replica in another zone. A change would need a new, empty instance and
     /// is refused.
     pub tier: RedisTier,
-    /// Memory, in GiB. May be changed; connections are reset for up to some minutes.
+    /// Memory, in GiB. May be raised; connections are reset for up to some minutes. Less memory may lose data, and waits
+    /// for the annotation `orchestra.cherry-ai.me/confirm-redis-memory-size-gb` with the new size.
     #[schemars(range(min = 1, max = 300))]
     pub memory_size_gb: i32,
     /// Redis version at creation, for example `REDIS_7_2`. Default: Google's.

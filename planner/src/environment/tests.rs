@@ -218,3 +218,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn less_memory_waits_for_a_person_who_confirms_that_size() {
+    let mut world = seen(Some(view("READY", RedisTier::StandardHa, 5)));
+    world.environment = environment(json!({"tier": "StandardHa", "memorySizeGb": 2}));
+    for confirmed in [None, Some("3")] {
+        world.environment.metadata.annotations =
+            confirmed.map(|size| BTreeMap::from([(orchestra_crds::CONFIRM_SHRINK.to_string(), size.to_string())]));
+        let told = plan(&world);
+        assert_eq!((told.effects.len(), reason(&told, "Stalled").as_str()), (0, "True RedisShrinkUnconfirmed"));
+    }
+    world.environment.metadata.annotations =
+        Some(BTreeMap::from([(orchestra_crds::CONFIRM_SHRINK.to_string(), "2".to_string())]));
+    assert!(matches!(plan(&world).effects[..], [Effect::ResizeRedis { memory_size_gb: 2, .. }]));
+}
+
+#[test]
+fn redis_that_is_taken_out_while_it_is_made_is_not_forgotten() {
+    let mut world = seen(None);
+    let first = plan(&world);
+    let create = first.effects[0].clone();
+    world.environment.status = Some(absorb(first.status, &create, &Outcome::Started("operations/1".into()), world.now));
+    world.environment.spec.redis = None;
+    world.operations.insert(create.resource(), Ok(OperationView::Pending));
+    let during = plan(&world);
+    assert_eq!((during.status.operations.len(), during.effects.len()), (1, 0));
+    assert!(during.status.redis.is_some() && reason(&during, "Reconciling").starts_with("True"));
+    world.environment.status = Some(during.status);
+    world.operations.insert(create.resource(), Ok(OperationView::Done));
+    world.redis = Ok(Some(view("READY", RedisTier::Basic, 2)));
+    let after = plan(&world);
+    assert_eq!(reason(&after, "RedisReady"), "True RedisKept");
+    let instance = after.status.redis.unwrap().instance;
+    assert!(instance.starts_with("orchestra-production-"), "{instance:?}");
+}

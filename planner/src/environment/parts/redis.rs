@@ -1,6 +1,8 @@
 //! Redis: created once, resized in place, never re-created; one operation at a time.
 
-use orchestra_crds::{DeletionPolicy, EnvironmentStatus, OperationVerb, OrchestraEnvironment, Redis, RedisStatus};
+use orchestra_crds::{
+    CONFIRM_SHRINK, DeletionPolicy, EnvironmentStatus, OperationVerb, OrchestraEnvironment, Redis, RedisStatus,
+};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -75,7 +77,7 @@ pub(in super::super) fn plan(seen: &Observation, status: &mut EnvironmentStatus)
         Ok(view) => view.as_ref(),
     };
     let Some(wanted) = &seen.environment.spec.redis else {
-        return unwanted(seen, view, status);
+        return unwanted(seen, view, &id, status);
     };
     let mut redis = RedisStatus { instance: id.name.clone(), ..status.redis.take().unwrap_or_default() };
     show(view, &mut redis);
@@ -151,6 +153,9 @@ fn present(
             if adopts { PartPlan { note: crate::conditions::note("RedisAdopting", taking), ..plan } } else { plan }
         });
     }
+    if let Some(refused) = loses_data(seen, wanted, view, id) {
+        return refused;
+    }
     if view.memory_size_gb != wanted.memory_size_gb {
         let resize = Effect::ResizeRedis { redis: id.clone(), memory_size_gb: wanted.memory_size_gb };
         return failed_before(seen, status, &resource(id), WHAT, OperationVerb::Resize)
@@ -183,11 +188,29 @@ fn needs_a_new_one(wanted: &Redis, view: &RedisView, id: &RedisId) -> Option<Par
     }
 }
 
-/// Redis was taken out of the spec: it stays until a person deletes it.
-fn unwanted(seen: &Observation, view: Option<&RedisView>, status: &mut EnvironmentStatus) -> PartPlan {
+/// Less memory than what is kept in it would cost data: a person confirms that, for this very size.
+fn loses_data(seen: &Observation, wanted: &Redis, view: &RedisView, id: &RedisId) -> Option<PartPlan> {
+    let (from, to) = (view.memory_size_gb, wanted.memory_size_gb);
+    let confirmed = seen.environment.metadata.annotations.as_ref().and_then(|all| all.get(CONFIRM_SHRINK));
+    if to >= from || confirmed.is_some_and(|size| *size == to.to_string()) {
+        return None;
+    }
+    let message = format!(
+        "spec.redis.memorySizeGb: `{}` has {from} GiB, and what does not fit into {to} GiB would be lost: set it back, or          confirm with the annotation {CONFIRM_SHRINK}: \"{to}\"",
+        id.name
+    );
+    Some(PartPlan::stalled("RedisShrinkUnconfirmed", message))
+}
+
+/// Redis was taken out of the spec: it stays until a person deletes it. What was begun is known to its end.
+fn unwanted(seen: &Observation, view: Option<&RedisView>, id: &RedisId, status: &mut EnvironmentStatus) -> PartPlan {
+    if let Some(under_way) = settle(seen, status, &resource(id), (WHAT, &id.name)) {
+        let why = format!("{}; spec.redis was taken out, and it is kept", under_way.note.message);
+        return PartPlan { note: crate::conditions::note(under_way.note.reason, why), ..under_way };
+    }
     match view {
         Some(view) if ownership(seen, view) == Ownership::Ours => {
-            let mut redis = status.redis.take().unwrap_or_default();
+            let mut redis = RedisStatus { instance: id.name.clone(), ..status.redis.take().unwrap_or_default() };
             show(Some(view), &mut redis);
             let message = format!(
                 "spec.redis was taken out; `{}` and its data are kept: delete the instance yourself if nobody needs it",
@@ -198,9 +221,7 @@ fn unwanted(seen: &Observation, view: Option<&RedisView>, status: &mut Environme
         }
         _ => {
             status.redis = None;
-            if let Some(id) = instance_id(&seen.environment) {
-                forget(status, &resource(&id));
-            }
+            forget(status, &resource(id));
             PartPlan::ready("NoRedis", "the environment has no Redis")
         }
     }
