@@ -54,7 +54,7 @@ const OWNED_BY_NOBODY: [&str; 9] = [
 ];
 
 fn entries(object: Option<&Value>) -> Vec<Entry> {
-    let all = object.and_then(|o| o["metadata"]["managedFields"].as_array()).cloned().unwrap_or_default();
+    let all = object.and_then(|object| object["metadata"].as_object()).map_or(&[][..], managers);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
     all.iter()
         .map(|entry| Entry {
@@ -83,15 +83,29 @@ fn write(object: &mut Value, mut entries: Vec<Entry>) {
     }
 }
 
-/// An object without the times at which its managers wrote.
-pub(super) fn without_times(object: &Value) -> Value {
-    let mut object = object.clone();
-    for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-        if let Some(fields) = entry.as_object_mut() {
-            fields.remove("time");
-        }
-    }
-    object
+/// Whether two objects differ in nothing but the times at which their managers wrote.
+pub(super) fn same_but_times(a: &Value, b: &Value) -> bool {
+    let same_fields = |a: &Map<String, Value>, b: &Map<String, Value>, except: &str| {
+        let fields = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key(except));
+        fields(a) == fields(b) && a.iter().all(|(name, value)| name == except || b.get(name) == Some(value))
+    };
+    let (Value::Object(a), Value::Object(b)) = (a, b) else { return a == b };
+    let (Some(Value::Object(of_a)), Some(Value::Object(of_b))) = (a.get("metadata"), b.get("metadata")) else {
+        return a == b;
+    };
+    let (of_managers_a, of_managers_b) = (managers(of_a), managers(of_b));
+    let same_entry = |a: &Value, b: &Value| match (a, b) {
+        (Value::Object(a), Value::Object(b)) => same_fields(a, b, "time"),
+        _ => a == b,
+    };
+    same_fields(a, b, "metadata")
+        && same_fields(of_a, of_b, "managedFields")
+        && of_managers_a.len() == of_managers_b.len()
+        && of_managers_a.iter().zip(of_managers_b).all(|(a, b)| same_entry(a, b))
+}
+
+fn managers(metadata: &Map<String, Value>) -> &[Value] {
+    metadata.get("managedFields").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 impl Entry {

@@ -301,7 +301,7 @@ pub(super) fn update(
         object["metadata"]["generation"] = json!(generation + 1);
     }
     // What changes only the times of managed fields changes nothing.
-    if managed::without_times(&object) == managed::without_times(&before) {
+    if managed::same_but_times(&object, &before) {
         return Ok(before);
     }
     if call.is_dry() {
@@ -326,15 +326,15 @@ fn keep_the_other_half(target: &Target, before: &Value, object: &mut Value) {
     }
     match target.part {
         Some(Part::Status) => {
-            let status = object.get("status").cloned();
-            let fields = object["metadata"]["managedFields"].clone();
-            *object = before.clone();
+            let status = object.get_mut("status").map(Value::take);
+            let fields = object["metadata"]["managedFields"].take();
+            let others = before.as_object().into_iter().flatten().filter(|(name, _)| *name != "status");
+            *object = Value::Object(others.map(|(name, value)| (name.clone(), value.clone())).collect());
             if !fields.is_null() {
                 object["metadata"]["managedFields"] = fields;
             }
-            match status {
-                Some(status) => object["status"] = status,
-                None => unset(object, "status"),
+            if let Some(status) = status {
+                object["status"] = status;
             }
         }
         _ => match before.get("status") {
@@ -345,12 +345,10 @@ fn keep_the_other_half(target: &Target, before: &Value, object: &mut Value) {
 }
 
 fn changed_outside_status(before: &Value, object: &Value) -> bool {
-    let strip = |object: &Value| {
-        let fields = object.as_object().into_iter().flatten();
-        fields
-            .filter(|(name, _)| !matches!(name.as_str(), "status" | "metadata"))
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect::<serde_json::Map<_, _>>()
-    };
-    strip(before) != strip(object)
+    fields_outside_status(before).ne(fields_outside_status(object))
+}
+
+fn fields_outside_status(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| !matches!(name.as_str(), "status" | "metadata"))
 }

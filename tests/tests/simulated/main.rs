@@ -7,3 +7,7 @@ mod scenarios;
 mod simulation;
 mod unreadable;
 mod urgent;
+
+/// A third of the time goes into JSON that is made and dropped again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -88,9 +88,13 @@ impl Fields {
     }
 
     fn node(value: &Value) -> Self {
-        let fields = value.as_object().cloned().unwrap_or_default();
-        let here = fields.is_empty() || fields.contains_key(".");
-        let below = fields.iter().filter(|(step, _)| *step != ".").map(|(step, v)| (step.clone(), Self::node(v)));
+        let fields = value.as_object();
+        let here = fields.is_none_or(|fields| fields.is_empty() || fields.contains_key("."));
+        let below = fields
+            .into_iter()
+            .flatten()
+            .filter(|(step, _)| *step != ".")
+            .map(|(step, v)| (step.clone(), Self::node(v)));
         Self { here, under: below.collect() }
     }
 }

@@ -97,6 +97,9 @@ fn is_hollow(value: Option<&Value>) -> bool {
 
 pub(super) fn compare(schema: &Value, old: Option<&Value>, new: Option<&Value>) -> Changes {
     let mut changes = Changes::default();
+    if old == new {
+        return changes;
+    }
     let shape_of = new.filter(|v| !v.is_null()).or(old).map_or(Shape::Leaf, |value| shape(schema, value));
     let is_leaf = is_hollow(old) && is_hollow(new);
     match shape_of {
@@ -112,28 +115,31 @@ pub(super) fn compare(schema: &Value, old: Option<&Value>, new: Option<&Value>) 
 }
 
 fn compare_fields(schema: &Value, old: Option<&Value>, new: Option<&Value>, changes: &mut Changes) {
-    let names = |value: Option<&Value>| -> BTreeSet<String> {
-        value.and_then(Value::as_object).map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
-    };
-    for name in names(old).union(&names(new)) {
-        let at = |value: Option<&Value>| value.and_then(|v| v.get(name)).cloned();
+    let both = [old, new].into_iter().flatten().filter_map(Value::as_object);
+    let names: BTreeSet<&String> = both.flat_map(|fields| fields.keys()).collect();
+    for name in names {
         let schema = field(schema, name).unwrap_or(UNKNOWN);
-        let below = compare(schema, at(old).as_ref(), at(new).as_ref());
+        let below = compare(schema, old.and_then(|v| v.get(name)), new.and_then(|v| v.get(name)));
         changes.put(&format!("f:{name}"), below);
     }
 }
 
 fn compare_items(keys: Option<&[&str]>, of: &Value, old: Option<&Value>, new: Option<&Value>, changes: &mut Changes) {
-    let steps = |value: Option<&Value>| -> Vec<(String, Value)> {
-        let items = value.and_then(Value::as_array).cloned().unwrap_or_default();
-        items.into_iter().map(|item| (step(keys, &item, of), item)).collect()
-    };
-    let (old, new) = (steps(old), steps(new));
-    let find = |items: &[(String, Value)], step: &str| items.iter().find(|(s, _)| s == step).map(|(_, i)| i.clone());
+    let (old, new) = (steps(keys, of, old), steps(keys, of, new));
     let all: BTreeSet<&String> = old.iter().chain(&new).map(|(step, _)| step).collect();
     for step in all {
-        changes.put(step, compare(of, find(&old, step).as_ref(), find(&new, step).as_ref()));
+        changes.put(step, compare(of, item_at(&old, step), item_at(&new, step)));
     }
+}
+
+/// The items of a list, by the steps that lead to them.
+fn steps<'v>(keys: Option<&[&str]>, of: &Value, value: Option<&'v Value>) -> Vec<(String, &'v Value)> {
+    let items = value.and_then(Value::as_array).into_iter().flatten();
+    items.map(|item| (step(keys, item, of), item)).collect()
+}
+
+fn item_at<'v>(items: &[(String, &'v Value)], step: &str) -> Option<&'v Value> {
+    items.iter().find(|(known, _)| known == step).map(|(_, item)| *item)
 }
 
 /// The fields that an object names: its leaves, and the items of its lists.
