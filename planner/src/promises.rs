@@ -7,7 +7,7 @@ use crate::cloud::{Target, TrafficTarget};
 use crate::names::{Percent, RevisionName};
 use crate::plan::{Effect, ServiceChange, writes_each_resource_once};
 use crate::rollout::Observation;
-use crate::traffic::weight_of;
+use crate::traffic::{revisions, weight_of};
 
 /// A promise that a plan would break.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,14 +70,15 @@ fn of_effect(seen: &Observation, effect: &Effect) -> Option<Broken> {
     }
 }
 
-/// Whether traffic only goes back: to stable, or to one that has some already and is not the candidate.
+/// Whether traffic only goes back: to stable, or to one that has some already or was promoted, and is not the candidate.
 fn only_back(before: &[TrafficTarget], after: &[TrafficTarget], change: &ServiceChange) -> bool {
     let only = crate::traffic::only_revision(after);
     let marks = change.marks.as_ref();
     let stable = marks.and_then(|marks| marks.stable.as_ref());
     let takes_over = |only| marks.is_some_and(|marks| marks.candidate_named(only).is_some() || marks.has_failed(only));
-    only.is_some_and(|only| stable == Some(only) || (!takes_over(only) && weight_of(only, before) > Percent::NONE))
-        && change.template.is_none()
+    let promoted = |only: &RevisionName| marks.is_some_and(|marks| marks.promoted.iter().any(|p| p.revision == *only));
+    let is_home = |only| promoted(only) || weight_of(only, before) > Percent::NONE;
+    only.is_some_and(|only| stable == Some(only) || (!takes_over(only) && is_home(only))) && change.template.is_none()
 }
 
 /// 1 and 2: shares sum to 100, are pinned, and two revisions serve at most.
@@ -96,13 +97,6 @@ fn of_shares(traffic: &[TrafficTarget], only_back: bool) -> Option<Broken> {
         return broken(2, format!("{} revisions would serve", serving.len()));
     }
     None
-}
-
-fn revisions(traffic: &[TrafficTarget]) -> impl Iterator<Item = &RevisionName> {
-    traffic.iter().filter_map(|t| match &t.to {
-        Target::Revision(revision) => Some(revision),
-        Target::Latest => None,
-    })
 }
 
 /// 3, 5 and 8: what failed gets no more, nothing moves forward while paused or while the service is changing.

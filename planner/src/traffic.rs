@@ -39,6 +39,14 @@ fn with_tags(mut shares: Vec<TrafficTarget>, before: &[TrafficTarget]) -> Vec<Tr
     shares
 }
 
+/// The revisions that it names.
+pub fn revisions(traffic: &[TrafficTarget]) -> impl Iterator<Item = &RevisionName> {
+    traffic.iter().filter_map(|target| match &target.to {
+        Target::Revision(revision) => Some(revision),
+        Target::Latest => None,
+    })
+}
+
 /// The share of one revision, tags included.
 pub fn weight_of(revision: &RevisionName, traffic: &[TrafficTarget]) -> Percent {
     let sum =

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::faults::{Call, Fault, Plan};
@@ -23,6 +24,9 @@ use crate::promises::Promises;
 
 /// How many writes of the next controller an overtaken one waits for.
 const OVERTAKEN_BY: usize = 2;
+
+/// How long a controller that waits for every read waits for one that hangs.
+const READS_TAKE: Duration = Duration::from_secs(30);
 
 /// What stands between the controller and the sandbox.
 #[derive(Debug)]
@@ -142,12 +146,18 @@ impl Tap {
             return self.handle(api, &request, None);
         }
         let (number, fault, plant) = self.arrive(api, &request);
-        let hangs = api == Api::Google && self.state().hanging.iter().any(|path| request.path.contains(path));
-        if hangs {
-            return std::future::pending().await;
-        }
         if let Some(reply) = plant.and_then(|plant| plant.before(&self.sandbox, api, &mut request)) {
             return self.record(number, api, &request, reply);
+        }
+        let (hanging, all) = {
+            let hanging = &self.state().hanging;
+            (hanging.iter().any(|path| request.path.contains(path)), !hanging.is_empty())
+        };
+        if api == Api::Google && hanging {
+            return std::future::pending().await;
+        }
+        if plant == Some(Plant::WaitForEveryRead) && all && request.method == Method::PATCH {
+            tokio::time::sleep(READS_TAKE).await;
         }
         let reply = match fault {
             Some(Fault::CrashBefore | Fault::ClockJump(_)) => return self.die().await,

@@ -1,5 +1,7 @@
 //! Bugs to plant: the controller's calls become those of a controller that has the bug. The checks must notice.
 
+mod memory;
+
 use http::Method;
 use orchestra_sandbox::Sandbox;
 use orchestra_sandbox::exchange::{Content, Reply, Request};
@@ -27,6 +29,26 @@ pub enum Plant {
     ReuseFailedName,
     /// Deletes the revision that traffic goes back to.
     DeleteStable,
+    /// Forgets a region that left the spec.
+    ForgetLeftRegions,
+    /// Tells that a release is back, also where the region was not read.
+    ClaimRollback,
+    /// Takes a promotion that was asked of one step for one of whatever step is in effect.
+    StalePromote,
+    /// Knows a failure by the revision's name only.
+    LatchOnHash,
+    /// Holds what the environment changed against the user's template.
+    BlameTemplate,
+    /// Takes a mark that it does not know for none.
+    UnknownMarkIsNone,
+    /// Takes a read that fails for one that finds nothing.
+    DropReadFault,
+    /// Goes back only when the environment is ready.
+    GateWayBack,
+    /// Revokes nothing that was granted.
+    RevokeNothing,
+    /// Waits for every read before it writes.
+    WaitForEveryRead,
 }
 
 fn is_service(api: Api, request: &Request) -> bool {
@@ -93,7 +115,7 @@ impl Plant {
             }
             _ => {}
         }
-        None
+        self.before_of_memory(sandbox, api, request)
     }
 
     /// Changes what the controller is told, or calls once more.
@@ -132,7 +154,7 @@ impl Plant {
                 let path = format!("{}/revisions/{stable}", request.path);
                 return Some(Request::new(Method::DELETE, &path, bytes::Bytes::new()));
             }
-            _ => {}
+            _ => self.after_of_memory(sandbox, api, request, body),
         }
         None
     }

@@ -1,5 +1,9 @@
 //! The safety promises of the design, checked at every write. The numbers are the design's.
 
+mod claims;
+mod ends;
+mod evidence;
+
 use jiff::Timestamp;
 use orchestra_sandbox::Sandbox;
 use orchestra_sandbox::exchange::Request;
@@ -10,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const FAILED: &str = "orchestra.cherry-ai.me/failed";
 const OWNER: &str = "orchestra.cherry-ai.me/owner";
+const OWNER_UID: &str = "orchestra.cherry-ai.me/owner-uid";
 const STABLE: &str = "orchestra.cherry-ai.me/stable";
 const PROMOTE: &str = "orchestra.cherry-ai.me/promote";
 const PAUSE: &str = "orchestra.cherry-ai.me/pause";
@@ -22,6 +27,8 @@ type Subject = (String, String);
 struct Course {
     /// Its shares, each with when it was written.
     shares: Vec<(i64, Timestamp)>,
+    /// Requests that it had answered when it got each of them.
+    answered: Vec<i64>,
     /// It has had everything.
     was_stable: bool,
     /// The generation of which object it lost its share in.
@@ -29,7 +36,8 @@ struct Course {
 }
 
 impl Course {
-    fn gets(&mut self, share: i64, time: Timestamp) {
+    fn gets(&mut self, share: i64, time: Timestamp, answered: i64) {
+        self.answered.push(answered);
         self.shares.push((share, time));
         self.was_stable |= share == 100;
     }
@@ -80,6 +88,14 @@ pub struct Promises {
     created: BTreeSet<String>,
     /// Cloud Run's UIDs of services that were seen with our mark.
     owned: BTreeSet<String>,
+    /// UIDs of the objects that held something before a change of finalizers.
+    held: Vec<String>,
+    /// Requests that each revision has answered.
+    answered: BTreeMap<Subject, i64>,
+    /// What was new in releases that failed, by Rollout, and of which generation of it that is known.
+    failed_news: BTreeMap<String, (Option<i64>, BTreeSet<String>)>,
+    /// Releases whose rollback was told.
+    rolled_back: BTreeSet<String>,
     /// Monitoring has no data.
     pub outage: bool,
     /// Shares in effect that the controller was last told, by service.
@@ -152,10 +168,11 @@ impl Promises {
             let caller = &request.caller;
             self.check(9, holder == caller, || format!("{caller} writes {}, and {holder} leads", request.path));
         }
+        let view = sandbox.google.view();
+        self.before_end(sandbox, api, request, &view);
         if api != Api::Google {
             return;
         }
-        let view = sandbox.google.view();
         self.before = services(&view);
         self.created.retain(|path| !gone(path, &view));
         let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
@@ -177,6 +194,10 @@ impl Promises {
             let marked = !text(&service["annotations"][OWNER]).is_empty();
             let ours = marked || self.owned.contains(text(&service["uid"]));
             self.check(11, ours, || format!("{name} is written without our mark"));
+            let unknown = claims::unknown_mark(&service);
+            self.check(11, unknown.is_none(), || {
+                format!("{name} is written with {unknown:?}, which nobody here knows")
+            });
             if let Some((_, revision)) = request.path.split_once("/revisions/") {
                 let stable = text(&service["annotations"][STABLE]) == revision;
                 let serves = shares(&service["traffic"]).contains_key(revision);
@@ -192,21 +213,26 @@ impl Promises {
         if api == Api::Kubernetes && status >= 300 {
             return;
         }
+        self.after_end(sandbox, api, request, &view);
         if api == Api::Kubernetes {
             let about =
                 rollouts.iter().filter(|r| request.path.contains(&format!("/{}", text(&r["metadata"]["name"]))));
             for rollout in about {
+                self.note_news(rollout);
                 self.check_claims(rollout, &after);
+                self.check_rollback(rollout, &after);
+                self.check_evidence(rollout, &after, &view);
             }
             return;
         }
         self.check_creates(request, status);
+        self.answered = evidence::requests(&view);
         let marked = after.values().filter(|service| !service["annotations"][OWNER].is_null());
         self.owned.extend(marked.map(|service| text(&service["uid"]).to_string()));
         let now = sandbox.journal.clock().now();
-        for (name, service) in &after {
+        for name in after.keys() {
             let before = self.before.get(name).cloned().unwrap_or(Value::Null);
-            self.check_service(name, &before, service, &rollouts, now);
+            self.check_service(name, &before, &after, &rollouts, now);
         }
         let instances = view["redis"].as_array().map_or(0, Vec::len);
         let environments = sandbox.cluster.objects("orchestraenvironments").len();
@@ -226,7 +252,15 @@ impl Promises {
         }
     }
 
-    fn check_service(&mut self, name: &str, before: &Value, service: &Value, rollouts: &[Value], time: Timestamp) {
+    fn check_service(
+        &mut self,
+        name: &str,
+        before: &Value,
+        after: &BTreeMap<String, Value>,
+        rollouts: &[Value],
+        time: Timestamp,
+    ) {
+        let Some(service) = after.get(name) else { return };
         if service["annotations"][OWNER].is_null() || service["traffic"] == before["traffic"] {
             return;
         }
@@ -237,15 +271,23 @@ impl Promises {
         self.check(1, !latest && now.values().sum::<i64>() == 100, || format!("{name}: {now:?}"));
         self.check(2, now.len() <= 2, || format!("{name} serves {now:?}"));
         if before.is_null() {
-            now.iter().for_each(|(revision, share)| self.course(&shift, revision).gets(*share, time));
+            now.iter().for_each(|(revision, share)| self.gets(&shift, revision, *share));
         } else if *now != shift.then {
             now.iter().for_each(|(revision, share)| self.check_share(&shift, revision, *share));
+            let grows = |(revision, share): &(&String, &i64)| **share > shift.then.get(*revision).copied().unwrap_or(0);
+            now.iter().filter(grows).for_each(|(revision, _)| self.check_wave(&shift, revision, after));
             self.check_withdrawals(&shift);
         }
     }
 
     fn course(&mut self, shift: &Shift<'_>, revision: &str) -> &mut Course {
         self.courses.entry((shift.service.to_string(), revision.to_string())).or_default()
+    }
+
+    fn gets(&mut self, shift: &Shift<'_>, revision: &str, share: i64) {
+        let subject = (shift.service.to_string(), revision.to_string());
+        let answered = self.answered.get(&subject).copied().unwrap_or(0);
+        self.courses.entry(subject).or_default().gets(share, shift.time, answered);
     }
 
     /// What gets more must not have failed, nor come back after it was withdrawn; and goes by the steps.
@@ -256,7 +298,7 @@ impl Promises {
         if share <= was {
             // Put back to a step from more that it was given by hand, it is on that step.
             if share < was && revision != shift.stable {
-                self.course(shift, revision).shares.push((share, shift.time));
+                self.gets(shift, revision, share);
             }
             return;
         }
@@ -267,6 +309,7 @@ impl Promises {
         let course = self.course(shift, revision);
         let (withdrawn, known) = (course.withdrawn_in.as_ref() == Some(&shift.generation), course.was_stable);
         let is_stable = revision == shift.stable || text(&rollout["status"]["stable"]["revision"]) == revision || known;
+        self.check_news(rollout, revision, name);
         self.check(3, !withdrawn || is_stable, || format!("{name}: {revision} was withdrawn, and gets {share}"));
         // Where nobody is served but by what has failed, nobody can be harmed.
         let harms = shift.serving.keys().any(|other| other != revision && !shift.failed.contains(&other.as_str()));
@@ -275,7 +318,7 @@ impl Promises {
             self.check(8, !reconciling, || format!("{name}: {revision} to {share} while reconciling"));
             self.check_step(&(name.to_string(), revision.to_string()), share, rollout, shift.time);
         }
-        self.course(shift, revision).gets(share, shift.time);
+        self.gets(shift, revision, share);
     }
 
     /// What lost its share is noted; and nothing moves while a Rollout is paused.
@@ -287,6 +330,7 @@ impl Promises {
             let superseded = shift.rollout["status"]["conditions"][0]["reason"] == "Superseding";
             course.withdrawn_in = (!superseded).then(|| shift.generation.clone());
             course.shares.clear();
+            course.answered.clear();
         }
         self.check_pause(shift);
     }
@@ -323,8 +367,7 @@ impl Promises {
         let allowed = expected == Some(share) || returning || again;
         self.check(4, allowed, || format!("{subject:?} jumped to {share}, expected {expected:?}, after {course:?}"));
         let Some((weight, since)) = last.filter(|(last, _)| *last < share) else { return };
-        let promoted = !rollout["metadata"]["annotations"][PROMOTE].is_null();
-        if promoted || returning {
+        if returning || claims::is_promoted(rollout, &subject.0, weight) {
             return;
         }
         if let Some((_, hold)) = steps.iter().find(|(step, _)| *step == weight) {
@@ -333,24 +376,5 @@ impl Promises {
         }
         let outage = self.outage;
         self.check(17, !outage, || format!("{subject:?}: from {weight} to {share} without data"));
-    }
-
-    /// What the status says of weights is what the cloud has.
-    fn check_claims(&mut self, rollout: &Value, services: &BTreeMap<String, Value>) {
-        let status = &rollout["status"];
-        let failing = if status["failed"]["rolledBack"] == true { &Value::Null } else { &status["failed"] };
-        let subject = [&status["candidate"], failing, &status["stable"]];
-        let subject = subject.iter().map(|s| text(&s["revision"])).find(|r| !r.is_empty()).unwrap_or_default();
-        for region in status["regions"].as_array().into_iter().flatten() {
-            let ending =
-                format!("/locations/{}/services/{}", text(&region["region"]), text(&rollout["spec"]["serviceName"]));
-            let found = services.iter().find(|(name, _)| name.ends_with(&ending));
-            let (Some(claimed), Some((name, service))) = (region["weight"].as_i64(), found) else { continue };
-            let serving = shares(&service["trafficStatuses"]).get(subject).copied().unwrap_or(0);
-            let told = self.told.get(name).and_then(|shares| shares.get(subject)).copied().unwrap_or(0);
-            self.check(15, claimed == serving || claimed == told, || {
-                format!("{ending}: claims {claimed} of {subject}, has {serving}, was told {told}")
-            });
-        }
     }
 }

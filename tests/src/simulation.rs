@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::world::{World, plain_environment};
-use happening::{draw, happen, ladder, steps};
+use happening::{After, draw, happen, ladder, steps};
 
 const ENDED: [RolloutPhase; 4] =
     [RolloutPhase::Promoted, RolloutPhase::RolledBack, RolloutPhase::Failed, RolloutPhase::Pending];
@@ -61,8 +61,10 @@ pub async fn run(seed: u64, limit: usize) -> Run {
         }
         world.run_for(Duration::from_secs(wait)).await;
         story.push(format!("{} {happening:?}", world.now()));
-        if let Some(complaint) = happen(&mut world, happening, &environment, &rollout).await {
-            return end(seed, &world, story, Some(complaint));
+        match happen(&mut world, happening, &environment, &rollout).await {
+            After::GoesOn => {}
+            After::WaitsForPerson => return end(seed, &world, story, broken(&world)),
+            After::Wrong(complaint) => return end(seed, &world, story, Some(complaint)),
         }
     }
     let complaint = settle(&mut world).await;
@@ -107,25 +109,20 @@ fn left_regions(world: &World) -> Option<String> {
     kept.map(|service| format!("{} was not let go", service["name"]))
 }
 
+/// The promises that were broken.
+fn broken(world: &World) -> Option<String> {
+    let broken = world.tap.promises.lock().unwrap().broken.clone();
+    (!broken.is_empty()).then(|| format!("{broken:#?}"))
+}
+
 /// Faults stop, nothing is paused: everything must come to an end, and be quiet from then on.
 async fn settle(world: &mut World) -> Option<String> {
     world.tap.calm();
-    if world.rollout("api").is_null() {
-        let environment = world.tap.sandbox.cluster.object("orchestraenvironments", crate::world::NAMESPACE, "shop");
-        // The Rollout is gone already, and what keeps the environment is told.
-        let blocked =
-            environment.is_some_and(|environment| environment["status"].to_string().contains("DeletionBlocked"));
-        return (!blocked).then(|| "the deletion did not end, and named no blocker".into());
-    }
     let pause = "orchestra.cherry-ai.me/pause";
     world.patch_rollout("api", json!({"spec": {"paused": false}, "metadata": {"annotations": {pause: null}}})).await;
     // What was asked for last is seen by then.
     world.run_for(Duration::from_secs(60)).await;
     let ended = world.try_until(ENDS_WITHIN, has_ended).await;
-    let broken = |world: &World| {
-        let broken = world.tap.promises.lock().unwrap().broken.clone();
-        (!broken.is_empty()).then(|| format!("{broken:#?}"))
-    };
     if !ended && asks_a_person(world) {
         return broken(world);
     }

@@ -8,7 +8,7 @@ use super::{Observation, RegionView};
 use crate::cloud::{Readiness, RevisionView, ServiceView};
 use crate::marks::{CandidateMark, FailedMark, Marks, Owner, Position};
 use crate::names::{Percent, Region, RevisionName};
-use crate::traffic::weight_of;
+use crate::traffic::{revisions, weight_of};
 
 /// Whose a service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +90,8 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// The revision to go back to here: the stable one, where it serves or may. Where it does not, one that was promoted
-    /// before: the one that most requests go to, or else the newest that is known to be ready.
+    /// The revision to go back to here: the stable one, where it serves or may. Where it does not, the one that most
+    /// requests go to, unless it is on trial or has failed; or else the newest that was promoted before and is ready.
     pub(super) fn stable(&self, memory: &Memory) -> Option<RevisionName> {
         self.global_stable(memory).or_else(|| self.local_stable(memory))
     }
@@ -104,23 +104,25 @@ impl<'a> Place<'a> {
     }
 
     fn local_stable(&self, memory: &Memory) -> Option<RevisionName> {
-        let view = self.view()?;
+        let (view, _) = (self.view()?, memory.stable.as_ref()?);
         let share = |name: &RevisionName| weight_of(name, &view.serving).max(weight_of(name, &view.traffic));
         let is_ready = |name: &RevisionName| self.revision(name).is_some_and(|r| r.readiness == Readiness::Ready);
-        let homes = self.earlier_homes(memory);
-        // The newest of those with the most: of equals, the last is the greatest.
-        let serving = homes.iter().rev().filter(|name| share(name) > Percent::NONE).max_by_key(|name| share(name));
-        serving.or_else(|| homes.iter().find(|name| is_ready(name))).cloned()
+        let serving = revisions(&view.serving).chain(revisions(&view.traffic));
+        let serving = serving.filter(|name| share(name) > Percent::NONE && self.may_be_home(name, memory));
+        let most = serving.max_by(|a, b| share(a).cmp(&share(b)).then(b.cmp(a))).cloned();
+        most.or_else(|| self.earlier_homes(memory).into_iter().find(is_ready))
+    }
+
+    fn may_be_home(&self, name: &RevisionName, memory: &Memory) -> bool {
+        let on_trial = memory.candidate.as_ref().map(|candidate| &candidate.release.revision);
+        let failing = memory.failure.as_ref().map(|failure| &failure.release.revision);
+        Some(name) != on_trial && Some(name) != failing && !memory.is_stable(name) && !self.marks.has_failed(name)
     }
 
     /// What was promoted before and could be gone back to here, newest first.
     pub(super) fn earlier_homes(&self, memory: &Memory) -> Vec<RevisionName> {
-        let on_trial = memory.candidate.as_ref().map(|candidate| &candidate.release.revision);
-        let failing = memory.failure.as_ref().map(|failure| &failure.release.revision);
-        let is_home = |name: &&RevisionName| {
-            Some(*name) != on_trial && Some(*name) != failing && !memory.is_stable(name) && !self.marks.has_failed(name)
-        };
-        memory.promoted.iter().map(|promoted| &promoted.revision).filter(is_home).cloned().collect()
+        let promoted = memory.promoted.iter().map(|promoted| &promoted.revision);
+        promoted.filter(|name| self.may_be_home(name, memory)).cloned().collect()
     }
 
     /// Whether the marks name every region that the Rollout is in: with the status lost, they have to tell which ones.

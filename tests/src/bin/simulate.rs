@@ -55,6 +55,7 @@ fn main() {
             done += 1;
             steps += run.steps;
             if run.complaint.is_some() {
+                println!("seed {} failed", run.seed);
                 failed.push(run);
             }
             if done % 200 == 0 {
@@ -65,9 +66,6 @@ fn main() {
     let seconds = began.elapsed().as_secs_f64();
     println!("{done} seeds, {steps} steps in {seconds:.1} s: {:.0} steps/s", steps as f64 / seconds);
     failed.sort_by_key(|run| run.seed);
-    for run in failed.iter().skip(3) {
-        println!("seed {} failed too", run.seed);
-    }
     let count = failed.len();
     for run in failed.into_iter().take(3).map(smallest) {
         println!("\nseed {} (again: make simulate FIRST={} SEEDS=1)\n{}", run.seed, run.seed, run.story.join("\n"));

@@ -140,13 +140,16 @@ fn env_of(env: Option<(&str, &str)>) -> Value {
     env.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
 }
 
-/// Lets it happen; what is wrong at once.
-pub(super) async fn happen(
-    world: &mut World,
-    happening: Happening,
-    environment: &Value,
-    rollout: &Value,
-) -> Option<String> {
+/// How a story goes on after something happened.
+pub(super) enum After {
+    GoesOn,
+    /// What was deleted waits for a person, and says for what.
+    WaitsForPerson,
+    Wrong(String),
+}
+
+/// Lets it happen.
+pub(super) async fn happen(world: &mut World, happening: Happening, environment: &Value, rollout: &Value) -> After {
     let release = |image: u32, env| json!({"spec": {"template": one_container(&format!("app:{image}"), env_of(env))}});
     match happening {
         Happening::Fault(fault) => world.tap.strike_next(fault),
@@ -190,11 +193,11 @@ pub(super) async fn happen(
             return create_again(world, Some(environment), rollout).await;
         }
     }
-    None
+    After::GoesOn
 }
 
 /// Applies what was deleted, once it is gone.
-async fn create_again(world: &mut World, environment: Option<&Value>, rollout: &Value) -> Option<String> {
+async fn create_again(world: &mut World, environment: Option<&Value>, rollout: &Value) -> After {
     let gone = |world: &World| {
         let cluster = &world.tap.sandbox.cluster;
         world.rollout("api").is_null() && (environment.is_none() || cluster.objects("orchestraenvironments").is_empty())
@@ -204,13 +207,17 @@ async fn create_again(world: &mut World, environment: Option<&Value>, rollout: &
         let status = |kind: &str| format!("{:#}", state[kind][0]["status"]);
         let told = [status("rollouts"), status("orchestraenvironments")];
         let blocked = told.iter().any(|told| told.contains("DeletionBlocked"));
-        return (!blocked).then(|| format!("the deletion does not end: {told:?}"));
+        return if blocked {
+            After::WaitsForPerson
+        } else {
+            After::Wrong(format!("the deletion does not end: {told:?}"))
+        };
     }
     if let Some(environment) = environment {
         world.create_environment("shop", environment.clone()).await;
     }
     world.create_rollout("api", rollout.clone()).await;
-    None
+    After::GoesOn
 }
 
 async fn ask(world: &mut World, request: &str) {

@@ -2,6 +2,7 @@
 
 mod faults;
 mod planted;
+mod planted_memory;
 mod recovery;
 mod scenarios;
 mod simulation;

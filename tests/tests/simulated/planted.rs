@@ -28,12 +28,12 @@ fn broken(world: &World) -> Vec<String> {
 }
 
 /// Fails unless this promise was seen to be broken.
-fn assert_caught(world: &World, promise: u32) {
+pub fn assert_caught(world: &World, promise: u32) {
     let broken = broken(world);
     assert!(broken.iter().any(|b| b.starts_with(&format!("promise {promise}:"))), "not noticed: {broken:#?}");
 }
 
-fn assert_kept(world: &World) {
+pub fn assert_kept(world: &World) {
     assert!(broken(world).is_empty(), "without the bug: {:#?}", broken(world));
 }
 
