@@ -271,6 +271,8 @@ impl Promises {
         self.check(1, !latest && now.values().sum::<i64>() == 100, || format!("{name}: {now:?}"));
         self.check(2, now.len() <= 2, || format!("{name} serves {now:?}"));
         if before.is_null() {
+            // One of this name that was deleted before is another.
+            self.courses.retain(|(of, _), _| of != name);
             now.iter().for_each(|(revision, share)| self.gets(&shift, revision, *share));
         } else if *now != shift.then {
             now.iter().for_each(|(revision, share)| self.check_share(&shift, revision, *share));
