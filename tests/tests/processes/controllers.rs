@@ -1,13 +1,13 @@
 //! The controller as processes of their own: killed, doubled, and listened to.
 
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, CustomResourceExt};
 use orchestra_crds::{Rollout, RolloutPhase};
 use orchestra_sandbox::google::SECRET_MARKER;
 use orchestra_tests::place::Place;
 use orchestra_tests::world::{canary, plain_environment};
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Kills the controller without warning whenever the candidate's weight changes.
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn an_object_that_cannot_be_decoded_holds_nothing_up() {
     let (controller, log) = place.start();
     place.until_promoted("api", "app:1").await;
     controller.stop().await;
-    assert!(std::fs::read_to_string(log).unwrap().contains("can't be decoded"));
+    assert!(std::fs::read_to_string(log).unwrap().contains("can't be read"));
 }
 
 /// The demo at the most talkative level, with a secret in every environment.
@@ -106,4 +106,44 @@ async fn no_secret_is_in_the_output_of_the_demo() {
     for marker in [SECRET_MARKER.to_string(), encode(0), encode(1), encode(2)] {
         assert!(!told.contains(&marker) && !log.contains(&marker), "{marker} is in the output");
     }
+}
+
+/// Everything that a way back does not use hangs, and a pass is waiting for it when the abort comes.
+#[tokio::test]
+async fn an_abort_reaches_the_other_regions_within_two_seconds() {
+    const AT_ONCE: Duration = Duration::from_secs(2);
+    const HANGING: [&str; 4] = ["/timeSeries", "/instances/", "/secrets/", "/locations/us-west4/"];
+    let mut place = Place::new().await;
+    place.install_crds().await;
+    place.create("OrchestraEnvironment", "shop", plain_environment(&["us-central1", "us-west4"])).await;
+    let mut slow = canary("shop", "app:1");
+    slow["strategy"] = json!({"canary": {"steps": [{"weight": 10, "holdSeconds": 86400}]}});
+    place.create("Rollout", "api", slow).await;
+    let (controller, _) = place.start();
+    place.until_promoted("api", "app:1").await;
+    place.release("app:2").await;
+    let shows = async |place: &Place| place.rollouts().get("api").await.unwrap().status.unwrap_or_default();
+    let ten = async |place: &Place| shows(place).await.weight == Some(10);
+    place.until("10 %", ten).await;
+    for path in HANGING {
+        let fault = json!({"api": "google", "path": path, "count": 1000, "delayMillis": 60_000});
+        place.sandbox.journal.order(serde_json::from_value(fault).unwrap()).unwrap();
+    }
+    let left = |place: &Place| place.sandbox.journal.faults().iter().map(|fault| fault.count).sum::<u32>();
+    place.until("a read that hangs", async |place| left(place) < 4000).await;
+    let writes = |place: &Place| {
+        let of = |call: &&orchestra_sandbox::journal::Call| {
+            call.method == "PATCH" && call.path.contains("/us-central1/services/shop-api")
+        };
+        place.sandbox.journal.calls().iter().filter(of).count()
+    };
+    let (before, release) = (writes(&place), shows(&place).await.candidate.unwrap().release);
+    let patch = json!({"metadata": {"annotations": {"orchestra.cherry-ai.me/abort": release}}});
+    let asked = Instant::now();
+    place.rollouts().patch("api", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    place.until("the first region's write", async |place| writes(place) > before).await;
+    let took = asked.elapsed();
+    println!("taken back {:.2} s after the abort", took.as_secs_f64());
+    assert!(took <= AT_ONCE, "{took:?}");
+    controller.stop().await;
 }
