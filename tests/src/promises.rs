@@ -90,6 +90,8 @@ pub struct Promises {
     owned: BTreeSet<String>,
     /// UIDs of the objects that held something before a change of finalizers.
     held: Vec<String>,
+    /// What the revision of a release had answered when it got its first share of a service.
+    began: BTreeMap<Subject, i64>,
     /// Requests that each revision has answered.
     answered: BTreeMap<Subject, i64>,
     /// What was new in releases that failed, by Rollout, and of which generation of it that is known.
@@ -289,6 +291,11 @@ impl Promises {
     fn gets(&mut self, shift: &Shift<'_>, revision: &str, share: i64) {
         let subject = (shift.service.to_string(), revision.to_string());
         let answered = self.answered.get(&subject).copied().unwrap_or(0);
+        let candidate = &shift.rollout["status"]["candidate"];
+        if text(&candidate["revision"]) == revision {
+            let release = (shift.service.to_string(), text(&candidate["release"]).to_string());
+            self.began.entry(release).or_insert(answered);
+        }
         self.courses.entry(subject).or_default().gets(share, shift.time, answered);
     }
 
@@ -326,7 +333,9 @@ impl Promises {
     /// What lost its share is noted; and nothing moves while a Rollout is paused.
     fn check_withdrawals(&mut self, shift: &Shift<'_>) {
         let Shift { now, then, .. } = shift;
-        for revision in then.keys().filter(|revision| !now.contains_key(*revision) && **revision != shift.stable) {
+        // Of the newest, whatever it is, the shares in effect tell the name.
+        let before = if then.contains_key("") { &shift.serving } else { then };
+        for revision in before.keys().filter(|revision| !now.contains_key(*revision) && **revision != shift.stable) {
             let course = self.course(shift, revision);
             // One that was superseded may come back, when what it is for is asked for again.
             let superseded = shift.rollout["status"]["conditions"][0]["reason"] == "Superseding";

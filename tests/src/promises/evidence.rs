@@ -34,7 +34,9 @@ impl Promises {
                 let (total, step) = (total.as_i64().unwrap_or(0), step.as_i64().unwrap_or(0));
                 let number = evidence["step"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
                 let weight = number.checked_sub(1).and_then(|index| steps[index]["weight"].as_i64());
-                let (began, stepped) = self.answered_before(&subject, weight);
+                let stepped = self.answered_before(&subject, weight);
+                let began = self.began.get(&(name.clone(), text(&candidate["release"]).to_string()));
+                let began = began.copied().unwrap_or(0);
                 let fits = total <= answered - began && step <= answered - stepped && step <= total;
                 self.check(16, fits, || {
                     format!(
@@ -46,12 +48,11 @@ impl Promises {
         }
     }
 
-    /// What a revision had answered when it got its first share, and when it first got this one.
-    fn answered_before(&self, subject: &Subject, weight: Option<i64>) -> (i64, i64) {
-        let Some(course) = self.courses.get(subject) else { return (0, 0) };
+    /// What a revision had answered when it first got this share.
+    fn answered_before(&self, subject: &Subject, weight: Option<i64>) -> i64 {
+        let Some(course) = self.courses.get(subject) else { return 0 };
         let at = course.shares.iter().position(|(share, _)| Some(*share) == weight);
-        let at = at.and_then(|at| course.answered.get(at)).copied();
-        (course.answered.first().copied().unwrap_or(0), at.unwrap_or(0))
+        at.and_then(|at| course.answered.get(at)).copied().unwrap_or(0)
     }
 
     /// Where a candidate gets more, the regions before have it in full.
