@@ -8,7 +8,7 @@ use super::progress::Placement;
 use super::{deadline, settings};
 use crate::cloud::{ServiceView, Target, TrafficTarget};
 use crate::marks::Position;
-use crate::names::Percent;
+use crate::names::{Percent, RevisionName};
 use crate::plan::{Effect, NewService, POLL, ServiceChange};
 use crate::traffic;
 
@@ -46,12 +46,21 @@ impl Placement<'_, '_> {
     }
 
     /// What was asked for, once more: a write of long ago that never took effect ends with it. Where the newest revision
-    /// was asked for, which is another by now, what is in effect is asked for instead.
+    /// was asked for, which is another by now, what is in effect is asked for instead; and where something serves that
+    /// has failed, a way back from it.
     fn write_again(&self, view: &ServiceView) -> Option<Effect> {
         let latest = |target: &TrafficTarget| target.to == Target::Latest && target.percent > Percent::NONE;
-        let traffic = match view.traffic.iter().any(latest) {
-            false => view.traffic.clone(),
-            true => traffic::as_served(&view.serving, &view.traffic)?,
+        let has_failed = |name: &RevisionName| {
+            let has_requests = traffic::weight_of(name, &view.serving) > Percent::NONE;
+            has_requests && self.place.marks.has_failed(name)
+        };
+        let home = self.stable().filter(|_| traffic::revisions(&view.serving).any(has_failed));
+        let traffic = if let Some(home) = home {
+            traffic::all_to(&home, &view.traffic)
+        } else if view.traffic.iter().any(latest) {
+            traffic::as_served(&view.serving, &view.traffic)?
+        } else {
+            view.traffic.clone()
         };
         let marks = Some(self.place.owned_marks(self.pass.seen));
         let change = ServiceChange { traffic: Some(traffic), marks, ..ServiceChange::default() };

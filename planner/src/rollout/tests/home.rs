@@ -101,3 +101,25 @@ fn a_pause_does_not_hold_the_way_back_from_what_failed() {
     world.run(5);
     assert_eq!(world.weights("app:2"), [0]);
 }
+
+#[test]
+fn a_stuck_service_that_serves_what_failed_goes_back_and_promises_it_nothing() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    world.ask(Request::Abort, &world.release_id());
+    world.run(5);
+    // Somebody sends everything to the newest, which is the one that failed; and the service never settles.
+    let failed = RevisionName::new(world.status().failed.unwrap().revision).unwrap();
+    let service = world.cloud.get_mut("us-central1").unwrap();
+    service.serving = crate::traffic::all_to(&failed, &[]);
+    service.traffic = vec![crate::cloud::TrafficTarget {
+        to: crate::cloud::Target::Latest,
+        percent: crate::names::Percent::ALL,
+        tag: None,
+    }];
+    (world.unsettled, world.stuck) = (Some("us-central1"), true);
+    world.release("app:3", Traits::default());
+    world.run(300);
+    assert_eq!(world.weights("app:2"), [0]);
+}
