@@ -21,6 +21,7 @@ mod progress;
 mod questions;
 mod report;
 mod requests;
+mod restore;
 mod rollback;
 mod settings;
 mod start;
@@ -202,6 +203,9 @@ fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Turn {
         return turn;
     }
     if let Some(turn) = failure::release_again(pass, memory) {
+        return turn;
+    }
+    if let Some(turn) = restore::turn(pass, memory) {
         return turn;
     }
     let desire = Desire::of(pass, memory);

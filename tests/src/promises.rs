@@ -339,7 +339,9 @@ impl Promises {
             let course = self.course(shift, revision);
             // One that was superseded may come back, when what it is for is asked for again.
             let superseded = shift.rollout["status"]["conditions"][0]["reason"] == "Superseding";
-            course.withdrawn_in = (!superseded).then(|| shift.generation.clone());
+            // What somebody gave by hand is put back, and goes on.
+            let by_hand = then.contains_key("");
+            course.withdrawn_in = (!superseded && !by_hand).then(|| shift.generation.clone());
             course.shares.clear();
             course.answered.clear();
         }

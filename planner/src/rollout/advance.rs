@@ -221,7 +221,8 @@ fn act(
     state: &Progress,
 ) -> Turn {
     let region = place.region();
-    let paused = pass.paused(Some(&candidate.release));
+    // Going back to what was promoted before is no move forward.
+    let paused = pass.paused(Some(&candidate.release)).filter(|_| !goes_back(memory, candidate));
     // Whether the candidate is still wanted is not known for sure: it goes nowhere until it is.
     if let (true, Err(gate)) = (needs_all(memory, candidate, state), &desire.built) {
         return Decision::closed(RolloutPhase::Pending, gate).in_region(region).into();
@@ -244,6 +245,12 @@ fn act(
         (state, None) => forward_write(Placement { pass, memory, place, candidate }, desire, state),
     };
     decision.in_region(region).into()
+}
+
+/// Whether a candidate is a change of traffic back to what was promoted before.
+fn goes_back(memory: &Memory, candidate: &Candidate) -> bool {
+    let no_steps = candidate.course.as_ref().is_some_and(|course| course.steps == Steps::default());
+    no_steps && memory.promoted.iter().any(|p| p.revision == candidate.release.revision)
 }
 
 /// Whether a candidate in this state goes on only when all of what should run is known: a change of traffic back to what

@@ -5,7 +5,7 @@ use orchestra_crds::StepKind;
 use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::{Observation, RegionView};
-use crate::cloud::{Readiness, RevisionView, ServiceView};
+use crate::cloud::{Readiness, RevisionView, ServiceView, TrafficTarget};
 use crate::marks::{CandidateMark, FailedMark, Marks, Owner, Position};
 use crate::names::{Percent, Region, RevisionName};
 use crate::traffic::{revisions, weight_of};
@@ -96,11 +96,16 @@ impl<'a> Place<'a> {
         self.global_stable(memory).or_else(|| self.local_stable(memory))
     }
 
-    /// Stable, where it has requests, or is there and may serve: a revision that can't serve and serves nobody is none.
+    /// Stable, where it serves, or is there and may: a revision that can't serve and serves nobody is none. One that is
+    /// asked for is there, whatever a read of it says.
     pub(super) fn global_stable(&self, memory: &Memory) -> Option<RevisionName> {
         let stable = &memory.stable.as_ref()?.revision;
         let may_serve = self.revision(stable).is_none_or(|read| read.readiness == Readiness::Ready);
-        (self.uses(stable) || (!self.seen.lacks(stable) && may_serve)).then(|| stable.clone())
+        let has = |of: fn(&ServiceView) -> &[TrafficTarget]| {
+            self.view().is_some_and(|view| weight_of(stable, of(view)) > Percent::NONE)
+        };
+        let (serves, is_asked) = (has(|view| &view.serving), has(|view| &view.traffic));
+        (serves || (may_serve && (is_asked || !self.seen.lacks(stable)))).then(|| stable.clone())
     }
 
     fn local_stable(&self, memory: &Memory) -> Option<RevisionName> {

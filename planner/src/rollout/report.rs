@@ -154,7 +154,15 @@ fn region_status(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, subject: O
             let candidate = memory.candidate.as_ref();
             let overdue_since = candidate
                 .and_then(|candidate| deadline::overdue_since(pass, memory, place, candidate, &Progress::Missing));
-            let known = RegionMemory { absent_since: known.absent_since, overdue_since, ..RegionMemory::default() };
+            // That there was a service is known until there is one again.
+            let service_uid = known.service_uid.filter(|_| !place.leaves);
+            let message = if service_uid.is_some() { "the service is gone" } else { message };
+            let known = RegionMemory {
+                absent_since: known.absent_since,
+                overdue_since,
+                service_uid,
+                ..RegionMemory::default()
+            };
             RegionStatus { message: message.into(), ..known.write(place.region()) }
         }
         (Ok(_), Some(_)) if place.ownership == Ownership::Foreign => {

@@ -25,8 +25,9 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
         if let Some(aborted) = advance::aborted(pass, memory, &candidate) {
             return Some(aborted);
         }
-        // A new template waits; going back to stable is no move forward.
-        if let Some(how) = pass.paused(Some(release)).filter(|_| !returned) {
+        // A new template waits; going back to what was promoted is no move forward.
+        let goes_back = returned || desire.promoted_before(pass, memory).is_some();
+        if let Some(how) = pass.paused(Some(release)).filter(|_| !goes_back) {
             if let Some(failed) = advance::judge_held(pass, memory, &candidate) {
                 return Some(failed);
             }
@@ -38,6 +39,9 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
     }
     let (outcome, message) = match returned {
         true => (Outcome::Returned, "the spec went back to the stable template"),
+        false if desire.own == candidate.template_hash => {
+            (Outcome::Superseded, "what the environment adds changed: a secret's version, a default or an address")
+        }
         false => (Outcome::Superseded, "the spec changed"),
     };
     let times = (candidate.started_at, pass.seen.now);

@@ -6,6 +6,7 @@ mod inspected;
 mod lost_status;
 mod model;
 mod random;
+mod recorded;
 mod second_look;
 mod troubles;
 

@@ -196,7 +196,8 @@ fn loses_data(seen: &Observation, wanted: &Redis, view: &RedisView, id: &RedisId
         return None;
     }
     let message = format!(
-        "spec.redis.memorySizeGb: `{}` has {from} GiB, and what does not fit into {to} GiB would be lost: set it back, or          confirm with the annotation {CONFIRM_SHRINK}: \"{to}\"",
+        "spec.redis.memorySizeGb: `{}` has {from} GiB, and what does not fit into {to} GiB would be lost: set it back, or \
+         confirm with the annotation {CONFIRM_SHRINK}: \"{to}\"",
         id.name
     );
     Some(PartPlan::stalled("RedisShrinkUnconfirmed", message))

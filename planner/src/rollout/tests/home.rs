@@ -123,3 +123,73 @@ fn a_stuck_service_that_serves_what_failed_goes_back_and_promises_it_nothing() {
     world.run(300);
     assert_eq!(world.weights("app:2"), [0]);
 }
+
+/// Somebody deletes the service in a region.
+fn delete_service(world: &mut World, region: &str) {
+    world.cloud.remove(region);
+    world.deployed.retain(|(place, _)| place != region);
+}
+
+#[test]
+fn b11_a_service_that_is_deleted_in_the_middle_of_a_release_comes_back_with_stable() {
+    for (regions, region) in [(vec!["us-central1"], "us-central1"), (vec!["us-central1", "us-west4"], "us-west4")] {
+        for paused in [false, true] {
+            let mut world = World::promoted(&regions);
+            world.release("app:2", Traits::default());
+            world.run_until(|w| w.weights("app:2")[0] == 10);
+            world.rollout.spec.paused = paused;
+            delete_service(&mut world, region);
+            world.run(1);
+            let at = regions.iter().position(|r| *r == region).unwrap();
+            assert_eq!(world.weights("app:1")[at], 100, "{region} {paused}");
+            assert!(world.events.iter().any(|event| event.reason == "ServiceGone"));
+            world.rollout.spec.paused = false;
+            world.writes.clear();
+            world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:2").iter().all(|w| *w == 100));
+            assert!(world.writes.contains(&format!("{region} app:1 90 app:2 10")), "{:?}", world.writes);
+        }
+    }
+}
+
+#[test]
+fn a_service_that_is_deleted_while_all_is_quiet_comes_back_though_paused() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.paused = true;
+    delete_service(&mut world, "us-central1");
+    world.run(3);
+    assert_eq!((world.weights("app:1"), world.phase()), (vec![100], RolloutPhase::Promoted));
+}
+
+#[test]
+fn where_stable_cant_be_made_again_a_person_is_asked() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    world.rollout.status.as_mut().unwrap().stable.as_mut().unwrap().template = None;
+    delete_service(&mut world, "us-central1");
+    world.run(3);
+    assert!(world.cloud.is_empty(), "the candidate is not proven");
+    let stalled = world.status().conditions.into_iter().find(|c| c.type_ == "Stalled").unwrap();
+    assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "ServiceGone"));
+}
+
+#[test]
+fn going_back_to_what_was_promoted_waits_for_no_pause() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:2") == [100]);
+    // While nothing else is going on, and in the middle of a release.
+    for release in [None, Some("app:3")] {
+        if let Some(image) = release {
+            world.rollout.spec.paused = false;
+            world.release(image, Traits::default());
+            world.run_until(|w| w.weights(image) == [10]);
+        }
+        let (from, to) = if release.is_none() { ("app:2", "app:1") } else { ("app:1", "app:2") };
+        assert!(world.weights(from)[0] >= 90);
+        world.rollout.spec.paused = true;
+        world.release(to, Traits::default());
+        world.run(5);
+        assert_eq!(world.weights(to), [100], "{release:?}: {}", message(&world));
+    }
+}
