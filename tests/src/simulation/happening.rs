@@ -59,6 +59,8 @@ pub(super) enum Happening {
     WipeStatus,
     /// Somebody moves all traffic to whatever is the newest, past Orchestra.
     TrafficByHand,
+    /// Somebody deletes the service in the first region.
+    DeleteService,
     /// Somebody takes every annotation off a service.
     StripMarks,
     /// The marks are those of the version before.
@@ -104,7 +106,7 @@ pub(super) fn steps(ladder: &[Step]) -> Value {
 }
 
 pub(super) fn draw(random: &mut StdRng) -> Happening {
-    match random.random_range(0..34) {
+    match random.random_range(0..35) {
         0..8 => Happening::Fault(FAULTS[random.random_range(0..FAULTS.len())]),
         8..14 => {
             let env = match random.random_range(0..7) {
@@ -132,6 +134,7 @@ pub(super) fn draw(random: &mut StdRng) -> Happening {
         30 => Happening::Label(random.random_range(0..3)),
         31 => Happening::Recreate,
         32 => Happening::RecreateAll,
+        33 => Happening::DeleteService,
         _ => Happening::Ask("promote"),
     }
 }
@@ -172,6 +175,7 @@ pub(super) async fn happen(world: &mut World, happening: Happening, environment:
         }
         Happening::WipeStatus => world.wipe_status("api").await,
         Happening::TrafficByHand => traffic_by_hand(world),
+        Happening::DeleteService => delete_service(world),
         Happening::StripMarks => rewrite_marks(world, |_| BTreeMap::new()),
         Happening::OldMarks => rewrite_marks(world, old_marks),
         Happening::Regions(regions) => {
@@ -236,6 +240,11 @@ fn traffic_by_hand(world: &World) {
     let traffic = json!([{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]);
     let body = json!({"traffic": traffic}).to_string();
     world.tap.sandbox.google.handle(&Request::new(Method::PATCH, path, body.into()));
+}
+
+fn delete_service(world: &World) {
+    let path = "/v2/projects/cherry-ai-project/locations/us-central1/services/shop-api";
+    world.tap.sandbox.google.handle(&Request::new(Method::DELETE, path, bytes::Bytes::new()));
 }
 
 type Annotations = BTreeMap<String, String>;
