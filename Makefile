@@ -58,7 +58,15 @@ crds: ## Write crds/*.yaml from the types
 	cargo run -q -p orchestra-crds --bin crdgen -- crds
 
 .PHONY: lint
-lint: lint-fmt lint-clippy lint-deps lint-generated lint-deny ## Formatting, clippy, dependency direction, generated files, licences
+lint: lint-rust lint-fmt lint-clippy lint-deps lint-generated lint-deny ## Formatting, clippy, dependency direction, generated files, licences
+
+# The Rust version that is promised is the one that everything here is tried with.
+.PHONY: lint-rust
+lint-rust:
+	@promised=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	  grep -q "^channel = \"$$promised\(\.[0-9]*\)\?\"" rust-toolchain.toml && rustc --version | grep -q "^rustc $$promised\." \
+	  || { echo "Cargo.toml promises Rust $$promised, and another is used: see rust-toolchain.toml" >&2; exit 1; }
+	@echo "Rust version: ok"
 
 .PHONY: lint-fmt
 lint-fmt:

@@ -12,6 +12,7 @@ mod desire;
 mod events;
 mod failure;
 mod invokers;
+mod judge;
 mod keep;
 mod leave;
 mod memory;

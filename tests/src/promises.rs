@@ -294,7 +294,9 @@ impl Promises {
         let candidate = &shift.rollout["status"]["candidate"];
         if text(&candidate["revision"]) == revision {
             let release = (shift.service.to_string(), text(&candidate["release"]).to_string());
-            self.began.entry(release).or_insert(answered);
+            // With marks of before there were numbers, a release may get another on its way.
+            let first = self.courses.get(&subject).and_then(|course| course.answered.first()).copied();
+            self.began.entry(release).or_insert(first.unwrap_or(answered));
         }
         self.courses.entry(subject).or_default().gets(share, shift.time, answered);
     }

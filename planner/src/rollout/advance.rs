@@ -1,35 +1,34 @@
 //! A candidate on its way: region after region, step after step.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{Analysis, AnalysisMode, Metric, Outcome, Request, RolloutPhase, Verdict};
+use orchestra_crds::{Outcome, Request, RolloutPhase};
 
-use super::deadline::{self, Overdue};
+use super::deadline;
 use super::decision::Decision;
 use super::desire::Desire;
-use super::memory::{Candidate, Course, Memory, RegionMemory, Stable, StepMemory};
+use super::memory::{Candidate, Course, Memory, Stable, StepMemory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
 use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
-use super::{Turn, failure, requests, supersede};
-use crate::cloud::Fault;
+use super::{Turn, failure, judge, requests, supersede};
 use crate::conditions::note;
 use crate::marks::Position;
 use crate::names::Region;
 use crate::plan::{Effect, NOW, POLL, ServiceChange};
-use crate::verdict::{self, Subject, in_words};
+use crate::verdict::in_words;
 
 /// Takes the candidate on, in the first region where it is not done.
 pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Turn {
     let Some(candidate) = memory.candidate.clone() else { return Turn::Again };
-    if let Some(aborted) = aborted(pass, memory, &candidate) {
+    if let Some(aborted) = judge::aborted(pass, memory, &candidate) {
         return aborted;
     }
-    let states = states(pass, memory, &candidate);
-    if let Some(failed) = failing(pass, memory, &candidate, &states) {
+    let states = judge::states(pass, memory, &candidate);
+    if let Some(failed) = judge::failing(pass, memory, &candidate, &states) {
         return failed;
     }
-    if let Some(overdue) = overdue(pass, memory, &candidate, &states) {
+    if let Some(overdue) = judge::overdue(pass, memory, &candidate, &states) {
         return overdue;
     }
     if states.is_empty() {
@@ -45,125 +44,6 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
         Some((place, state)) => act(pass, memory, desire, &candidate, place, state),
         None => promoted(pass, memory, desire, candidate),
     }
-}
-
-/// A person takes it back. None: nobody asks for that, or there is nothing to go back to.
-pub(super) fn aborted(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Option<Turn> {
-    let asked = requests::means(&pass.seen.rollout, Request::Abort, &candidate.release);
-    if !asked || memory.spreads_stable() {
-        return None;
-    }
-    let by = requests::written_by(&pass.seen.rollout, Request::Abort);
-    memory.note_request(Request::Abort, &candidate.release.to_string(), by, pass.seen.now);
-    Some(failure::latch(pass, memory, "Aborted", "a person asked for it"))
-}
-
-/// The judgement of one that stays where it is: it is no longer wanted and everything is paused, or what is wanted can't
-/// be read.
-pub(super) fn judge_held(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Option<Turn> {
-    let states = states(pass, memory, candidate);
-    failing(pass, memory, candidate, &states)
-}
-
-/// A candidate that breaks in any region, or that users meet failures of, is taken back whatever the other regions do.
-fn failing(
-    pass: &Pass<'_>,
-    memory: &mut Memory,
-    candidate: &Candidate,
-    states: &[(&Place<'_>, Progress)],
-) -> Option<Turn> {
-    let broken = states.iter().find_map(|(place, state)| match state {
-        Progress::Broken(trouble) => Some((trouble, format!("{}: {}", place.region(), trouble.message))),
-        _ => None,
-    });
-    if let Some((trouble, message)) = broken {
-        return Some(failure::latch(pass, memory, &trouble.reason, &message));
-    }
-    count_minutes(pass, memory, candidate, states);
-    let why = verdict_to_act_on(pass, memory, candidate)?;
-    Some(failure::latch(pass, memory, "AnalysisFailed", &why))
-}
-
-/// What takes too long in any region: the first look at it waits for what a second one says.
-fn overdue(
-    pass: &Pass<'_>,
-    memory: &mut Memory,
-    candidate: &Candidate,
-    states: &[(&Place<'_>, Progress)],
-) -> Option<Turn> {
-    let mut first_look = None;
-    for (place, state) in states {
-        match deadline::check(pass, memory, place, candidate, state) {
-            Some(Overdue::Missed(message)) => {
-                return Some(failure::latch(pass, memory, "ProgressDeadlineExceeded", &message));
-            }
-            Some(Overdue::LookAgain(decision)) if first_look.is_none() => {
-                first_look = Some(decision.in_region(place.region()));
-            }
-            Some(Overdue::LookAgain(_)) | None => {}
-        }
-    }
-    first_look.map(Turn::from)
-}
-
-/// How far the candidate is in each region of the release.
-fn states<'p, 'a>(pass: &'p Pass<'a>, memory: &Memory, candidate: &Candidate) -> Vec<(&'p Place<'a>, Progress)> {
-    let in_course = |place: &&Place<'_>| match &candidate.course {
-        // A region that is new waits for the end of the release.
-        Some(course) if !course.regions.is_empty() => course.regions.contains(place.region()),
-        _ => true,
-    };
-    let progress = |place| (place, Placement { pass, memory, place, candidate }.progress());
-    pass.waves().filter(in_course).map(progress).collect()
-}
-
-/// How the candidate is judged: as when its release started, or where that is lost as the spec says now.
-pub(super) fn analysis<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> &'a Analysis {
-    candidate.course.as_ref().map_or(&pass.seen.rollout.spec.analysis, |course| &course.analysis)
-}
-
-/// What the evidence in a region is about, while a weight is in effect there.
-pub(super) fn subject<'c>(candidate: &'c Candidate, state: &Progress) -> Option<Subject<'c>> {
-    let Progress::On(Standing { weight: Some((step, since)), .. }) = state else { return None };
-    Some(Subject { metric: Metric::Errors, release: &candidate.release, step: *step, since: *since })
-}
-
-/// Counts what each region's users met, also while another region holds the release up.
-fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) {
-    for (place, state) in states {
-        let (Some(subject), Some(counts)) = (subject(candidate, state), &place.seen.counts) else { continue };
-        let known = memory.region_mut(place.region());
-        let before = known.evidence_of(&candidate.release).cloned();
-        let after = match &counts.minutes {
-            Ok(minutes) => {
-                verdict::count(before.as_ref(), &subject, analysis(pass, candidate), minutes, counts.query.window)
-            }
-            Err(fault) => verdict::unknown(before.as_ref(), &subject, &unread_metrics(fault)),
-        };
-        known.set_evidence(after);
-    }
-}
-
-fn unread_metrics(fault: &Fault) -> String {
-    let needs = match fault.class {
-        crate::cloud::FaultClass::Denied => " (it needs roles/monitoring.viewer in the project)",
-        _ => "",
-    };
-    format!("Cloud Monitoring can't be read{needs}: {}", fault.message)
-}
-
-/// Why the evidence says to roll back, in any region.
-fn verdict_to_act_on(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
-    let settings = analysis(pass, candidate);
-    if settings.mode != AnalysisMode::Sequential {
-        return None;
-    }
-    let evidence = |(region, known): (&Region, &RegionMemory)| {
-        let evidence = known.evidence_of(&candidate.release)?;
-        (evidence.verdict == Verdict::Fail)
-            .then(|| format!("{region}, step {}: {}", evidence.step, in_words(evidence, settings)))
-    };
-    memory.regions.iter().find_map(evidence)
 }
 
 /// A service whose marks somebody took off is marked again before anything else is done to it.
@@ -320,7 +200,8 @@ fn on_step(
     let evidence = known
         .evidence_of(&candidate.release)
         .filter(|e| standing.weight.is_some_and(|(weight, _)| u32::try_from(e.step) == Ok(weight)));
-    let context = StepContext { now, since: standing.since, promoted, evidence, analysis: analysis(pass, candidate) };
+    let context =
+        StepContext { now, since: standing.since, promoted, evidence, analysis: judge::analysis(pass, candidate) };
     let where_ = format!("{region}, step {}/{}", standing.step, steps.len());
     let edited = edited_words(pass, candidate);
     let decision = match (step.look(&context), paused) {
@@ -428,7 +309,7 @@ fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Ca
     let spreads_stable = memory.spreads_stable();
     let judged = memory.regions.values().filter_map(|known| known.evidence_of(&candidate.release)).next();
     let message = match judged {
-        Some(evidence) => in_words(evidence, analysis(pass, &candidate)),
+        Some(evidence) => in_words(evidence, judge::analysis(pass, &candidate)),
         None if memory.stable.is_none() => "first revision: nothing to compare with".to_string(),
         None if candidate.steps() == Steps::default() => {
             "without analysis: it has no steps to be judged on".to_string()

@@ -3,8 +3,8 @@
 use orchestra_crds::{OrchestraEnvironment, Request, Rollout, RolloutPhase, Unread};
 use std::collections::BTreeSet;
 
-use super::advance::{analysis, subject};
 use super::desire::Desire;
+use super::judge::{analysis, subject};
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::Place;

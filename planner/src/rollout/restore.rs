@@ -3,12 +3,11 @@
 
 use orchestra_crds::RolloutPhase;
 
-use super::Turn;
 use super::decision::Decision;
 use super::memory::{Memory, Stable};
 use super::pass::Pass;
 use super::place::Place;
-use super::settings;
+use super::{Turn, judge, settings};
 use crate::conditions::note;
 use crate::marks::{FailedMark, Marks};
 use crate::plan::{Effect, NewService};
@@ -16,12 +15,17 @@ use crate::template::{EffectiveTemplate, Wanted};
 use crate::traffic::all_to;
 
 /// Makes stable's services again. None: none has vanished, or a release of stable's template has to bring it back.
-pub(super) fn turn(pass: &Pass<'_>, memory: &Memory) -> Option<Turn> {
-    let stable = memory.stable.as_ref().filter(|_| !memory.spreads_stable())?;
+pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
+    let stable = memory.stable.clone().filter(|_| !memory.spreads_stable())?;
     let gone: Vec<&Place<'_>> = pass.waves().filter(|place| has_vanished(memory, place)).collect();
-    let first = gone.first()?;
-    let region = first.region();
-    let Some(template) = as_it_was(pass, stable) else {
+    let region = gone.first()?.region();
+    // What is taken back waits for nothing.
+    if let Some(candidate) = memory.candidate.clone()
+        && let Some(back) = judge::aborted(pass, memory, &candidate).or_else(|| judge::held(pass, memory, &candidate))
+    {
+        return Some(back);
+    }
+    let Some(template) = as_it_was(pass, &stable) else {
         let candidate = memory.candidate.as_ref()?;
         let message = format!(
             "{region}: somebody deleted the service, and `{}` can't be made again: the environment has changed since. Abort \
@@ -32,7 +36,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &Memory) -> Option<Turn> {
     };
     let message = format!("{region}: somebody deleted the service; it is made again with `{}`", stable.revision);
     let phase = if memory.candidate.is_some() { RolloutPhase::Progressing } else { RolloutPhase::Deploying };
-    let effects = gone.iter().map(|place| create(pass, memory, stable, place, &template)).collect();
+    let effects = gone.iter().map(|place| create(pass, memory, &stable, place, &template)).collect();
     Some(Decision::working(phase, "ServiceGone", message).with_effects(effects).in_region(region).into())
 }
 

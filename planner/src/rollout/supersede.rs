@@ -7,7 +7,7 @@ use super::desire::Desire;
 use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::rollback::{Withdrawn, withdraw};
-use super::{Turn, advance};
+use super::{Turn, judge};
 use crate::resource::ROLLBACK_AGAIN;
 
 /// Takes a candidate back that is not wanted any more. None: there is none.
@@ -22,13 +22,13 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
     let returned = memory.stable.as_ref().is_some_and(|stable| desire.wants_stable(pass, stable));
     if !back.remaining.is_empty() {
         let why = format!("`{}` is superseded", release.revision);
-        if let Some(aborted) = advance::aborted(pass, memory, &candidate) {
+        if let Some(aborted) = judge::aborted(pass, memory, &candidate) {
             return Some(aborted);
         }
         // A new template waits; going back to what was promoted is no move forward.
         let goes_back = returned || desire.promoted_before(pass, memory).is_some();
         if let Some(how) = pass.paused(Some(release)).filter(|_| !goes_back) {
-            if let Some(failed) = advance::judge_held(pass, memory, &candidate) {
+            if let Some(failed) = judge::held(pass, memory, &candidate) {
                 return Some(failed);
             }
             return Some(Decision::held(format!("{why}; its traffic stays where it is: held, {how}")).into());

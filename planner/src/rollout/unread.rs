@@ -6,7 +6,7 @@ use orchestra_crds::{RolloutPhase, Unread};
 use super::decision::Decision;
 use super::memory::Memory;
 use super::pass::Pass;
-use super::{Observation, Turn, advance};
+use super::{Observation, Turn, judge};
 use crate::conditions::{Note, note};
 use crate::template::Gate;
 
@@ -37,8 +37,7 @@ pub(super) fn gate(seen: &Observation) -> Option<Gate> {
 pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     let told = told(pass.seen)?;
     if let Some(candidate) = memory.candidate.clone()
-        && let Some(back) =
-            advance::aborted(pass, memory, &candidate).or_else(|| advance::judge_held(pass, memory, &candidate))
+        && let Some(back) = judge::aborted(pass, memory, &candidate).or_else(|| judge::held(pass, memory, &candidate))
     {
         return Some(back);
     }

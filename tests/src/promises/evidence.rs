@@ -36,7 +36,6 @@ impl Promises {
                 let weight = number.checked_sub(1).and_then(|index| steps[index]["weight"].as_i64());
                 let stepped = self.answered_before(&subject, weight);
                 let began = self.began.get(&(name.clone(), text(&candidate["release"]).to_string()));
-                // With marks of before there were numbers, a release may have got another since.
                 let first = self.courses.get(&subject).and_then(|course| course.answered.first());
                 let began = began.into_iter().chain(first).min().copied().unwrap_or(0);
                 let fits = total <= answered - began && step <= answered - stepped && step <= total;

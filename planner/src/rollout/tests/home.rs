@@ -171,6 +171,9 @@ fn where_stable_cant_be_made_again_a_person_is_asked() {
     assert!(world.cloud.is_empty(), "the candidate is not proven");
     let stalled = world.status().conditions.into_iter().find(|c| c.type_ == "Stalled").unwrap();
     assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "ServiceGone"));
+    world.ask(Request::Abort, &world.release_id());
+    world.run(2);
+    assert!(world.status().failed.is_some_and(|failed| failed.reason == "Aborted"));
 }
 
 #[test]

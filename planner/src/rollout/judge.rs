@@ -1,0 +1,137 @@
+//! The judgement of a candidate: an abort, what breaks, what users meet, what takes too long. It goes on in every region,
+//! whatever holds the release up in another.
+
+use orchestra_crds::{Analysis, AnalysisMode, Metric, Request, Verdict};
+
+use super::deadline::{self, Overdue};
+use super::memory::{Candidate, Memory, RegionMemory};
+use super::pass::Pass;
+use super::place::Place;
+use super::progress::{Placement, Progress, Standing};
+use super::{Turn, failure, requests};
+use crate::cloud::Fault;
+use crate::names::Region;
+use crate::verdict::{self, Subject, in_words};
+
+/// A person takes it back. None: nobody asks for that, or there is nothing to go back to.
+pub(super) fn aborted(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Option<Turn> {
+    let asked = requests::means(&pass.seen.rollout, Request::Abort, &candidate.release);
+    if !asked || memory.spreads_stable() {
+        return None;
+    }
+    let by = requests::written_by(&pass.seen.rollout, Request::Abort);
+    memory.note_request(Request::Abort, &candidate.release.to_string(), by, pass.seen.now);
+    Some(failure::latch(pass, memory, "Aborted", "a person asked for it"))
+}
+
+/// The judgement of one that stays where it is: it is no longer wanted and everything is paused, or what is wanted can't
+/// be read.
+pub(super) fn held(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Option<Turn> {
+    let states = states(pass, memory, candidate);
+    failing(pass, memory, candidate, &states)
+}
+
+/// A candidate that breaks in any region, or that users meet failures of, is taken back whatever the other regions do.
+pub(super) fn failing(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    candidate: &Candidate,
+    states: &[(&Place<'_>, Progress)],
+) -> Option<Turn> {
+    let broken = states.iter().find_map(|(place, state)| match state {
+        Progress::Broken(trouble) => Some((trouble, format!("{}: {}", place.region(), trouble.message))),
+        _ => None,
+    });
+    if let Some((trouble, message)) = broken {
+        return Some(failure::latch(pass, memory, &trouble.reason, &message));
+    }
+    count_minutes(pass, memory, candidate, states);
+    let why = verdict_to_act_on(pass, memory, candidate)?;
+    Some(failure::latch(pass, memory, "AnalysisFailed", &why))
+}
+
+/// What takes too long in any region: the first look at it waits for what a second one says.
+pub(super) fn overdue(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    candidate: &Candidate,
+    states: &[(&Place<'_>, Progress)],
+) -> Option<Turn> {
+    let mut first_look = None;
+    for (place, state) in states {
+        match deadline::check(pass, memory, place, candidate, state) {
+            Some(Overdue::Missed(message)) => {
+                return Some(failure::latch(pass, memory, "ProgressDeadlineExceeded", &message));
+            }
+            Some(Overdue::LookAgain(decision)) if first_look.is_none() => {
+                first_look = Some(decision.in_region(place.region()));
+            }
+            Some(Overdue::LookAgain(_)) | None => {}
+        }
+    }
+    first_look.map(Turn::from)
+}
+
+/// How far the candidate is in each region of the release.
+pub(super) fn states<'p, 'a>(
+    pass: &'p Pass<'a>,
+    memory: &Memory,
+    candidate: &Candidate,
+) -> Vec<(&'p Place<'a>, Progress)> {
+    let in_course = |place: &&Place<'_>| match &candidate.course {
+        // A region that is new waits for the end of the release.
+        Some(course) if !course.regions.is_empty() => course.regions.contains(place.region()),
+        _ => true,
+    };
+    let progress = |place| (place, Placement { pass, memory, place, candidate }.progress());
+    pass.waves().filter(in_course).map(progress).collect()
+}
+
+/// How the candidate is judged: as when its release started, or where that is lost as the spec says now.
+pub(super) fn analysis<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> &'a Analysis {
+    candidate.course.as_ref().map_or(&pass.seen.rollout.spec.analysis, |course| &course.analysis)
+}
+
+/// What the evidence in a region is about, while a weight is in effect there.
+pub(super) fn subject<'c>(candidate: &'c Candidate, state: &Progress) -> Option<Subject<'c>> {
+    let Progress::On(Standing { weight: Some((step, since)), .. }) = state else { return None };
+    Some(Subject { metric: Metric::Errors, release: &candidate.release, step: *step, since: *since })
+}
+
+/// Counts what each region's users met, also while another region holds the release up.
+fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) {
+    for (place, state) in states {
+        let (Some(subject), Some(counts)) = (subject(candidate, state), &place.seen.counts) else { continue };
+        let known = memory.region_mut(place.region());
+        let before = known.evidence_of(&candidate.release).cloned();
+        let after = match &counts.minutes {
+            Ok(minutes) => {
+                verdict::count(before.as_ref(), &subject, analysis(pass, candidate), minutes, counts.query.window)
+            }
+            Err(fault) => verdict::unknown(before.as_ref(), &subject, &unread_metrics(fault)),
+        };
+        known.set_evidence(after);
+    }
+}
+
+fn unread_metrics(fault: &Fault) -> String {
+    let needs = match fault.class {
+        crate::cloud::FaultClass::Denied => " (it needs roles/monitoring.viewer in the project)",
+        _ => "",
+    };
+    format!("Cloud Monitoring can't be read{needs}: {}", fault.message)
+}
+
+/// Why the evidence says to roll back, in any region.
+fn verdict_to_act_on(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
+    let settings = analysis(pass, candidate);
+    if settings.mode != AnalysisMode::Sequential {
+        return None;
+    }
+    let evidence = |(region, known): (&Region, &RegionMemory)| {
+        let evidence = known.evidence_of(&candidate.release)?;
+        (evidence.verdict == Verdict::Fail)
+            .then(|| format!("{region}, step {}: {}", evidence.step, in_words(evidence, settings)))
+    };
+    memory.regions.iter().find_map(evidence)
+}
