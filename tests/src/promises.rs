@@ -27,8 +27,6 @@ type Subject = (String, String);
 struct Course {
     /// Its shares, each with when it was written.
     shares: Vec<(i64, Timestamp)>,
-    /// Requests that it had answered when it got each of them.
-    answered: Vec<i64>,
     /// It has had everything.
     was_stable: bool,
     /// The generation of which object it lost its share in.
@@ -36,8 +34,7 @@ struct Course {
 }
 
 impl Course {
-    fn gets(&mut self, share: i64, time: Timestamp, answered: i64) {
-        self.answered.push(answered);
+    fn gets(&mut self, share: i64, time: Timestamp) {
         self.shares.push((share, time));
         self.was_stable |= share == 100;
     }
@@ -90,8 +87,8 @@ pub struct Promises {
     owned: BTreeSet<String>,
     /// UIDs of the objects that held something before a change of finalizers.
     held: Vec<String>,
-    /// What the revision of a release had answered when it got its first share of a service.
-    began: BTreeMap<Subject, i64>,
+    /// What the revision of a release had answered when it first got each share of a service.
+    began: BTreeMap<(String, String, i64), i64>,
     /// Requests that each revision has answered.
     answered: BTreeMap<Subject, i64>,
     /// What was new in releases that failed, by Rollout, and of which generation of it that is known.
@@ -289,16 +286,8 @@ impl Promises {
     }
 
     fn gets(&mut self, shift: &Shift<'_>, revision: &str, share: i64) {
-        let subject = (shift.service.to_string(), revision.to_string());
-        let answered = self.answered.get(&subject).copied().unwrap_or(0);
-        let candidate = &shift.rollout["status"]["candidate"];
-        if text(&candidate["revision"]) == revision {
-            let release = (shift.service.to_string(), text(&candidate["release"]).to_string());
-            // With marks of before there were numbers, a release may get another on its way.
-            let first = self.courses.get(&subject).and_then(|course| course.answered.first()).copied();
-            self.began.entry(release).or_insert(first.unwrap_or(answered));
-        }
-        self.courses.entry(subject).or_default().gets(share, shift.time, answered);
+        self.note_share(shift, revision, share);
+        self.course(shift, revision).gets(share, shift.time);
     }
 
     /// What gets more must not have failed, nor come back after it was withdrawn; and goes by the steps.
@@ -345,7 +334,6 @@ impl Promises {
             let by_hand = then.contains_key("");
             course.withdrawn_in = (!superseded && !by_hand).then(|| shift.generation.clone());
             course.shares.clear();
-            course.answered.clear();
         }
         self.check_pause(shift);
     }

@@ -21,6 +21,10 @@ impl Promises {
     pub(super) fn check_evidence(&mut self, rollout: &Value, services: &BTreeMap<String, Value>, view: &Value) {
         let (candidate, requests) = (&rollout["status"]["candidate"], requests(view));
         let revision = text(&candidate["revision"]).to_string();
+        // Marks of before there were numbers: when it began is not known by its name.
+        if text(&candidate["release"]).ends_with(".0") {
+            return;
+        }
         for region in rollout["status"]["regions"].as_array().into_iter().flatten() {
             let all = region["evidence"].as_array().into_iter().flatten();
             let ending =
@@ -34,10 +38,9 @@ impl Promises {
                 let (total, step) = (total.as_i64().unwrap_or(0), step.as_i64().unwrap_or(0));
                 let number = evidence["step"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
                 let weight = number.checked_sub(1).and_then(|index| steps[index]["weight"].as_i64());
-                let stepped = self.answered_before(&subject, weight);
-                let began = self.began.get(&(name.clone(), text(&candidate["release"]).to_string()));
-                let first = self.courses.get(&subject).and_then(|course| course.answered.first());
-                let began = began.into_iter().chain(first).min().copied().unwrap_or(0);
+                let release = text(&candidate["release"]);
+                let began = self.answered_at(name, release, None);
+                let stepped = weight.map_or(0, |weight| self.answered_at(name, release, Some(weight)));
                 let fits = total <= answered - began && step <= answered - stepped && step <= total;
                 self.check(16, fits, || {
                     format!(
@@ -49,11 +52,23 @@ impl Promises {
         }
     }
 
-    /// What a revision had answered when it first got this share.
-    fn answered_before(&self, subject: &Subject, weight: Option<i64>) -> i64 {
-        let Some(course) = self.courses.get(subject) else { return 0 };
-        let at = course.shares.iter().position(|(share, _)| Some(*share) == weight);
-        at.and_then(|at| course.answered.get(at)).copied().unwrap_or(0)
+    /// A candidate gets a share: what it had answered by then.
+    pub(super) fn note_share(&mut self, shift: &Shift<'_>, revision: &str, share: i64) {
+        let candidate = &shift.rollout["status"]["candidate"];
+        if text(&candidate["revision"]) != revision {
+            return;
+        }
+        let answered = self.answered.get(&(shift.service.to_string(), revision.to_string())).copied().unwrap_or(0);
+        let key = (shift.service.to_string(), text(&candidate["release"]).to_string(), share);
+        self.began.entry(key).or_insert(answered);
+    }
+
+    /// What the revision of a release had answered when it first got this share, or any.
+    fn answered_at(&self, service: &str, release: &str, share: Option<i64>) -> i64 {
+        let fits = |(of, known, its): &(String, String, i64)| {
+            of == service && known == release && share.is_none_or(|share| share == *its)
+        };
+        self.began.iter().filter(|(key, _)| fits(key)).map(|(_, answered)| *answered).min().unwrap_or(0)
     }
 
     /// Where a candidate gets more, the regions before have it in full.
