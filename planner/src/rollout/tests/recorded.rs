@@ -2,6 +2,9 @@
 //! marked was recorded, and every later one has to read it as this one did. `RECORD=1 cargo test -p orchestra-planner
 //! recorded` writes the records; they are written once, and changed only with a reason in the changelog.
 
+// A record is a file.
+#![allow(clippy::disallowed_methods)]
+
 use super::super::*;
 use super::model::{Traits, World};
 use crate::marks::Marks;
