@@ -4,7 +4,7 @@ mod act;
 pub mod app;
 pub mod clock;
 mod cluster;
-mod error;
+pub mod error;
 mod health;
 pub mod lease;
 pub mod metrics;

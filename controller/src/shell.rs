@@ -97,6 +97,11 @@ impl Shell {
         Self { kube, cloud, clock, metrics, health, leadership, recorder, troubles }
     }
 
+    /// What it counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// The same, telling its health where others can read it.
     #[must_use]
     pub fn with_health(mut self, health: Health) -> Self {

@@ -92,6 +92,11 @@ impl World {
         Api::namespaced(self.user.clone(), NAMESPACE)
     }
 
+    /// The first of its controllers.
+    pub fn shell(&self) -> &Shell {
+        &self.shells[0]
+    }
+
     /// Objects of a kind as they are stored, also those that can't be decoded.
     fn stored<K: kube::Resource<DynamicType = ()>>(&self) -> Api<DynamicObject> {
         Api::namespaced_with(self.user.clone(), NAMESPACE, &ApiResource::erase::<K>(&()))

@@ -4,6 +4,7 @@ mod faults;
 mod planted;
 mod planted_memory;
 mod recovery;
+mod refused;
 mod scenarios;
 mod simulation;
 mod unreadable;
