@@ -50,6 +50,16 @@ impl PassError {
         }
     }
 
+    /// Whether the cluster knows no such kind.
+    pub(crate) fn is_unknown_kind(&self) -> bool {
+        match self {
+            Self::Kube { source, .. } => {
+                matches!(source.as_ref(), kube::Error::Api(status) if status.is_not_found())
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the cluster refuses a status, because of what the object is.
     pub(crate) fn is_status_refused(&self) -> bool {
         matches!(self, Self::Kube { operation: WRITE_STATUS, .. }) && self.class() == FaultClass::Permanent

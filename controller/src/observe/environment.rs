@@ -171,7 +171,12 @@ impl Answer {
 async fn rollouts_of(shell: &Shell, environment: &OrchestraEnvironment) -> Result<Vec<String>, PassError> {
     let namespace = environment.namespace().unwrap_or_default();
     let api: Api<DeserializeGuard<Rollout>> = Api::namespaced(shell.kube.clone(), &namespace);
-    let all = kube_call("list the Rollouts", api.list(&ListParams::default())).await?;
+    let all = match kube_call("list the Rollouts", api.list(&ListParams::default())).await {
+        Ok(all) => all,
+        // Without their CRD there are none.
+        Err(error) if error.is_unknown_kind() => return Ok(vec![]),
+        Err(error) => return Err(error),
+    };
     let name = environment.name_any();
     let refers = |DeserializeGuard(rollout): DeserializeGuard<Rollout>| match rollout {
         Ok(rollout) => (rollout.spec.environment_ref.name == name).then(|| rollout.name_any()),

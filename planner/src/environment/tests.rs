@@ -253,3 +253,16 @@ fn redis_that_is_taken_out_while_it_is_made_is_not_forgotten() {
     let instance = after.status.redis.unwrap().instance;
     assert!(instance.starts_with("orchestra-production-"), "{instance:?}");
 }
+
+#[test]
+fn d11_rollouts_that_are_deleted_too_are_no_warning_until_it_takes_long() {
+    let mut world = seen(None);
+    world.environment.metadata.deletion_timestamp = Some(Time(world.now));
+    world.rollouts = vec!["api".into()];
+    let soon = plan(&world);
+    assert_eq!(reason(&soon, "Reconciling"), "True RolloutsRemain");
+    assert!(soon.events.iter().all(|event| event.severity == crate::event::Severity::Normal), "{:?}", soon.events);
+    world.environment.status = Some(soon.status);
+    world.now += jiff::SignedDuration::from_mins(11);
+    assert_eq!(reason(&plan(&world), "Stalled"), "True RolloutsRemain");
+}

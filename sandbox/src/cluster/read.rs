@@ -243,7 +243,13 @@ impl Watch {
 
     pub(super) fn since(&self, store: &Store, version: u64) -> (Vec<Value>, u64) {
         match store.since(version) {
-            Some(changes) => (changes.filter_map(|c| self.see(c, store)).collect(), store.version()),
+            Some(changes) => {
+                let events = changes.filter_map(|c| self.see(c, store)).collect();
+                // With its definition, a kind's watches end.
+                let kind = &self.target.kind;
+                let is_known = store.kinds().all().any(|k| k.group == kind.group && k.plural == kind.plural);
+                (events, if is_known { store.version() } else { u64::MAX })
+            }
             None => {
                 let status = Refusal::expired(version, store.oldest()).to_status();
                 (vec![json!({"type": "ERROR", "object": status})], u64::MAX)

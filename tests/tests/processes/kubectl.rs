@@ -95,10 +95,17 @@ fn everything(kubectl: &Kubectl<'_>) {
     kubectl.says("describe rollout hello", "Events:");
     kubectl.says("get events", "rollout/hello");
     kubectl.says("events --for rollout/hello", "Promoted");
+    shipped(kubectl);
     server_side(kubectl);
     creations(kubectl);
     edits(kubectl);
     deletions(kubectl);
+}
+
+/// D9: what is shipped can be applied in both ways.
+fn shipped(kubectl: &Kubectl<'_>) {
+    kubectl.run("apply -f deploy/controller.yaml", "");
+    kubectl.run("apply --server-side -f deploy/controller.yaml", "");
 }
 
 fn server_side(kubectl: &Kubectl<'_>) {

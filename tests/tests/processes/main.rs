@@ -3,3 +3,4 @@
 mod clients;
 mod controllers;
 mod kubectl;
+mod troubles;
