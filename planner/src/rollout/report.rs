@@ -141,8 +141,9 @@ fn region_status(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, subject: O
             let since = known.unreadable_since.unwrap_or(pass.seen.now);
             let brief = keep::is_brief(pass, memory, place, fault);
             let known = RegionMemory { unreadable_since: Some(since), ..known };
-            // What is not seen is not claimed, but for a moment.
-            let weight = before.filter(|_| brief).and_then(|before| before.weight);
+            // What is not seen is not claimed, but for a moment, and then only of the revision that it was seen of.
+            let same = self::subject(&Memory::of(&pass.seen.rollout)).as_ref() == subject;
+            let weight = before.filter(|_| brief && same).and_then(|before| before.weight);
             let message = match before.filter(|_| brief) {
                 Some(before) => before.message.clone(),
                 None => "not readable".into(),

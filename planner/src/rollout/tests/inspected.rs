@@ -139,3 +139,14 @@ fn an_abort_needs_nothing_of_what_cant_be_read() {
     world.run(3);
     assert_eq!(world.weights("app:2"), [0]);
 }
+
+#[test]
+fn a_weight_that_was_seen_of_stable_is_not_claimed_of_a_candidate() {
+    let mut world = World::promoted(&["us-central1"]);
+    assert_eq!(world.status().regions[0].weight, Some(100));
+    world.down = Some("us-central1");
+    world.release("app:2", Traits::default());
+    world.run(1);
+    let status = world.status();
+    assert_eq!((status.regions[0].weight, status.weight), (None, None), "{:?}", status.candidate);
+}
