@@ -192,7 +192,8 @@ impl Recovery<'_, '_> {
     fn promoted(&self, memory: &mut Memory) {
         let marked: Vec<_> = self.ours().flat_map(|(marks, _)| marks.promoted.iter().rev().cloned()).collect();
         for promoted in marked {
-            if !memory.promoted.iter().any(|p| p.revision == promoted.revision) {
+            let failed = self.ours().any(|(marks, _)| marks.has_failed(&promoted.revision));
+            if !failed && !memory.promoted.iter().any(|p| p.revision == promoted.revision) {
                 memory.note_promoted(&promoted.revision, promoted.template);
             }
         }
@@ -223,7 +224,8 @@ impl Recovery<'_, '_> {
         Some(Candidate {
             release: mark.release.clone(),
             image: image.unwrap_or_else(|| seen.rollout.spec.template.image().to_string()),
-            started_at: mark.at,
+            // Where it is done, its time is over; where it is still to come, it begins.
+            started_at: if mark.position == Position::Full { seen.now } else { mark.at },
             news: mark.news.clone().unwrap_or_else(|| News::Template(template_hash.clone())),
             template_hash,
             inputs: wanted.map(|wanted| wanted.inputs.clone()).unwrap_or_default(),

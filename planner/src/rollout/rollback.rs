@@ -124,6 +124,8 @@ fn effect(
     let mut marks = place.owned_marks(pass.seen);
     if let Some(news) = withdrawn.failed {
         marks = marks.with_failed(withdrawn.release, news);
+        // What failed is nothing to go back to.
+        marks.promoted.retain(|promoted| promoted.revision != withdrawn.release.revision);
     }
     marks.last_release = marks.last_release.max(withdrawn.release.number);
     marks.candidate = marks.candidate.filter(|c| c.release.revision != withdrawn.release.revision);

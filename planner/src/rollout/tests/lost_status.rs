@@ -116,3 +116,30 @@ fn marks_from_before_releases_had_numbers_speak_of_the_release_of_their_revision
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
     assert_eq!(world.writes, all_steps(&["us-central1", "us-west4"]), "nothing is withdrawn, no step is repeated");
 }
+
+#[test]
+fn with_the_status_wiped_what_failed_is_none_of_what_was_promoted() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:2") == [100]);
+    let service = world.cloud.get_mut("us-central1").unwrap();
+    let before = service.marks.promoted[0].clone();
+    let release = crate::names::ReleaseId { revision: before.revision, number: 1 };
+    let news = crate::marks::News::Template(before.template.unwrap());
+    service.marks = service.marks.clone().with_failed(&release, &news);
+    world.rollout.status = None;
+    world.release("app:1", Traits::default());
+    world.run(50);
+    assert_eq!(world.weights("app:1"), [0], "{:?}", world.status().message);
+}
+
+#[test]
+fn with_the_status_wiped_a_region_that_is_to_come_is_not_late() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [100, 0]);
+    world.now += jiff::SignedDuration::from_hours(5);
+    world.rollout.status = None;
+    world.run(400);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
+}
