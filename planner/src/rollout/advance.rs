@@ -296,8 +296,8 @@ fn stable_missing(memory: &Memory, region: &Region) -> Decision {
 /// A service of that name which is not ours.
 pub(super) fn foreign(place: &Place<'_>) -> Decision {
     let message = format!(
-        "{}: a Cloud Run service named `{}` exists and does not belong to this Rollout: it is left alone; choose another \
-         spec.serviceName",
+        "{}: a Cloud Run service named `{}` exists and does not belong to this Rollout: it is left alone; delete this \
+         Rollout and create one with another spec.serviceName",
         place.region(),
         place.seen.id.name
     );

@@ -100,7 +100,8 @@ impl<'a> Place<'a> {
     /// asked for is there, whatever a read of it says.
     pub(super) fn global_stable(&self, memory: &Memory) -> Option<RevisionName> {
         let stable = &memory.stable.as_ref()?.revision;
-        let may_serve = self.revision(stable).is_none_or(|read| read.readiness == Readiness::Ready);
+        // One that is starting may: it is waited for.
+        let may_serve = self.revision(stable).is_none_or(|read| !matches!(read.readiness, Readiness::Failed(_)));
         let has = |of: fn(&ServiceView) -> &[TrafficTarget]| {
             self.view().is_some_and(|view| weight_of(stable, of(view)) > Percent::NONE)
         };

@@ -196,3 +196,25 @@ fn going_back_to_what_was_promoted_waits_for_no_pause() {
         assert_eq!(world.weights(to), [100], "{release:?}: {}", message(&world));
     }
 }
+
+#[test]
+fn a_candidate_waits_for_stable_that_is_starting_again() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10]);
+    let candidate = RevisionName::new(world.candidate()).unwrap();
+    delete_service(&mut world, "us-central1");
+    world.run(1);
+    let mut seen = world.observe();
+    let region = &mut seen.regions[0];
+    let service = region.service.as_mut().unwrap().as_mut().unwrap();
+    (service.serving, service.settled) = (vec![], false);
+    for read in region.revisions.values_mut().filter_map(|read| read.as_mut().ok()?.as_mut()) {
+        read.readiness = crate::cloud::Readiness::Pending;
+    }
+    for effect in plan(&seen).effects {
+        let crate::plan::Effect::UpdateService { change, .. } = effect else { continue };
+        let traffic = change.traffic.unwrap_or_default();
+        assert_eq!(crate::traffic::weight_of(&candidate, &traffic).get(), 0, "{traffic:?}");
+    }
+}
