@@ -92,3 +92,18 @@ async fn what_cannot_be_done_is_told_and_touches_nothing() {
     let told = refused(world, rollout).await;
     assert!(told.contains("missing") || told.contains("NotReady"), "{told}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_deleted_in_the_middle_of_a_canary_comes_back_with_stable_and_goes_on_by_its_steps() {
+    let mut world = promoted(&["us-central1"]).await;
+    world.release("api", "app:2", &[("SANDBOX_ERROR_PERCENT", "5")]).await;
+    world.run_until_weights(SERVICE, "app:2", &[10]).await;
+    let path = "/v2/projects/cherry-ai-project/locations/us-central1/services/shop-api";
+    let deletion = orchestra_sandbox::exchange::Request::new(http::Method::DELETE, path, bytes::Bytes::new());
+    assert_eq!(world.tap.sandbox.google.handle(&deletion).status, 200);
+    world.run_until_weights(SERVICE, "app:1", &[100]).await;
+    world.run_until_weights(SERVICE, "app:2", &[10]).await;
+    world.run_until_phase("api", RolloutPhase::RolledBack).await;
+    assert_eq!((world.weights(SERVICE, "app:1"), world.weights(SERVICE, "app:2")), (vec![100], vec![0]));
+    world.assert_promises();
+}
