@@ -47,6 +47,9 @@ async fn nobody() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
+/// Flags and variables of a controller, and what it says of them.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[tokio::test]
 async fn b19_a_bad_flag_is_named_with_the_fix_and_ends_with_code_2() {
     let place = Place::new().await;
@@ -54,7 +57,7 @@ async fn b19_a_bad_flag_is_named_with_the_fix_and_ends_with_code_2() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = taken.local_addr().map(|address| (taken, address.to_string())).unwrap();
     let google = format!("http://{}", place.google);
-    let cases: [(&[&str], &[(&str, &str)], &[&str]); 4] = [
+    let cases: [Case; 4] = [
         (&["--google-endpoint", "nonsense"], &[], &["--google-endpoint", "http://HOST:PORT"]),
         (&["--lease-namespace", "No_Name"], &[], &["--lease-namespace", "lowercase"]),
         (&["--google-endpoint", &google], &[("RUST_LOG", "a=b=c")], &["RUST_LOG"]),
