@@ -312,8 +312,7 @@ impl Promises {
         self.check_news(rollout, revision, name);
         self.check(3, !withdrawn || is_stable, || format!("{name}: {revision} was withdrawn, and gets {share}"));
         // Where nobody is served but by what has failed, nobody can be harmed.
-        let served = if shift.serving.is_empty() { &shift.then } else { &shift.serving };
-        let harms = served.keys().any(|other| other != revision && !shift.failed.contains(&other.as_str()));
+        let harms = shift.serving.keys().any(|other| other != revision && !shift.failed.contains(&other.as_str()));
         if !is_stable && (harms || shift.serving.contains_key(revision)) {
             let reconciling = shift.reconciling && !shift.serving.is_empty();
             self.check(8, !reconciling, || format!("{name}: {revision} to {share} while reconciling"));
