@@ -24,9 +24,12 @@ pub(super) fn aborted(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidat
     Some(failure::latch(pass, memory, "Aborted", "a person asked for it"))
 }
 
-/// The judgement of one that stays where it is: it is no longer wanted and everything is paused, or what is wanted can't
-/// be read.
+/// The judgement of one that stays where it is: it is no longer wanted and everything is paused, what is wanted can't be
+/// read, or its service has vanished.
 pub(super) fn held(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Option<Turn> {
+    if let Some(aborted) = aborted(pass, memory, candidate) {
+        return Some(aborted);
+    }
     let states = states(pass, memory, candidate);
     failing(pass, memory, candidate, &states)
 }

@@ -21,7 +21,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     let region = gone.first()?.region();
     // What is taken back waits for nothing.
     if let Some(candidate) = memory.candidate.clone()
-        && let Some(back) = judge::aborted(pass, memory, &candidate).or_else(|| judge::held(pass, memory, &candidate))
+        && let Some(back) = judge::held(pass, memory, &candidate)
     {
         return Some(back);
     }

@@ -37,7 +37,7 @@ pub(super) fn gate(seen: &Observation) -> Option<Gate> {
 pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     let told = told(pass.seen)?;
     if let Some(candidate) = memory.candidate.clone()
-        && let Some(back) = judge::aborted(pass, memory, &candidate).or_else(|| judge::held(pass, memory, &candidate))
+        && let Some(back) = judge::held(pass, memory, &candidate)
     {
         return Some(back);
     }
