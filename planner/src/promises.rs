@@ -6,7 +6,7 @@ use std::fmt;
 use crate::cloud::{Target, TrafficTarget};
 use crate::names::{Percent, RevisionName};
 use crate::plan::{Effect, ServiceChange, writes_each_resource_once};
-use crate::rollout::Observation;
+use crate::rollout::{Observation, paused};
 use crate::traffic::{revisions, weight_of};
 
 /// A promise that a plan would break.
@@ -121,7 +121,8 @@ fn of_move(
     if let Some(failed) = gaining.iter().find(|revision| view.marks.has_failed(revision)) {
         return broken(3, format!("{region}: the failed `{failed}` would get more traffic"));
     }
-    if seen.rollout.spec.paused && !gaining.is_empty() && stable.is_some() {
+    let release = view.marks.candidate.as_ref().map(|candidate| &candidate.release);
+    if paused(&seen.rollout, release).is_some() && !gaining.is_empty() && stable.is_some() {
         let returns = seen.rollout.status.iter().flat_map(|s| &s.promoted).any(|p| gaining[0].as_str() == p.revision);
         if !returns {
             return broken(5, format!("{region}: `{}` would get more traffic while paused", gaining[0]));

@@ -45,6 +45,7 @@ use memory::Memory;
 use pass::Pass;
 
 pub use questions::{Questions, RegionQuestions, haste, questions, services};
+pub(crate) use requests::paused;
 
 /// Everything that the plan of a Rollout depends on.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -37,7 +37,7 @@ pub(super) fn written_by(rollout: &Rollout, request: Request) -> Option<String> 
 }
 
 /// How a person holds a release, if one does.
-pub(super) fn paused(rollout: &Rollout, candidate: Option<&ReleaseId>) -> Option<&'static str> {
+pub(crate) fn paused(rollout: &Rollout, candidate: Option<&ReleaseId>) -> Option<&'static str> {
     if rollout.spec.paused {
         Some("spec.paused is true")
     } else if candidate.is_some_and(|release| means(rollout, Request::Pause, release)) {
