@@ -154,11 +154,19 @@ fn same_image(wanted: &str, read: &str) -> bool {
     }
 }
 
-/// Whether an image may be released into an environment. Going back to what was released before needs no leave.
+/// Whether an image may be released into an environment now. Going back to what was released before needs no leave.
 ///
 /// # Errors
 /// The gate that is closed, naming the field and what opens it.
 pub fn allowed(image: &str, environment: &OrchestraEnvironment) -> Result<(), Gate> {
+    if environment.metadata.deletion_timestamp.is_some() {
+        let name = environment.metadata.name.as_deref().unwrap_or_default();
+        let message = format!(
+            "spec.environmentRef: the OrchestraEnvironment `{name}` is being deleted, and waits for its Rollouts to go: \
+             delete this one, or delete it and create one that names another"
+        );
+        return Err(Gate::Blocked(note("EnvironmentDeleting", message)));
+    }
     let Some(policy) = &environment.spec.images else {
         return Ok(());
     };

@@ -54,7 +54,12 @@ pub struct Container {
     #[schemars(regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"), length(min = 1, max = 63))]
     pub name: Option<String>,
     /// Container image, best by digest.
-    #[schemars(regex(pattern = r"^[^\s@]+(@sha256:[0-9a-f]{64})?$"), length(min = 1, max = 500))]
+    // The grammar of github.com/distribution/reference; the whole is in words, which no pattern would be.
+    #[schemars(length(min = 1, max = 500))]
+    #[x_kube(validation = (
+        r"self.matches('^([a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?([.][a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)*(:[0-9]+)?/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[0-9a-f]{64})?$')",
+        "an image is [HOST[:PORT]/]NAME[:TAG][@sha256:DIGEST], its name in small letters and without https://"
+    ))]
     pub image: String,
     /// Replaces the image's entrypoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -123,8 +123,14 @@ pub(super) fn latched(pass: &Pass<'_>, memory: &Memory, latch: &Latch) -> Decisi
             "Change what the environment changed (a secret's version, a default, an address)"
         }
     };
+    let waits = match (&latch.news, &memory.stable) {
+        (crate::marks::News::Inputs(_), Some(stable)) if stable.template_hash.as_ref() != Some(&pass.own) => {
+            format!(" The spec's template ({}) waits for that, too.", pass.seen.rollout.spec.template.image())
+        }
+        _ => String::new(),
+    };
     let message = format!(
-        "{done}. {why}. {what}, or ask for a retry: kubectl orchestra retry {}",
+        "{done}. {why}.{waits} {what}, or ask for a retry: kubectl orchestra retry {}",
         pass.seen.rollout.metadata.name.as_deref().unwrap_or_default()
     );
     Decision::stalled(phase, &latch.reason, message)

@@ -39,6 +39,7 @@ async fn rollouts() {
     no_image["template"]["containers"][0].as_object_mut().unwrap().remove("image");
     let down = json!([{"weight": 50}, {"pause": {}}, {"weight": 10}]);
     let container = |field: &str, value: Value| with(good(), &format!("/template/containers/0/{field}"), value);
+    let image = |name: &str| container("image", json!(name));
     let env = |variables: Value| container("env", variables);
     let limits = |cpu: Value, memory: Value| container("resources", json!({"limits": {"cpu": cpu, "memory": memory}}));
     let mounted = |mounts: Value, volumes: Value| with(container("volumeMounts", mounts), "/template/volumes", volumes);
@@ -72,6 +73,16 @@ async fn rollouts() {
         (no_image, "spec.template.containers[0].image: Required value"),
         (with(good(), "/serviceName", json!("a".repeat(60))), "spec.serviceName: Too long: may not be more than 49"),
         (with(good(), "/serviceName", json!("Shop_API")), "spec.serviceName in body should match"),
+        (
+            image("https://eu.example/app"),
+            "image: Invalid value: \"https://eu.example/app\": an image is [HOST[:PORT]/]NAME[:TAG][@sha256:DIGEST]",
+        ),
+        (image("app:1:2"), "an image is [HOST"),
+        (image("-"), "an image is [HOST"),
+        (image("eu.example/App"), "an image is [HOST"),
+        (image("app@sha256:12"), "an image is [HOST"),
+        (image("app:"), "an image is [HOST"),
+        (image("app "), "an image is [HOST"),
         // B4
         (env(json!([{"name": "PORT", "value": "1"}])), "Cloud Run sets PORT"),
         (env(json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}])), "Duplicate value"),
@@ -181,6 +192,8 @@ async fn what_others_accept_is_accepted() {
         json!({"image": "a", "resources": {"limits": {"cpu": "8000m", "memory": "32Gi"}}}),
         json!({"image": "a", "env": [{"name": "spring.profiles.active", "value": "prod"}]}),
         json!({"image": "a", "env": many}),
+        json!({"image": "us-central1-docker.pkg.dev/cherry-ai.me/orchestra/api_v2:1.2.3-RC_1"}),
+        json!({"image": format!("localhost:5000/a/b--c:v1@sha256:{}", "0f".repeat(32))}),
     ];
     for (number, container) in containers.into_iter().enumerate() {
         let mut spec = canary("shop", "app:1");

@@ -94,6 +94,20 @@ fn a_rollout_without_environment_says_so() {
 }
 
 #[test]
+fn nothing_new_is_released_into_an_environment_that_is_being_deleted() {
+    let mut world = World::promoted(&["us-central1"]);
+    let leaving = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    world.environment.as_mut().unwrap().metadata.deletion_timestamp = leaving;
+    world.run(5);
+    assert_eq!(world.phase(), RolloutPhase::Promoted, "what is there stays as it is");
+    world.release("app:2", Traits::default());
+    world.run(20);
+    let status = world.status();
+    assert_eq!((status.conditions[2].reason.as_str(), status.candidate), ("EnvironmentDeleting", None));
+    assert!(status.message.unwrap().contains("delete this one"));
+}
+
+#[test]
 fn a_candidate_left_for_stable_comes_back_as_the_same_revision() {
     let mut world = World::promoted(&["us-central1"]);
     world.release("app:2", Traits::default());

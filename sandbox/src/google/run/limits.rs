@@ -1,11 +1,21 @@
 //! What Cloud Run allows a service and its containers to ask for.
 
+use regex::Regex;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 
 use super::super::problem::Problem;
 
+/// What names an image, by the grammar of github.com/distribution/reference.
+static IMAGE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let label = "[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?";
+    let part = "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*";
+    let tag = "[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}";
+    let host = format!("{label}([.]{label})*(:[0-9]+)?");
+    Regex::new(&format!("^({host}/)?{part}(/{part})*(:{tag})?(@sha256:[0-9a-f]{{64}})?$")).ok()
+});
 /// Names that Cloud Run sets itself.
 const RESERVED_VARIABLES: [&str; 4] = ["PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
 /// Thousandths of a CPU that a container can have, and the mebibytes that go with them.
@@ -87,8 +97,9 @@ pub(super) fn check_template(template: &Value) -> Result<(), Problem> {
 fn check_container(container: &Value) -> Result<(), Problem> {
     let refuse = |name: &str, why: String| Err(Problem::field(&format!("template.containers[0].{name}"), why));
     let image = container["image"].as_str().unwrap_or_default();
-    if image.is_empty() || image.contains(char::is_whitespace) {
-        return refuse("image", format!("{image:?} is no image"));
+    if !IMAGE.as_ref().is_some_and(|grammar| grammar.is_match(image)) {
+        let why = format!("Expected an image path like [host/]repo-path[:tag and/or @digest], but obtained {image}");
+        return refuse("image", why);
     }
     within("template.containers[0].ports[0].container_port", &container["ports"][0]["containerPort"], 1..=65535)?;
     let mut names = BTreeSet::new();
@@ -183,7 +194,9 @@ mod tests {
             {"image": "proxy:1", "resources": {"limits": {"cpu": "0.5"}}},
         ]});
         assert!(check_template(&with_a_sidecar).is_ok());
-        assert!(template("/containers/0/image", json!("a b")).is_err());
+        for image in ["", "a b", "-", "a:b:c", "http://x/y", "App", "a@sha256:0"] {
+            assert!(template("/containers/0/image", json!(image)).is_err(), "{image}");
+        }
         let env = |names: &[&str]| {
             let env: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
             check_template(&json!({"containers": [{"image": "app:1", "env": env}]})).is_ok()

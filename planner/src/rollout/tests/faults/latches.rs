@@ -32,7 +32,11 @@ fn a2_what_the_environment_broke_latches_that_and_the_next_good_one_starts_by_it
     let writes = world.writes.len();
     world.run(100);
     assert_eq!(world.writes.len(), writes, "the same is not tried again");
-    world.traits.insert("app:1".into(), Traits::default());
+    world.release("app:2", Traits::default());
+    world.run(10);
+    let message = world.status().message.unwrap();
+    assert!(message.contains("The spec's template (app:2) waits for that, too"), "{message}");
+    world.release("app:1", Traits::default());
     set_default(&mut world, "good");
     world.run(300);
     assert_eq!(world.phase(), RolloutPhase::Promoted);
