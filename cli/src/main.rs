@@ -11,7 +11,7 @@ use std::process::ExitCode;
 const MANAGER: &str = "kubectl-orchestra";
 
 #[derive(Parser)]
-#[command(name = "kubectl orchestra", version, about = "Asks a release for something")]
+#[command(name = "kubectl-orchestra", bin_name = "kubectl orchestra", version, about = "Asks a release for something")]
 struct Cli {
     /// Namespace of the Rollout. Default: that of the kubeconfig.
     #[arg(short, long, global = true)]
@@ -40,8 +40,8 @@ enum Verb {
 /// Why nothing was asked.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
-    #[error("{}", .0.message)]
-    Refused(Box<kube::core::Status>),
+    #[error("{} (namespace `{}`: another is asked for with -n)", .0.message, .1)]
+    Refused(Box<kube::core::Status>, String),
     #[error("{0}; does KUBECONFIG name a cluster that answers?")]
     Cluster(kube::Error),
     #[error(
@@ -52,10 +52,10 @@ enum CliError {
     NothingTo(String, &'static str),
 }
 
-impl From<kube::Error> for CliError {
-    fn from(error: kube::Error) -> Self {
+impl CliError {
+    fn of(error: kube::Error, namespace: &str) -> Self {
         match error {
-            kube::Error::Api(status) => Self::Refused(status),
+            kube::Error::Api(status) => Self::Refused(status, namespace.to_string()),
             kube::Error::SerdeError(_) => Self::Unreadable(error),
             other => Self::Cluster(other),
         }
@@ -79,7 +79,9 @@ fn annotation(verb: Verb, rollout: &Rollout) -> Result<Annotation, CliError> {
         Some(value) => Ok(Annotation { request, said: format!("{said} {value}"), value: Some(value) }),
         None => Err(CliError::NothingTo(name.clone(), missing)),
     };
-    let held = "no release is going on (one that waits is held by spec.paused)";
+    let held = "no release is going on: kubectl get oro -o wide says what it waits for";
+    let paused_for = rollout.annotations().get(&Request::Pause.key());
+    let is_held = rollout.spec.paused || (candidate.is_some() && paused_for == candidate.as_ref());
     match verb {
         Verb::Abort => of(Request::Abort, candidate, held, "aborting"),
         Verb::Pause => of(Request::Pause, candidate, held, "pausing"),
@@ -90,32 +92,38 @@ fn annotation(verb: Verb, rollout: &Rollout) -> Result<Annotation, CliError> {
         }
         Verb::Promote => {
             let token = status.candidate.and_then(|c| c.promote_token);
-            of(Request::Promote, token, "no step is in effect", "promoting")
+            let missing = "no step is in effect that could end: kubectl get oro -o wide says what it waits for";
+            let said = if is_held { "held, and to be promoted as soon as it is resumed:" } else { "promoting" };
+            of(Request::Promote, token, missing, said)
         }
-        Verb::Resume if !rollout.annotations().contains_key(&Request::Pause.key()) => Err(CliError::NothingTo(
+        Verb::Resume if paused_for.is_none() => Err(CliError::NothingTo(
             name,
-            if rollout.spec.paused { "spec.paused is true: set it to false" } else { "it is not paused" },
+            match rollout.spec.paused {
+                true => "spec.paused is true, in the object itself: set it to false where you keep it",
+                false => "it is not paused: kubectl get oro -o wide says what it waits for",
+            },
         )),
         Verb::Resume => {
-            let said = if rollout.spec.paused { "resuming; spec.paused still holds it" } else { "resuming" };
+            let said = match (rollout.spec.paused, is_held) {
+                (true, _) => "resuming; spec.paused still holds it",
+                (false, true) => "resuming",
+                (false, false) => "the pause was of another release, and is taken off",
+            };
             Ok(Annotation { request: Request::Pause, value: None, said: said.into() })
         }
     }
 }
 
 async fn run(cli: Cli) -> Result<String, CliError> {
-    let client = Client::try_default().await?;
+    let client = Client::try_default().await.map_err(CliError::Cluster)?;
     let namespace = cli.namespace.unwrap_or_else(|| client.default_namespace().to_string());
     let api: Api<Rollout> = Api::namespaced(client, &namespace);
     let rollout = &cli.rollout;
-    let asked = annotation(cli.verb, &api.get(rollout).await?)?;
+    let failed = |error| CliError::of(error, &namespace);
+    let asked = annotation(cli.verb, &api.get(rollout).await.map_err(failed)?)?;
     let patch = json!({"metadata": {"annotations": {asked.request.key(): asked.value}}});
-    api.patch(
-        rollout,
-        &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() },
-        &Patch::Merge(patch),
-    )
-    .await?;
+    let writer = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    api.patch(rollout, &writer, &Patch::Merge(patch)).await.map_err(failed)?;
     Ok(format!("rollout/{rollout} {}", asked.said))
 }
 

@@ -4,6 +4,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rand_distr::{Binomial, Distribution, LogNormal, Poisson};
 use serde_json::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::RangeInclusive;
+
+use super::problem::Problem;
 
 /// How long one round of requests lasts, in seconds.
 pub(super) const ROUND_SECONDS: i64 = 10;
@@ -39,27 +42,38 @@ pub(super) enum Startup {
 }
 
 impl Behaviour {
-    /// Reads the plain environment variables of a template's first container.
-    pub(super) fn of(template: &Value) -> Self {
+    /// Reads the plain environment variables of a template's first container. What the sandbox can't follow is refused:
+    /// nobody should wait for errors that never come.
+    pub(super) fn of(template: &Value) -> Result<Self, Problem> {
         let env = template["containers"][0]["env"].as_array();
-        let value = |name: &str| {
-            let variable = env.into_iter().flatten().find(|v| v["name"] == name)?;
-            variable["value"].as_str().map(ToString::to_string)
+        let value = |name: &str| env.into_iter().flatten().find(|v| v["name"] == name)?["value"].as_str();
+        let refuse = |name: &str, value: &str, wanted: String| {
+            let why = format!("{name} is \"{value}\" and must be {wanted}");
+            Problem::field("template.containers[0].env", why)
         };
-        let number = |name: &str, default: f64| {
-            value(name).and_then(|v| v.parse().ok()).filter(|n: &f64| n.is_finite()).unwrap_or(default)
+        let number = |name: &str, default: f64, within: RangeInclusive<f64>| {
+            let Some(text) = value(name) else { return Ok(default) };
+            let wanted = || format!("a number from {} to {}", within.start(), within.end());
+            let number = text.parse().ok().filter(|number| within.contains(number));
+            number.ok_or_else(|| refuse(name, text, wanted()))
         };
-        Self {
-            error_percent: number("SANDBOX_ERROR_PERCENT", 0.1).clamp(0.0, 100.0),
-            latency_ms: number("SANDBOX_LATENCY_MS", 40.0).clamp(1.0, LONGEST_MS),
-            requests_per_second: number("SANDBOX_REQUESTS_PER_SECOND", 20.0).clamp(0.0, 100_000.0),
-            startup: match value("SANDBOX_STARTUP").as_deref() {
+        Ok(Self {
+            error_percent: number("SANDBOX_ERROR_PERCENT", 0.1, 0.0..=100.0)?,
+            latency_ms: number("SANDBOX_LATENCY_MS", 40.0, 1.0..=LONGEST_MS)?,
+            requests_per_second: number("SANDBOX_REQUESTS_PER_SECOND", 20.0, 0.0..=100_000.0)?,
+            startup: match value("SANDBOX_STARTUP") {
+                None | Some("ok") => Startup::Ok,
                 Some("fail") => Startup::Fail,
                 Some("never") => Startup::Never,
-                Some(text) => text.strip_prefix("fail@").map_or(Startup::Ok, |region| Startup::FailIn(region.into())),
-                None => Startup::Ok,
+                Some(text) => match text.strip_prefix("fail@") {
+                    Some(region) => Startup::FailIn(region.into()),
+                    None => {
+                        let wanted = "ok, fail, never or fail@REGION".to_string();
+                        return Err(refuse("SANDBOX_STARTUP", text, wanted));
+                    }
+                },
             },
-        }
+        })
     }
 }
 
@@ -122,10 +136,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn numbers_that_are_none_are_not_taken() {
-        let env = |value: &str| json!({"containers": [{"env": [{"name": "SANDBOX_LATENCY_MS", "value": value}]}]});
-        assert_eq!(Behaviour::of(&env("inf")).latency_ms, 40.0);
-        assert_eq!(Behaviour::of(&env("1e308")).latency_ms, LONGEST_MS);
+    fn what_can_not_be_followed_is_refused() {
+        let env = |name: &str, value: &str| json!({"containers": [{"env": [{"name": name, "value": value}]}]});
+        let taken = |name: &str, value: &str| Behaviour::of(&env(name, value)).is_ok();
+        for value in ["inf", "1e308", "NaN", "", "0", "fast"] {
+            assert!(!taken("SANDBOX_LATENCY_MS", value), "{value}");
+        }
+        assert!(taken("SANDBOX_LATENCY_MS", "2.5"));
+        assert!(!taken("SANDBOX_ERROR_PERCENT", "101"));
+        assert!(!taken("SANDBOX_STARTUP", "nevr"));
+        assert!(taken("SANDBOX_STARTUP", "fail@us-west4"));
     }
 
     #[test]
@@ -133,19 +153,13 @@ mod tests {
         let template = json!({"containers": [{"env": [
             {"name": "SANDBOX_ERROR_PERCENT", "value": "50"}, {"name": "SANDBOX_REQUESTS_PER_SECOND", "value": "1000"}
         ]}]});
-        let (bad, good) = (Behaviour::of(&template), Behaviour::of(&json!({})));
-        let met = round(1, "s", 1, &[(90, &Behaviour { requests_per_second: 1000.0, ..good }), (10, &bad)]);
+        let (bad, good) = (Behaviour::of(&template).unwrap(), Behaviour::of(&json!({})).unwrap());
+        let busy = Behaviour { requests_per_second: 1000.0, ..good };
+        let shares = [(90, &busy), (10, &bad)];
+        let met = round(1, "s", 1, &shares);
         assert!((8500..9500).contains(&met[0].requests), "{}", met[0].requests);
         assert!((800..1200).contains(&met[1].requests), "{}", met[1].requests);
         assert!(met[1].errors * 3 > met[1].requests && met[0].errors * 50 < met[0].requests);
-        assert_eq!(
-            met,
-            round(
-                1,
-                "s",
-                1,
-                &[(90, &Behaviour { requests_per_second: 1000.0, ..Behaviour::of(&json!({})) }), (10, &bad)]
-            )
-        );
+        assert_eq!(met, round(1, "s", 1, &shares));
     }
 }

@@ -51,7 +51,7 @@ impl Revision {
         if let Some(fields) = template.as_object_mut() {
             fields.remove("revision");
         }
-        let behaviour = Behaviour::of(&template);
+        let behaviour = Behaviour::of(&template)?;
         let (after, failure) = start(&template, (&behaviour.startup, region), random, usable);
         let outcome = Outcome::Pending(now + SignedDuration::from_secs(after), failure);
         Ok(Self { name, uid: new_uid(random), template, created: now, behaviour, outcome })
