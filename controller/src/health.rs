@@ -8,6 +8,11 @@ use tokio::time::Instant;
 
 /// How often a trouble that lasts is logged again.
 const REMIND: Duration = Duration::from_secs(60);
+/// A watch that fails is tried again within seconds: one that has not failed for so long works, as far as a pass shows
+/// that the cluster answers.
+const WATCH_WORKS_AFTER: Duration = Duration::from_secs(15);
+/// The same, where no pass shows anything: longer than an attempt may hang.
+const WATCH_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// What this process can see and do.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +24,8 @@ struct State {
     started: bool,
     /// What is wrong with the cluster, by what was tried.
     cluster: BTreeMap<&'static str, Trouble>,
+    /// What is wrong with the watches, by kind.
+    watches: BTreeMap<&'static str, Trouble>,
     /// What is wrong with Google Cloud, by API.
     google: BTreeMap<&'static str, Trouble>,
 }
@@ -28,6 +35,17 @@ struct Trouble {
     message: String,
     since: Instant,
     told: Instant,
+    seen: Instant,
+}
+
+impl State {
+    /// Forgets the trouble of a watch that has not failed for so long.
+    fn forget_watch(&mut self, kind: &'static str, quiet: Duration) {
+        if self.watches.get(kind).is_some_and(|trouble| trouble.seen.elapsed() >= quiet) {
+            self.watches.remove(kind);
+            tracing::info!(kind, "the watch is all right again");
+        }
+    }
 }
 
 /// Notes a trouble; whether it is to be logged now.
@@ -35,13 +53,13 @@ fn note(troubles: &mut BTreeMap<&'static str, Trouble>, what: &'static str, mess
     let now = Instant::now();
     match troubles.get_mut(what) {
         Some(known) => {
-            known.message = message;
+            (known.message, known.seen) = (message, now);
             let remind = now.duration_since(known.told) >= REMIND;
             known.told = if remind { now } else { known.told };
             remind
         }
         None => {
-            troubles.insert(what, Trouble { message, since: now, told: now });
+            troubles.insert(what, Trouble { message, since: now, told: now, seen: now });
             true
         }
     }
@@ -81,6 +99,19 @@ impl Health {
         }
     }
 
+    /// A watch failed.
+    pub(crate) fn watch_failed(&self, kind: &'static str, trouble: String) {
+        let mut state = self.state();
+        if note(&mut state.watches, kind, trouble.clone()) {
+            tracing::warn!(kind, trouble, "a watch of the cluster");
+        }
+    }
+
+    /// A pass of that kind began, by an event or a timer: the cluster answers.
+    pub(crate) fn pass_began(&self, kind: &'static str) {
+        self.state().forget_watch(kind, WATCH_WORKS_AFTER);
+    }
+
     /// How a read of Google went. What is refused because of the spec is no trouble of Google's.
     pub(crate) fn note_google(&self, api: &'static str, fault: Option<&Fault>) {
         let mut state = self.state();
@@ -103,7 +134,9 @@ impl Health {
     /// Whether this process can do its work, and what is to be said of it. Google's troubles are told and make it no less
     /// ready: another replica would meet them too.
     pub(crate) fn report(&self) -> (bool, String) {
-        let state = self.state();
+        let mut state = self.state();
+        let watched: Vec<&'static str> = state.watches.keys().copied().collect();
+        watched.into_iter().for_each(|kind| state.forget_watch(kind, WATCH_FORGOTTEN_AFTER));
         let mut lines = vec![];
         if !state.started {
             lines.push("waiting for the CRDs: kubectl apply -f crds/".to_string());
@@ -112,6 +145,7 @@ impl Health {
             format!("{what}: {} (for {} s)", trouble.message, trouble.since.elapsed().as_secs())
         };
         lines.extend(state.cluster.iter().map(|(what, trouble)| told(what, trouble)));
+        lines.extend(state.watches.iter().map(|(kind, trouble)| told(&format!("watching {kind}s"), trouble)));
         let ready = lines.is_empty();
         lines.extend(state.google.iter().map(|(api, trouble)| told(&format!("Google Cloud, {api}"), trouble)));
         if ready {
@@ -154,6 +188,25 @@ fn innermost(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_by_a_timer_does_not_hide_a_watch_that_fails() {
+        let health = Health::default();
+        health.started();
+        for _ in 0..4 {
+            health.watch_failed("Rollout", "denied".into());
+            health.pass_began("Rollout");
+            assert!(health.report().1.contains("watching Rollouts: denied"));
+            tokio::time::advance(Duration::from_secs(5)).await;
+        }
+        tokio::time::advance(WATCH_WORKS_AFTER).await;
+        assert!(!health.report().0);
+        health.pass_began("Rollout");
+        assert!(health.report().0);
+        health.watch_failed("Rollout", "denied".into());
+        tokio::time::advance(WATCH_FORGOTTEN_AFTER).await;
+        assert!(health.report().0, "without any Rollout there is no pass");
+    }
 
     #[test]
     fn what_is_missing_is_named() {

@@ -47,7 +47,7 @@ impl Backoff for WatchAgain {
 
 /// One pass over an object that a watch named, also over one that can't be read in full.
 async fn reconcile<M: Managed>(object: Arc<Guarded<M>>, shell: Arc<Shell>) -> Result<Action, Infallible> {
-    shell.health.note_cluster(watching::<M>(), None);
+    shell.health.pass_began(M::KIND);
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let next = shell.reconcile::<M>(&namespace, &name).await;
     Ok(next.map_or_else(Action::await_change, |next| Action::requeue(spread(next, &namespace, &name))))
@@ -62,13 +62,6 @@ fn spread(wait: Duration, namespace: &str, name: &str) -> Duration {
     (namespace, name).hash(&mut hasher);
     let part = u32::try_from(hasher.finish() % 1000).unwrap_or(0);
     wait - wait / 5 * part / 1000
-}
-
-fn watching<M: Managed>() -> &'static str {
-    match M::KIND {
-        "Rollout" => "watching Rollouts",
-        _ => "watching OrchestraEnvironments",
-    }
 }
 
 fn never<M>(_: Arc<Guarded<M>>, _: &Infallible, _: Arc<Shell>) -> Action {
@@ -127,7 +120,7 @@ async fn drain<M: Managed, T>(
                 Ok(_) => {}
                 Err(ControllerError::QueueError(error)) => {
                     shell.metrics.watch_failures.with_label_values(&[M::KIND]).inc();
-                    shell.health.note_cluster(watching::<M>(), Some(watch_trouble(&error)));
+                    shell.health.watch_failed(M::KIND, watch_trouble(&error));
                 }
                 Err(error) => tracing::debug!(%error, "the queue of a controller"),
             }

@@ -137,13 +137,13 @@ fn finish(
     let unread = plans.iter().any(|(_, plan)| plan.unread);
     let since = status.unreadable_since.as_ref().map_or(seen.now, |at| at.0);
     status.unreadable_since = unread.then_some(Time(since));
+    let generation = seen.environment.metadata.generation;
     if unread && seen.now.duration_since(since) < BRIEFLY {
-        plans.iter_mut().for_each(|(part, plan)| plan.keep_what_was_told(*part, &status.conditions));
+        plans.iter_mut().for_each(|(part, plan)| plan.keep_what_was_told(*part, &status.conditions, generation));
     }
     let mut effects: Vec<Effect> = plans.iter().flat_map(|(_, plan)| plan.effects.clone()).collect();
     let overall = refused(seen, &effects).unwrap_or_else(|| together(&plans));
     let each = plans.iter().map(|(part, plan)| (part.condition(), plan.state == State::Ready, plan.note.clone()));
-    let generation = seen.environment.metadata.generation;
     let all = overall.conditions().into_iter().chain(each);
     status.conditions = conditions::update(&status.conditions, all, generation, seen.now);
     status.message = Some(overall.note().message.clone());

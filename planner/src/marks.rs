@@ -283,6 +283,22 @@ impl Marks {
         self
     }
 
+    /// These marks with releases that are known to have failed. One that was marked before news were gets them.
+    #[must_use]
+    pub fn knowing<'n>(mut self, failed: impl Iterator<Item = (&'n ReleaseId, &'n News)>) -> Self {
+        for (release, news) in failed {
+            let known = FailedMark { release: release.clone(), news: Some(news.clone()) };
+            match self.failed.iter_mut().find(|mark| mark.release.revision == release.revision) {
+                Some(mark) if mark.news.is_none() => *mark = known,
+                Some(_) => {}
+                None => self.failed.push(known),
+            }
+        }
+        let extra = self.failed.len().saturating_sub(FAILED_KEPT);
+        self.failed.drain(..extra);
+        self
+    }
+
     /// The mark of that revision as candidate, if the marks speak of it.
     pub fn candidate_named(&self, revision: &RevisionName) -> Option<&CandidateMark> {
         self.candidate.as_ref().filter(|c| c.release.revision == *revision)

@@ -247,13 +247,19 @@ pub struct RegionStatus {
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["metric".into()]))]
     pub evidence: Vec<EvidenceStatus>,
+    /// The release that is under way or taken back and that came here, or may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<String>,
+    /// Since when a candidate that is ready waits for a change of the service to end.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Time>,
     /// Since when it takes longer than `progressDeadlineSeconds`, as far as one look tells.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub overdue_since: Option<Time>,
     /// Since when the service can't be read.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub unreadable_since: Option<Time>,
-    /// The region left the environment: since when nothing of ours is found there, as far as one look tells.
+    /// Since when nothing of ours is found there, though there was or the region left the environment, as far as one look tells.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Time>,
 }

@@ -109,9 +109,10 @@ impl PartPlan {
         Self { state, note: overall.note().clone(), effects: vec![], unread }
     }
 
-    /// What could be read a moment ago is told as it was.
-    pub(super) fn keep_what_was_told(&mut self, part: Part, told: &[Condition]) {
-        let before = told.iter().find(|c| c.type_ == part.condition() && is_true(told, part.condition()));
+    /// What could be read a moment ago is told as it was, if that was about the same spec.
+    pub(super) fn keep_what_was_told(&mut self, part: Part, told: &[Condition], generation: Option<i64>) {
+        let same = |c: &&Condition| c.type_ == part.condition() && c.observed_generation == generation;
+        let before = told.iter().find(same).filter(|_| is_true(told, part.condition()));
         if let Some(before) = before.filter(|_| self.unread) {
             self.state = State::Ready;
             self.note = note(before.reason.clone(), before.message.clone());

@@ -34,25 +34,40 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     if states.is_empty() {
         return supersede::nowhere(pass, memory, &candidate);
     }
-    if let Some(turn) = mark_again(pass) {
+    if let Some(turn) = mark_again(pass, memory) {
         return turn;
     }
     if candidate.course.is_none() {
         return strategy_lost(pass, memory, &candidate);
     }
-    match states.iter().find(|(_, state)| *state != Progress::Done) {
-        Some((place, state)) => act(pass, memory, desire, &candidate, place, state),
+    match next_region(memory, &candidate, &states) {
+        Some((place, state)) => {
+            memory.region_mut(place.region()).reached = Some(candidate.release.clone());
+            act(pass, memory, desire, &candidate, place, state)
+        }
         None => promoted(pass, memory, desire, candidate),
     }
 }
 
+/// The first region that is not done. A way back passes by one that can't be read, or whose service is another's: users
+/// elsewhere don't wait for it.
+fn next_region<'s, 'p, 'a>(
+    memory: &Memory,
+    candidate: &Candidate,
+    states: &'s [(&'p Place<'a>, Progress)],
+) -> Option<&'s (&'p Place<'a>, Progress)> {
+    let is_open = |state: &Progress| !matches!(state, Progress::Done | Progress::Unreadable(_) | Progress::Foreign);
+    let open = states.iter().find(|(_, state)| is_open(state)).filter(|_| goes_back(memory, candidate));
+    open.or_else(|| states.iter().find(|(_, state)| *state != Progress::Done))
+}
+
 /// A service whose marks somebody took off is marked again before anything else is done to it.
-pub(super) fn mark_again(pass: &Pass<'_>) -> Option<Turn> {
+pub(super) fn mark_again(pass: &Pass<'_>, memory: &Memory) -> Option<Turn> {
     let stripped: Vec<&Place<'_>> = pass.waves().filter(|place| place.ownership == Ownership::Stripped).collect();
     let first = stripped.first()?;
     let message = format!("{}: somebody took Orchestra's marks off the service; they are put back", first.region());
     let effects = stripped.iter().filter_map(|place| {
-        let change = ServiceChange { marks: Some(place.owned_marks(pass.seen)), ..ServiceChange::default() };
+        let change = ServiceChange { marks: Some(place.owned_marks(pass.seen, memory)), ..ServiceChange::default() };
         let (service, etag) = (place.seen.id.clone(), place.view()?.etag.clone());
         Some(Effect::UpdateService { service, etag, change: Box::new(change) })
     });

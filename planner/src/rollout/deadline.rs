@@ -23,13 +23,17 @@ pub(super) enum Overdue {
 
 /// Whether what began then should have ended.
 pub(super) fn is_over(pass: &Pass<'_>, since: Timestamp) -> bool {
-    let deadline = SignedDuration::from_secs(pass.seen.rollout.spec.progress_deadline_seconds.into());
-    pass.seen.now.duration_since(since) > deadline
+    pass.seen.now.duration_since(since) > deadline(pass)
+}
+
+fn deadline(pass: &Pass<'_>) -> SignedDuration {
+    SignedDuration::from_secs(pass.seen.rollout.spec.progress_deadline_seconds.into())
 }
 
 /// What began then in a region and has not ended, with what to call it.
 fn began(
     pass: &Pass<'_>,
+    memory: &Memory,
     place: &Place<'_>,
     candidate: &Candidate,
     state: &Progress,
@@ -40,6 +44,11 @@ fn began(
         // What Google refuses for good does not come by waiting.
         Progress::Missing | Progress::NotDeployed => {
             refused(pass, place).map(|_| (candidate.started_at, "get into Cloud Run"))
+        }
+        // After the first deadline what is in the way is written again.
+        Progress::Ready => {
+            let since = memory.region(place.region()).waiting_since?;
+            Some((since + deadline(pass), "get its traffic"))
         }
         _ => None,
     }
@@ -59,7 +68,7 @@ pub(super) fn overdue_since(
     candidate: &Candidate,
     state: &Progress,
 ) -> Option<Timestamp> {
-    let (since, _) = began(pass, place, candidate, state)?;
+    let (since, _) = began(pass, memory, place, candidate, state)?;
     let known = memory.region(place.region()).overdue_since;
     is_over(pass, since).then(|| second_look::first(known, pass.seen.now))
 }
@@ -73,7 +82,7 @@ pub(super) fn check(
     state: &Progress,
 ) -> Option<Overdue> {
     let overdue = overdue_since(pass, memory, place, candidate, state)?;
-    let (_, what) = began(pass, place, candidate, state)?;
+    let (_, what) = began(pass, memory, place, candidate, state)?;
     let phase = if matches!(state, Progress::Moving(_)) { RolloutPhase::Progressing } else { RolloutPhase::Deploying };
     let seconds = pass.seen.rollout.spec.progress_deadline_seconds;
     let trouble = place.view().and_then(|v| v.trouble.as_ref()).map(|t| t.message.as_str());

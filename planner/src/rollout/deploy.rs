@@ -62,7 +62,7 @@ impl Placement<'_, '_> {
         } else {
             view.traffic.clone()
         };
-        let marks = Some(self.place.owned_marks(self.pass.seen));
+        let marks = Some(self.place.owned_marks(self.pass.seen, self.memory));
         let change = ServiceChange { traffic: Some(traffic), marks, ..ServiceChange::default() };
         let (service, etag) = (self.place.seen.id.clone(), view.etag.clone());
         Some(Effect::UpdateService { service, etag, change: Box::new(change) })

@@ -5,6 +5,7 @@ use orchestra_crds::Template;
 use super::memory::{Candidate, Latch, Memory, Stable};
 use super::pass::Pass;
 use crate::conditions::note;
+use crate::marks::News;
 use crate::names::{RevisionName, TemplateHash};
 use crate::template::{Gate, Wanted, own_hash};
 
@@ -53,11 +54,14 @@ impl Desire {
         };
         let by_name = |template: &Option<TemplateHash>| self.built.is_err() && *template == Some(self.own.clone());
         let is_stable = memory.stable.as_ref().is_some_and(|s| runs(&s.revision) || by_name(&s.template_hash));
-        let was_promoted = memory.promoted.iter().any(|p| runs(&p.revision) || by_name(&p.template));
+        let was_promoted = memory.promoted.iter().any(|p| runs(&p.revision));
         if is_stable || was_promoted {
             return None;
         }
-        memory.latches.iter().find(|latch| self.holds(latch)).cloned()
+        // A template that was promoted with other inputs may have failed since: that it ran once is no proof then.
+        let ran_once = memory.promoted.iter().any(|p| by_name(&p.template));
+        let counts = |latch: &&Latch| self.holds(latch) && !(ran_once && matches!(latch.news, News::Inputs(_)));
+        memory.latches.iter().find(counts).cloned()
     }
 
     /// Whether all of what a latch is about is in this. Where the environment's part is not known, a latch on it holds.
@@ -65,8 +69,8 @@ impl Desire {
         match &self.built {
             Ok(wanted) => latch.news.is_in(&self.own, &wanted.inputs),
             Err(_) => match &latch.news {
-                crate::marks::News::Template(failed) => *failed == self.own,
-                crate::marks::News::Inputs(_) => true,
+                News::Template(failed) => *failed == self.own,
+                News::Inputs(_) => true,
             },
         }
     }

@@ -6,14 +6,16 @@ use super::decision::Decision;
 use super::desire::Desire;
 use super::memory::{Failure, Latch, Memory};
 use super::pass::Pass;
-use super::{Turn, requests, rollback};
+use super::{Turn, keep, requests, rollback};
+use crate::names::RevisionName;
 use crate::verdict::in_words;
 
 /// Latches the failure; the next turn rolls back. The shell writes the status before the traffic.
 pub(super) fn latch(pass: &Pass<'_>, memory: &mut Memory, reason: &str, message: &str) -> Turn {
     if memory.spreads_stable() {
-        // Stable does not work in a region that is new to it; elsewhere it serves, and must not count as failed.
-        return Decision::stalled(RolloutPhase::Pending, reason, message).into();
+        // Stable does not work in a region that is new to it; elsewhere it serves, must not count as failed, and is kept.
+        let kept = keep::elsewhere(pass, memory);
+        return Decision::stalled(RolloutPhase::Pending, reason, message).with_effects(kept).into();
     }
     let Some(candidate) = memory.candidate.take() else { return Turn::Again };
     memory.promoted.retain(|promoted| promoted.revision != candidate.release.revision);
@@ -104,6 +106,17 @@ fn forget_what_changed(pass: &Pass<'_>, memory: &mut Memory) {
     }
 }
 
+/// Where the requests go that a failed release had, as far as there are services.
+fn home_words(pass: &Pass<'_>, stable: &RevisionName) -> (RolloutPhase, String) {
+    let all = format!("all requests go to `{stable}`");
+    let Some(region) = keep::without_service(pass) else { return (RolloutPhase::RolledBack, all) };
+    let none = format!("{region}: there is no service, and `{stable}` can't be made there by itself");
+    match pass.waves().any(|place| place.view().is_some()) {
+        true => (RolloutPhase::RolledBack, format!("{all} elsewhere. {none}")),
+        false => (RolloutPhase::Failed, none),
+    }
+}
+
 /// What is told while something is latched and nothing else is going on.
 pub(super) fn latched(pass: &Pass<'_>, memory: &Memory, latch: &Latch) -> Decision {
     let failed = &latch.release.revision;
@@ -114,7 +127,7 @@ pub(super) fn latched(pass: &Pass<'_>, memory: &Memory, latch: &Latch) -> Decisi
         _ if !stuck.is_empty() => {
             (RolloutPhase::Failed, format!("`{failed}` still has requests in {}", stuck.join(", ")))
         }
-        Some(stable) => (RolloutPhase::RolledBack, format!("all requests go to `{}`", stable.revision)),
+        Some(stable) => home_words(pass, &stable.revision),
         None => (RolloutPhase::Failed, "there is no stable revision to go back to".to_string()),
     };
     let what = match &latch.news {

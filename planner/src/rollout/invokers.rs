@@ -1,5 +1,6 @@
 //! Who may call the services: members are granted and taken back; those that others granted are left alone.
 
+use jiff::SignedDuration;
 use orchestra_crds::Rollout;
 
 use super::Observation;
@@ -7,10 +8,14 @@ use super::decision::Decision;
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::Ownership;
-use crate::cloud::{Binding, PolicyView};
+use crate::cloud::{Binding, Fault, FaultClass, PolicyView};
+use crate::conditions::Overall;
+use crate::names::Region;
 use crate::plan::{Effect, POLL};
 
 const INVOKER: &str = "roles/run.invoker";
+/// When a policy that could not be read is read again.
+const POLICY_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// The members that the Rollout asks for, or else its environment.
 fn asked(seen: &Observation) -> Vec<String> {
@@ -50,10 +55,15 @@ pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
     }
     let wanted = asked(pass.seen);
     let mut granted = memory.granted.invokers.clone();
-    let (mut extra, mut settled, mut present) = (vec![], true, vec![]);
+    let (mut extra, mut settled, mut present, mut unread) = (vec![], true, vec![], None);
     for place in pass.waves() {
         let policy = match (&place.seen.policy, place.ownership) {
             (Some(Ok(policy)), Ownership::Ours) => policy,
+            (Some(Err(fault)), Ownership::Ours) => {
+                settled = false;
+                unread.get_or_insert((place.region(), fault));
+                continue;
+            }
             _ => {
                 settled = false;
                 continue;
@@ -68,6 +78,11 @@ pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
         }
         present.extend(members);
     }
+    let pending = wanted.iter().any(|member| !holds(&memory.granted.invokers, member))
+        || memory.granted.invokers.iter().any(|member| !holds(&wanted, member));
+    if let Some((region, fault)) = unread {
+        tell_unread(decision, region, fault, pending);
+    }
     granted.sort();
     granted.dedup();
     if settled {
@@ -78,6 +93,16 @@ pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
     if !extra.is_empty() {
         decision.extras.extend(extra);
         decision.next = decision.next.min(POLL);
+    }
+}
+
+/// Who may call is not known in a region: told where something is to be granted or taken back, or where it will stay so.
+fn tell_unread(decision: &mut Decision, region: &Region, fault: &Fault, pending: bool) {
+    let lasts = matches!(fault.class, FaultClass::Denied | FaultClass::Permanent);
+    if let (Overall::Ready(note), true) = (&decision.overall, pending || lasts) {
+        let message = format!("{region}: who may call the service can't be read: {}. {}", fault.message, note.message);
+        decision.overall = Overall::of_fault(fault, message);
+        decision.next = decision.next.min(POLICY_AGAIN);
     }
 }
 

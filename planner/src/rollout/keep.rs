@@ -8,11 +8,13 @@ use super::desire::Desire;
 use super::memory::{Memory, Stable};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
+use super::rollback::written_long_ago;
 use super::{advance, failure};
 use crate::cloud::{Fault, FaultClass, ServiceView, Trouble};
 use crate::conditions::{Overall, note};
-use crate::names::Percent;
+use crate::names::{Percent, Region, ReleaseId};
 use crate::plan::{Effect, ServiceChange, read_again};
+use crate::resource::ResourceId;
 use crate::template::Gate;
 use crate::traffic::{all_to, same_shares, weight_of};
 
@@ -39,6 +41,13 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
             stable.revision
         );
         Decision::working(phase, "TrafficCorrected", message)
+    } else if let Some(region) = &upkeep.undone {
+        let message = format!(
+            "{region}: Cloud Run took the traffic for `{}`, and does not send it there{}; it is asked for again each minute",
+            stable.revision,
+            said(pass, region)
+        );
+        Decision::stalled(phase, "TrafficNotInEffect", message)
     } else if !upkeep.effects.is_empty() || upkeep.moving {
         Decision::working(phase, "Correcting", format!("traffic goes back to `{}`", stable.revision))
     } else if let Some(latch) = &desire.latch {
@@ -62,40 +71,66 @@ struct Upkeep {
     effects: Vec<Effect>,
     /// Where somebody changed the traffic.
     drifted: Option<String>,
+    /// Where the traffic that was asked for long ago is not in effect.
+    undone: Option<String>,
     moving: bool,
     /// Somewhere a person holds it.
     held: bool,
 }
 
+/// The writes that keep stable where it is, while it does not get into a region that is new to it.
+pub(super) fn elsewhere(pass: &Pass<'_>, memory: &Memory) -> Vec<Effect> {
+    let spreads = memory.candidate.as_ref().map(|candidate| &candidate.release);
+    let is_new = |place: &Place<'_>| memory.region(place.region()).reached.as_ref() == spreads;
+    let written: Vec<ResourceId> =
+        pass.waves().filter(|place| is_new(place)).map(|place| ResourceId::Service(place.seen.id.clone())).collect();
+    upkeep(pass, memory).effects.into_iter().filter(|effect| !written.contains(&effect.resource())).collect()
+}
+
 /// Whether a revision that failed has requests: no pause holds the way back from it.
 fn has_failed(place: &Place<'_>, view: &ServiceView) -> bool {
-    place.marks.failed.iter().any(|failed| weight_of(&failed.release.revision, &view.traffic) > Percent::NONE)
+    let has_requests = |name| weight_of(name, &view.traffic).max(weight_of(name, &view.serving)) > Percent::NONE;
+    place.marks.failed.iter().any(|failed| has_requests(&failed.release.revision))
+}
+
+/// Whether no service tells of a release that failed and is not forgotten.
+fn is_forgotten(pass: &Pass<'_>, memory: &Memory) -> bool {
+    let marked = |release: &ReleaseId| pass.waves().any(|place| place.marks.has_failed(&release.revision));
+    memory.failures().any(|(release, _)| !marked(release))
 }
 
 fn upkeep(pass: &Pass<'_>, memory: &Memory) -> Upkeep {
     let mut upkeep = Upkeep::default();
     let paused = pass.paused(None).is_some();
+    let forgotten = is_forgotten(pass, memory);
     for place in pass.waves() {
         let Some(view) = place.ours() else { continue };
         // Where stable can't serve there is nothing to give the traffic to.
         let home = place.stable(memory);
         let wanted = home.as_ref().map(|home| all_to(home, &view.traffic));
         let drifted = wanted.as_ref().is_some_and(|wanted| !same_shares(wanted, &view.traffic));
-        let unmarked =
-            matches!(place.ownership, Ownership::Released | Ownership::Stripped) || !place.knows_regions(pass);
-        let stuck = advance::is_stuck(pass, view) && home.is_some();
+        let unmarked = matches!(place.ownership, Ownership::Released | Ownership::Stripped)
+            || !place.knows_regions(pass)
+            || !place.knows_failures(memory)
+            || forgotten;
         let has_all = home.as_ref().is_none_or(|home| weight_of(home, &view.serving).get() == 100);
+        // A write that Cloud Run accepted may still fail.
+        let undone = view.settled && !drifted && !has_all && written_long_ago(view, pass.seen.now);
+        let stuck = (advance::is_stuck(pass, view) && home.is_some()) || undone;
         let held = paused && drifted && !has_failed(place, view);
         let arrived = view.settled && has_all;
         upkeep.moving |= home.is_some() && !arrived && !held;
         upkeep.held |= held;
+        if undone {
+            upkeep.undone.get_or_insert(place.region().to_string());
+        }
         if drifted && view.settled {
             upkeep.drifted.get_or_insert(place.region().to_string());
         }
         let move_back = ((drifted && view.settled) || stuck) && (!paused || has_failed(place, view));
         if move_back || unmarked {
             let traffic = wanted.filter(|_| move_back);
-            let marks = Some(place.marks_with_regions(pass));
+            let marks = Some(place.marks_with_regions(pass, memory));
             let change = ServiceChange { traffic, marks, ..ServiceChange::default() };
             let (service, etag) = (place.seen.id.clone(), view.etag.clone());
             upkeep.effects.push(Effect::UpdateService { service, etag, change: Box::new(change) });
@@ -104,11 +139,18 @@ fn upkeep(pass: &Pass<'_>, memory: &Memory) -> Upkeep {
     upkeep
 }
 
+/// What Cloud Run says is wrong with the service there.
+fn said(pass: &Pass<'_>, region: &str) -> String {
+    let place = pass.waves().find(|place| place.region().as_str() == region);
+    let trouble = place.and_then(|place| place.view()?.trouble.as_ref());
+    trouble.map(|trouble| format!(" ({}: {})", trouble.reason, trouble.message)).unwrap_or_default()
+}
+
 /// Writes that name every region in the marks of the services that are there.
-pub(super) fn mark_regions(pass: &Pass<'_>) -> Vec<Effect> {
+pub(super) fn mark_regions(pass: &Pass<'_>, memory: &Memory) -> Vec<Effect> {
     let unaware = pass.waves().filter(|place| !place.knows_regions(pass));
     let write = |place: &Place<'_>| {
-        let change = ServiceChange { marks: Some(place.marks_with_regions(pass)), ..ServiceChange::default() };
+        let change = ServiceChange { marks: Some(place.marks_with_regions(pass, memory)), ..ServiceChange::default() };
         let (service, etag) = (place.seen.id.clone(), place.ours()?.etag.clone());
         Some(Effect::UpdateService { service, etag, change: Box::new(change) })
     };
@@ -121,6 +163,13 @@ fn quiet(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: &Stable) -> 
         let message =
             format!("{region}: Cloud Run says that the service is not ready ({}): {}", trouble.reason, trouble.message);
         return Decision::stalled(RolloutPhase::Promoted, "ServiceNotReady", message);
+    }
+    if let (Some(region), Err(gate)) = (without_service(pass), &desire.built) {
+        let message = format!("{region}: there is no service, and none can be made now: {}", gate.note().message);
+        return match gate {
+            Gate::Waiting(_) => Decision::working(RolloutPhase::Deploying, "ServiceGone", message),
+            Gate::Blocked(_) => Decision::stalled(RolloutPhase::Deploying, "ServiceGone", message),
+        };
     }
     let mut message = format!("`{}` gets all requests", stable.revision);
     if let Some(last) = memory.history.first().filter(|last| last.revision == stable.revision.as_str()) {
@@ -137,6 +186,11 @@ fn quiet(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: &Stable) -> 
             Decision::new(RolloutPhase::Promoted, overall)
         }
     }
+}
+
+/// The first region in which there is no service.
+pub(super) fn without_service<'p>(pass: &'p Pass<'_>) -> Option<&'p Region> {
+    pass.waves().find(|place| matches!(place.seen.service, Ok(None))).map(Place::region)
 }
 
 /// A service that is not ready though it runs stable.

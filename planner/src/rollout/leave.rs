@@ -54,7 +54,7 @@ fn released(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceV
     let traffic = stable.clone().map(|s| all_to(&s, &view.traffic)).filter(|t| !same_shares(t, &view.traffic));
     let owner = Some(Owner { uid: None, ..pass.seen.owner() });
     let candidate = place.marks.candidate.clone().filter(|_| !half_way || stable.is_none());
-    let marks = Marks { owner, candidate, ..place.marks.clone() };
+    let marks = Marks { owner, candidate, ..place.marks.clone() }.knowing(memory.failures());
     ServiceChange { traffic, marks: Some(marks), ..ServiceChange::default() }
 }
 

@@ -99,6 +99,10 @@ pub(super) struct RegionMemory {
     pub(super) service_uid: Option<String>,
     pub(super) step: Option<StepMemory>,
     pub(super) evidence: Vec<EvidenceStatus>,
+    /// The release that was last brought here, or may have been.
+    pub(super) reached: Option<ReleaseId>,
+    /// Since when a candidate that is ready waits for a change of the service to end.
+    pub(super) waiting_since: Option<Timestamp>,
     pub(super) overdue_since: Option<Timestamp>,
     pub(super) unreadable_since: Option<Timestamp>,
     pub(super) absent_since: Option<Timestamp>,
@@ -145,6 +149,12 @@ impl Memory {
         self.latches.retain(|known| known.release != latch.release && known.news != latch.news);
         self.latches.insert(0, latch);
         self.latches.truncate(LATCHES_KEPT);
+    }
+
+    /// What failed and is not forgotten: the marks know of it, too.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&ReleaseId, &News)> {
+        let latched = self.latches.iter().map(|latch| (&latch.release, &latch.news));
+        latched.chain(self.failure.iter().map(|failure| (&failure.release, &failure.news)))
     }
 
     /// Notes a request that was acted on, and who wrote it.

@@ -8,7 +8,7 @@ use super::memory::{Candidate, Course, Failure, Latch, Memory, Stable};
 use super::place::Place;
 use super::steps::{Step, Steps, strategy_hash};
 use super::{Observation, requests, unread};
-use crate::cloud::ServiceView;
+use crate::cloud::{Readiness, ServiceView};
 use crate::conditions::note;
 use crate::marks::{CandidateMark, FailedMark, Marks, News, Position};
 use crate::names::{Percent, Region, ReleaseId, RevisionName, ServiceName, TemplateHash};
@@ -77,7 +77,7 @@ impl<'a> Pass<'a> {
         taken.extend(memory.latches.iter().map(|l| l.release.revision.to_string()));
         let failed = memory.history.iter().filter(|r| matches!(r.outcome, Outcome::RolledBack | Outcome::Failed));
         taken.extend(failed.map(|r| r.revision.clone()));
-        let other = |name: &RevisionName| self.is_other(name, wanted);
+        let other = |name: &RevisionName| self.is_other(name, wanted) || self.is_broken(name);
         let mut names = (1..1000).map(|attempt| RevisionName::for_template(&service, &wanted.hash, attempt));
         names.find(|name| !taken.contains(name.as_str()) && !other(name))
     }
@@ -85,6 +85,12 @@ impl<'a> Pass<'a> {
     /// Whether a revision of that name is known that runs something else.
     pub(super) fn is_other(&self, name: &RevisionName, wanted: &Wanted) -> bool {
         self.places.iter().filter_map(|p| p.revision(name)).any(|read| !wanted.template.is_run_by(&read.containers))
+    }
+
+    /// Whether a revision of that name is known that can't serve.
+    fn is_broken(&self, name: &RevisionName) -> bool {
+        let mut read = self.places.iter().filter_map(|place| place.revision(name));
+        read.any(|revision| matches!(revision.readiness, Readiness::Failed(_)))
     }
 
     /// The number of the next release.
@@ -212,7 +218,9 @@ impl Recovery<'_, '_> {
         let revision = &mark.release.revision;
         let has_traffic = traffic::weight_of(revision, &view.traffic) > Percent::NONE;
         let failed = self.ours().any(|(marks, _)| marks.has_failed(revision));
-        if failed || memory.is_stable(revision) || !(has_traffic || self.is_wanted(mark)) {
+        let is_over = memory.history.iter().any(|last| last.release == mark.release.to_string());
+        let comes = has_traffic || (self.is_wanted(mark) && !is_over);
+        if failed || memory.is_stable(revision) || !comes {
             return None;
         }
         let seen = self.pass.seen;
@@ -222,7 +230,7 @@ impl Recovery<'_, '_> {
         let template_hash = mark.template.clone().unwrap_or_else(unknown);
         let image = self.pass.image_of(self.places, revision);
         Some(Candidate {
-            release: mark.release.clone(),
+            release: self.release(mark),
             image: image.unwrap_or_else(|| seen.rollout.spec.template.image().to_string()),
             // Where it is done, its time is over; where it is still to come, it begins.
             started_at: if mark.position == Position::Full { seen.now } else { mark.at },
@@ -231,6 +239,13 @@ impl Recovery<'_, '_> {
             inputs: wanted.map(|wanted| wanted.inputs.clone()).unwrap_or_default(),
             course: self.course(mark, marks),
         })
+    }
+
+    /// The release that a mark is about. One from before releases had numbers has that of the other regions' marks.
+    fn release(&self, mark: &CandidateMark) -> ReleaseId {
+        let same = self.ours().filter_map(|(marks, _)| marks.candidate_named(&mark.release.revision));
+        let numbered = same.map(|mark| &mark.release).max_by_key(|release| release.number);
+        numbered.filter(|_| mark.release.number == 0).unwrap_or(&mark.release).clone()
     }
 
     /// How the candidate takes over, if the spec still says so, by the hash in the marks.
@@ -261,7 +276,8 @@ impl Recovery<'_, '_> {
             let retried = requests::means(&self.pass.seen.rollout, Request::Retry, release);
             let wanted = self.asks_for(&failed) && !retried;
             let lingers = self.places.iter().any(|place| place.ours().is_some() && place.uses(&release.revision));
-            if memory.is_stable(&release.revision) || (!wanted && !lingers) {
+            let proven = memory.is_stable(&release.revision) || (!lingers && is_stables(memory, &failed));
+            if proven || (!wanted && !lingers) {
                 continue;
             }
             let (reason, message) = ("FailedBefore", "the service is marked: this release failed before");
@@ -303,9 +319,17 @@ impl Recovery<'_, '_> {
             (Some(news), Ok(wanted)) => news.is_in(&self.pass.own, &wanted.inputs),
             (Some(News::Template(template)), Err(_)) => *template == self.pass.own,
             (None, Ok(wanted)) => self.pass.is_of(&failed.release.revision, wanted),
-            (Some(News::Inputs(_)) | None, Err(_)) => false,
+            // It may be: the latch is kept until that is known.
+            (Some(News::Inputs(_)), Err(_)) => true,
+            (None, Err(_)) => false,
         }
     }
+}
+
+/// Whether the template that failed is the one that stable runs: it was promoted since.
+fn is_stables(memory: &Memory, failed: &FailedMark) -> bool {
+    let stable = memory.stable.as_ref().and_then(|stable| stable.template_hash.as_ref());
+    matches!(&failed.news, Some(News::Template(template)) if stable == Some(template))
 }
 
 /// Whether a mark without a hash fits the steps: the one that it is on has its weight.

@@ -6,8 +6,8 @@ use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::{Observation, RegionView};
 use crate::cloud::{Readiness, RevisionView, ServiceView, TrafficTarget};
-use crate::marks::{CandidateMark, FailedMark, Marks, Owner, Position};
-use crate::names::{Percent, Region, RevisionName};
+use crate::marks::{CandidateMark, Marks, Owner, Position};
+use crate::names::{Percent, Region, ReleaseId, RevisionName};
 use crate::traffic::{revisions, weight_of};
 
 /// Whose a service is.
@@ -136,15 +136,21 @@ impl<'a> Place<'a> {
         pass.waves().all(|place| self.marks.regions.contains(place.region()))
     }
 
-    /// The marks of this service with our owner mark and every region.
-    pub(super) fn marks_with_regions(&self, pass: &Pass<'_>) -> Marks {
-        let regions = pass.waves().map(|place| place.region().clone()).collect();
-        Marks { regions, ..self.owned_marks(pass.seen) }
+    /// Whether the marks tell what was new in each of the releases that failed, as far as they name them.
+    pub(super) fn knows_failures(&self, memory: &Memory) -> bool {
+        let of = |release: &ReleaseId| self.marks.failed.iter().find(|mark| mark.release.revision == release.revision);
+        memory.failures().all(|(release, _)| of(release).is_none_or(|mark| mark.news.is_some()))
     }
 
-    /// The marks of this service with our owner mark.
-    pub(super) fn owned_marks(&self, seen: &Observation) -> Marks {
-        Marks { owner: Some(seen.owner()), ..self.marks.clone() }
+    /// The marks of this service with our owner mark and every region.
+    pub(super) fn marks_with_regions(&self, pass: &Pass<'_>, memory: &Memory) -> Marks {
+        let regions = pass.waves().map(|place| place.region().clone()).collect();
+        Marks { regions, ..self.owned_marks(pass.seen, memory) }
+    }
+
+    /// The marks of this service with our owner mark, and with what failed.
+    pub(super) fn owned_marks(&self, seen: &Observation, memory: &Memory) -> Marks {
+        Marks { owner: Some(seen.owner()), ..self.marks.clone() }.knowing(memory.failures())
     }
 }
 
@@ -157,8 +163,6 @@ impl Observation {
 
 /// The marks that a service must have had: from what is remembered, and from the traffic that it has.
 fn rebuilt(seen: &Observation, memory: &Memory, region: &Region, view: &ServiceView) -> Marks {
-    let failed = memory.latches.iter().map(|latch| (&latch.release, &latch.news));
-    let failed = failed.chain(memory.failure.iter().map(|failure| (&failure.release, &failure.news)));
     let mut marks = Marks {
         stable: memory.stable.as_ref().map(|stable| stable.revision.clone()),
         last_release: memory.last_release(),
@@ -171,11 +175,7 @@ fn rebuilt(seen: &Observation, memory: &Memory, region: &Region, view: &ServiceV
         others: view.marks.others.clone(),
         ..Marks::default()
     };
-    for (release, news) in failed {
-        if !marks.has_failed(&release.revision) {
-            marks.failed.push(FailedMark { release: release.clone(), news: Some(news.clone()) });
-        }
-    }
+    marks = marks.knowing(memory.failures());
     let candidate = memory.candidate.as_ref().filter(|candidate| {
         let revision = &candidate.release.revision;
         view.template_revision.as_ref() == Some(revision) || weight_of(revision, &view.traffic) > Percent::NONE

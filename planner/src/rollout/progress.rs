@@ -116,6 +116,10 @@ impl Placement<'_, '_> {
         // A write of somebody else makes the service move again: the deadline is not about the step then.
         let moving_since = view.written_at.map_or(mark.at, |written| written.max(mark.at));
         let stable = self.stable();
+        if mark.position == Position::Deployed && stable.as_ref() == Some(self.revision()) {
+            // Stable comes to a region where another served: nobody has moved anything.
+            return Progress::Ready;
+        }
         let expected = self.shares(stable.as_ref(), self.share_of(mark), &view.traffic);
         if !traffic::same_shares(&expected, &view.traffic) {
             return if view.settled { Progress::Drifted(mark.position) } else { Progress::Moving(moving_since) };
@@ -225,6 +229,7 @@ impl Placement<'_, '_> {
             unknown: None,
             others: before.others.clone(),
         }
+        .knowing(self.memory.failures())
     }
 
     /// The write that puts the candidate at a position: traffic and marks together.

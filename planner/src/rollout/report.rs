@@ -9,7 +9,7 @@ use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress};
 use super::{deadline, events, keep, requests};
 use crate::conditions::{self, Overall};
-use crate::names::RevisionName;
+use crate::names::{ReleaseId, RevisionName};
 use crate::plan::{Finalizer, POLL, Plan, Urgency, hold_back, with_way_out};
 use crate::traffic::weight_of;
 
@@ -158,11 +158,10 @@ fn region_status(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, subject: O
             // That there was a service is known until there is one again.
             let service_uid = known.service_uid.filter(|_| !place.leaves);
             let message = if service_uid.is_some() { "the service is gone" } else { message };
-            let known = RegionMemory {
-                absent_since: known.absent_since,
-                overdue_since,
-                service_uid,
-                ..RegionMemory::default()
+            let known = match service_uid.is_some() {
+                // One read may be wrong: what is known is kept until there is a service again.
+                true => RegionMemory { overdue_since, service_uid, ..known },
+                false => RegionMemory { absent_since: known.absent_since, overdue_since, ..RegionMemory::default() },
             };
             RegionStatus { message: message.into(), ..known.write(place.region()) }
         }
@@ -184,6 +183,16 @@ fn region_status(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, subject: O
     }
 }
 
+/// The release under way, or taken back, if it came to a region or may have.
+fn reached(memory: &Memory, place: &Place<'_>, known: &RegionMemory) -> Option<ReleaseId> {
+    let candidate = memory.candidate.as_ref().map(|candidate| &candidate.release);
+    let failing = memory.failure.as_ref().filter(|failure| !failure.rolled_back).map(|failure| &failure.release);
+    let release = candidate.or(failing)?;
+    let marked = place.marks.candidate_named(&release.revision).is_some_and(|mark| mark.release == *release);
+    let is_there = marked || (place.uses(&release.revision) && !memory.is_stable(&release.revision));
+    (known.reached.as_ref() == Some(release) || is_there).then(|| release.clone())
+}
+
 /// What is remembered of a region that was read, and whether the candidate is starting there.
 fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: RegionMemory) -> (RegionMemory, bool) {
     let mine = matches!(place.ownership, Ownership::Ours | Ownership::Stripped);
@@ -194,11 +203,16 @@ fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: Regio
         step: None,
         unreadable_since: None,
         overdue_since: None,
+        waiting_since: None,
+        reached: reached(memory, place, &known),
+        absent_since: known.absent_since.filter(|_| place.leaves),
         ..known.clone()
     };
     let Some(candidate) = &memory.candidate else { return (new, false) };
     let progress = Placement { pass, memory, place, candidate }.progress();
     new.overdue_since = deadline::overdue_since(pass, memory, place, candidate, &progress);
+    let waits = progress == Progress::Ready && view.is_some_and(|view| !view.settled);
+    new.waiting_since = waits.then(|| known.waiting_since.unwrap_or(pass.seen.now));
     let same_release = known.step.clone().filter(|step| step.release == candidate.release);
     match &progress {
         Progress::On(standing) => {

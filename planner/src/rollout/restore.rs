@@ -1,6 +1,7 @@
 //! A service that vanished, past Orchestra: its users are without one. It is made again with what was proven, whatever else
 //! is going on; the candidate comes to it by its steps, as ever.
 
+use jiff::SignedDuration;
 use orchestra_crds::RolloutPhase;
 
 use super::decision::Decision;
@@ -9,21 +10,27 @@ use super::pass::Pass;
 use super::place::Place;
 use super::{Turn, judge, settings};
 use crate::conditions::note;
-use crate::marks::{FailedMark, Marks};
+use crate::marks::Marks;
 use crate::plan::{Effect, NewService};
+use crate::second_look;
 use crate::template::{EffectiveTemplate, Wanted};
 use crate::traffic::all_to;
 
 /// Makes stable's services again. None: none has vanished, or a release of stable's template has to bring it back.
 pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
-    let stable = memory.stable.clone().filter(|_| !memory.spreads_stable())?;
+    let stable = memory.stable.clone()?;
     let gone: Vec<&Place<'_>> = pass.waves().filter(|place| has_vanished(memory, place)).collect();
     let region = gone.first()?.region();
     // What is taken back waits for nothing.
-    if let Some(candidate) = memory.candidate.clone()
+    if let Some(candidate) = memory.candidate.clone().filter(|_| !memory.spreads_stable())
         && let Some(back) = judge::held(pass, memory, &candidate)
     {
         return Some(back);
+    }
+    if let Some(left) = in_doubt(pass, memory, &gone) {
+        let message = format!("{region}: the service is not found any more: looking once more");
+        let doubt = Decision::working(RolloutPhase::Progressing, "ConfirmingAbsence", message);
+        return Some(doubt.in_region(region).look_again_in(left).into());
     }
     let Some(template) = as_it_was(pass, &stable) else {
         let candidate = memory.candidate.as_ref()?;
@@ -38,6 +45,17 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     let phase = if memory.candidate.is_some() { RolloutPhase::Progressing } else { RolloutPhase::Deploying };
     let effects = gone.iter().map(|place| create(pass, memory, &stable, place, &template)).collect();
     Some(Decision::working(phase, "ServiceGone", message).with_effects(effects).in_region(region).into())
+}
+
+/// How long until the absence of the first of them is sure: one old read is none.
+fn in_doubt(pass: &Pass<'_>, memory: &mut Memory, gone: &[&Place<'_>]) -> Option<SignedDuration> {
+    let waits = gone.iter().map(|place| {
+        let known = memory.region_mut(place.region());
+        let first = second_look::first(known.absent_since, pass.seen.now);
+        known.absent_since = Some(first);
+        second_look::wait(first, pass.seen.now)
+    });
+    waits.max().flatten()
 }
 
 /// Whether there was a service of ours, and is none.
@@ -58,19 +76,15 @@ fn create(
     place: &Place<'_>,
     template: &EffectiveTemplate,
 ) -> Effect {
-    let failed = memory
-        .latches
-        .iter()
-        .map(|latch| FailedMark { release: latch.release.clone(), news: Some(latch.news.clone()) });
     let marks = Marks {
         owner: Some(pass.seen.owner()),
         stable: Some(stable.revision.clone()),
         last_release: memory.last_release(),
-        failed: failed.collect(),
         promoted: memory.promoted.clone(),
         regions: pass.waves().map(|place| place.region().clone()).collect(),
         ..Marks::default()
-    };
+    }
+    .knowing(memory.failures());
     let new = NewService {
         template: template.clone(),
         traffic: all_to(&stable.revision, &[]),

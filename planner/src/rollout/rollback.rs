@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::RolloutPhase;
 
+use super::deadline;
 use super::decision::Decision;
 use super::failure::words;
 use super::memory::{Failure, Memory};
@@ -30,7 +31,7 @@ pub(super) struct Withdrawn<'a> {
 #[derive(Default)]
 pub(super) struct Withdrawal {
     pub(super) effects: Vec<Effect>,
-    /// Regions that still send requests to it, or can't be read.
+    /// Regions that still send requests to it, or that it came to and that can't be read.
     pub(super) remaining: Vec<String>,
     /// Regions that send requests to it where nothing can be done about that, and why.
     pub(super) beyond: Vec<String>,
@@ -47,15 +48,20 @@ pub(super) fn of_failure(pass: &Pass<'_>, memory: &Memory, failure: &Failure) ->
         return Err(back.beyond);
     }
     let message = format!("back to stable, not done in {}. {}", back.remaining.join(", "), words(failure));
-    let decision = Decision::working(RolloutPhase::RollingBack, "RollingBack", message).with_effects(back.effects);
-    Ok(decision.urgent(ROLLBACK_AGAIN))
+    let decision = match deadline::is_over(pass, failure.time) {
+        false => Decision::working(RolloutPhase::RollingBack, "RollingBack", message),
+        true => Decision::stalled(RolloutPhase::RollingBack, "RollbackBlocked", format!("{message}. It goes on")),
+    };
+    Ok(decision.with_effects(back.effects).urgent(ROLLBACK_AGAIN))
 }
 
 /// Takes a revision out of the traffic of every region where there is a stable one, those that leave among them.
 pub(super) fn withdraw(pass: &Pass<'_>, memory: &Memory, withdrawn: &Withdrawn<'_>) -> Withdrawal {
     let mut back = Withdrawal::default();
     for place in &pass.places {
-        if place.seen.service.is_err() {
+        // Where it never came, there is nothing to take back.
+        let reached = memory.region(place.region()).reached.is_some_and(|release| release == *withdrawn.release);
+        if place.seen.service.is_err() && reached {
             back.remaining.push(place.region().to_string());
         }
         back.beyond.extend(beyond(memory, place, &withdrawn.release.revision));
@@ -98,12 +104,12 @@ fn from_place(
     let overdue = serves && !asked && written_long_ago(view, pass.seen.now);
     let stripped = place.ownership == Ownership::Stripped;
     let write = has_traffic || unmarked || overdue || stripped;
-    let effect = write.then(|| effect(pass, place, view, withdrawn, traffic));
+    let effect = write.then(|| effect(pass, memory, place, view, withdrawn, traffic));
     (effect, has_traffic || serves || unmarked || stripped)
 }
 
 /// A write that Cloud Run accepted may still fail, or never take effect: it is then written again.
-fn written_long_ago(view: &ServiceView, now: Timestamp) -> bool {
+pub(super) fn written_long_ago(view: &ServiceView, now: Timestamp) -> bool {
     view.written_at.is_none_or(|at| now.duration_since(at) >= TAKES_EFFECT_WITHIN)
 }
 
@@ -116,12 +122,13 @@ fn touched(place: &Place<'_>, view: &ServiceView, revision: &RevisionName) -> bo
 
 fn effect(
     pass: &Pass<'_>,
+    memory: &Memory,
     place: &Place<'_>,
     view: &ServiceView,
     withdrawn: &Withdrawn<'_>,
     traffic: Option<Vec<TrafficTarget>>,
 ) -> Effect {
-    let mut marks = place.owned_marks(pass.seen);
+    let mut marks = place.owned_marks(pass.seen, memory);
     if let Some(news) = withdrawn.failed {
         marks = marks.with_failed(withdrawn.release, news);
         // What failed is nothing to go back to.

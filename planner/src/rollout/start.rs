@@ -19,18 +19,16 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     if let Some(stable) = memory.stable.clone().filter(|stable| desire.wants_stable(pass, stable)) {
         learn_stable(memory, desire);
         let lacks = |place: &Place<'_>| place.seen.lacks(&stable.revision);
-        if let Some(decision) = in_the_way(pass, memory, desire) {
-            return decision.into();
-        }
-        return match &desire.built {
-            Ok(wanted) if pass.waves().any(lacks) => start(pass, memory, desire, wanted, &stable.revision),
-            _ => keep::decide(pass, memory, desire, &stable).into(),
+        return match (&desire.built, in_the_way(pass, memory, desire)) {
+            (Ok(wanted), None) if pass.waves().any(lacks) => start(pass, memory, desire, wanted, &stable.revision),
+            (_, blocked) => beside(keep::decide(pass, memory, desire, &stable), blocked).into(),
         };
     }
-    if let Some(decision) = in_the_way(pass, memory, desire) {
+    let promoted_before = desire.promoted_before(pass, memory);
+    if let (Some(decision), None) = (in_the_way(pass, memory, desire), &promoted_before) {
         return decision.into();
     }
-    match (&desire.built, desire.promoted_before(pass, memory)) {
+    match (&desire.built, promoted_before) {
         (Ok(wanted), Some(revision)) => start(pass, memory, desire, wanted, &revision),
         (Ok(wanted), None) => match pass.fresh_name(wanted, memory) {
             Some(revision) => start(pass, memory, desire, wanted, &revision),
@@ -47,6 +45,17 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     }
 }
 
+/// What is in the way in one region stops nothing in the others: what is to be done there is done and told first.
+fn beside(kept: Decision, blocked: Option<Decision>) -> Decision {
+    match blocked {
+        Some(blocked) if kept.effects.is_empty() => {
+            let next = blocked.next.min(kept.next);
+            blocked.look_again_in(next)
+        }
+        _ => kept,
+    }
+}
+
 /// A region that can't be read or whose service is another's.
 fn in_the_way(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> Option<Decision> {
     let settled = memory.stable.is_some();
@@ -55,7 +64,7 @@ fn in_the_way(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> Option<Decis
     {
         let since = memory.region(place.region()).unreadable_since.unwrap_or(pass.seen.now);
         let what = format!("the service in {}", place.region());
-        let decision = Decision::unreadable(phase(pass, memory), &what, fault);
+        let decision = Decision::unreadable(phase(pass, memory, desire), &what, fault);
         return Some(decision.look_again_in(crate::plan::read_again(since, pass.seen.now)));
     }
     let is_foreign = |place: &&Place<'_>| place.view().is_some() && place.ownership == Ownership::Foreign;
@@ -65,7 +74,10 @@ fn in_the_way(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> Option<Decis
 }
 
 /// The phase while nothing is known anew: it is about the spec that we see.
-fn phase(pass: &Pass<'_>, memory: &Memory) -> RolloutPhase {
+fn phase(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> RolloutPhase {
+    if desire.latch.is_some() && memory.stable.is_some() {
+        return RolloutPhase::RolledBack;
+    }
     let promoted = memory.stable.as_ref().is_some_and(|stable| match &pass.built {
         Ok(wanted) => pass.is_of(&stable.revision, wanted),
         Err(_) => stable.template_hash.as_ref() == Some(&pass.own),
@@ -104,7 +116,7 @@ fn start(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, wanted: &Wanted,
         return decision.into();
     }
     // A service is made in a region when those that are there know of it.
-    let effects = keep::mark_regions(pass);
+    let effects = keep::mark_regions(pass, memory);
     if spreads_stable && !effects.is_empty() {
         let message = "the services are marked with the region that is new";
         return Decision::working(RolloutPhase::Promoted, "Correcting", message).with_effects(effects).into();

@@ -4,11 +4,13 @@ use orchestra_crds::{Outcome, RolloutPhase};
 
 use super::decision::Decision;
 use super::desire::Desire;
-use super::memory::{Candidate, Memory};
+use super::memory::{Candidate, Memory, Stable};
 use super::pass::Pass;
+use super::place::Place;
 use super::rollback::{Withdrawn, withdraw};
 use super::{Turn, judge};
 use crate::resource::ROLLBACK_AGAIN;
+use crate::traffic::only_revision;
 
 /// Takes a candidate back that is not wanted any more. None: there is none.
 pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Option<Turn> {
@@ -37,6 +39,17 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
         let decision = Decision::working(RolloutPhase::RollingBack, "Superseding", message);
         return Some(decision.with_effects(back.effects).urgent(ROLLBACK_AGAIN).into());
     }
+    if memory.stable.is_none() && serves_alone(pass, &candidate) {
+        // The first revision has users: the next one is judged against it.
+        memory.stable = Some(Stable {
+            revision: release.revision.clone(),
+            image: Some(candidate.image.clone()),
+            template_hash: Some(candidate.template_hash.clone()),
+            inputs: candidate.inputs.clone(),
+            template: None,
+        });
+        memory.note_promoted(&release.revision, Some(candidate.template_hash.clone()));
+    }
     let (outcome, message) = match returned {
         true => (Outcome::Returned, "the spec went back to the stable template"),
         false if desire.own == candidate.template_hash => {
@@ -48,6 +61,13 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
     memory.note_end((release, candidate.image.clone()), outcome, message.into(), times);
     memory.candidate = None;
     Some(Turn::Again)
+}
+
+/// Whether a first revision has all requests of a region.
+fn serves_alone(pass: &Pass<'_>, candidate: &Candidate) -> bool {
+    let revision = &candidate.release.revision;
+    let serves = |place: &Place<'_>| place.ours().is_some_and(|view| only_revision(&view.serving) == Some(revision));
+    pass.waves().any(serves)
 }
 
 /// A candidate none of whose regions is in the environment any more: it was proven nowhere, and is not promoted.

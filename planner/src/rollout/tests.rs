@@ -8,6 +8,7 @@ mod lost_status;
 mod model;
 mod random;
 mod recorded;
+mod regions;
 mod second_look;
 mod troubles;
 

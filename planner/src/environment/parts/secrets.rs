@@ -33,7 +33,11 @@ pub(in super::super) fn plan(seen: &Observation, status: &mut EnvironmentStatus)
     let mut resolved = vec![];
     let (mut missing, mut unread) = (vec![], None);
     for secret in &seen.environment.spec.secrets {
-        let before = status.secrets.iter().find(|s| s.name == secret.name && s.secret == id(secret)).cloned();
+        let same = |known: &&ResolvedSecret| {
+            let pinned_to_it = secret.version.is_none_or(|version| version == known.version);
+            known.name == secret.name && known.secret == id(secret) && pinned_to_it
+        };
+        let before = status.secrets.iter().find(same).cloned();
         match seen.secrets.get(&secret.name) {
             Some(Ok(Some(version))) => resolved.push(ResolvedSecret {
                 name: secret.name.clone(),

@@ -140,6 +140,8 @@ fn b11_a_service_that_is_deleted_in_the_middle_of_a_release_comes_back_with_stab
             world.rollout.spec.paused = paused;
             delete_service(&mut world, region);
             world.run(1);
+            assert_eq!(world.status().conditions[1].reason, "ConfirmingAbsence", "one read may be wrong");
+            world.run(1);
             let at = regions.iter().position(|r| *r == region).unwrap();
             assert_eq!(world.weights("app:1")[at], 100, "{region} {paused}");
             assert!(world.events.iter().any(|event| event.reason == "ServiceGone"));
@@ -174,6 +176,39 @@ fn where_stable_cant_be_made_again_a_person_is_asked() {
     world.ask(Request::Abort, &world.release_id());
     world.run(2);
     assert!(world.status().failed.is_some_and(|failed| failed.reason == "Aborted"));
+    world.run(30);
+    assert_eq!(world.phase(), RolloutPhase::Failed, "no service has any requests");
+    assert!(message(&world).contains("us-central1: there is no service"), "{}", message(&world));
+}
+
+#[test]
+fn without_a_service_that_can_be_made_nothing_is_said_to_be_promoted() {
+    let mut world = World::promoted(&["us-central1"]);
+    delete_service(&mut world, "us-central1");
+    let misfit = serde_json::json!({"resources": {"limits": {"cpu": "1", "memory": "32Gi"}}});
+    world.environment.as_mut().unwrap().spec.defaults = serde_json::from_value(misfit).unwrap();
+    world.run(5);
+    let status = world.status();
+    assert_eq!((world.phase(), status.conditions[2].reason.as_str()), (RolloutPhase::Deploying, "ServiceGone"));
+    world.environment.as_mut().unwrap().spec.defaults = None;
+    world.run(10);
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Promoted, vec![100]));
+}
+
+#[test]
+fn stable_that_cant_start_in_a_new_region_is_kept_in_the_others() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.traits.insert("app:1".into(), Traits { broken_in: Some("us-west4"), ..Traits::default() });
+    world.environment.as_mut().unwrap().spec.regions.push("us-west4".into());
+    world.run(20);
+    world.writes.clear();
+    delete_service(&mut world, "us-central1");
+    world.run(10);
+    assert_eq!(world.weights("app:1")[0], 100, "{:?}", world.writes);
+    let marks = &mut world.cloud.get_mut("us-central1").unwrap().marks;
+    *marks = crate::marks::Marks::default();
+    world.run(10);
+    assert!(world.cloud["us-central1"].marks.owner.is_some(), "{:?}", world.writes);
 }
 
 #[test]
@@ -204,7 +239,7 @@ fn a_candidate_waits_for_stable_that_is_starting_again() {
     world.run_until(|w| w.weights("app:2") == [10]);
     let candidate = RevisionName::new(world.candidate()).unwrap();
     delete_service(&mut world, "us-central1");
-    world.run(1);
+    world.run_until(|w| !w.cloud.is_empty());
     let mut seen = world.observe();
     let region = &mut seen.regions[0];
     let service = region.service.as_mut().unwrap().as_mut().unwrap();

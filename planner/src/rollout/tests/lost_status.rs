@@ -143,3 +143,56 @@ fn with_the_status_wiped_a_region_that_is_to_come_is_not_late() {
     world.run(400);
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
 }
+
+/// What the environment adds now.
+fn set_default(world: &mut World, value: &str) {
+    let env = serde_json::json!({"env": [{"name": "LEVEL", "value": value}]});
+    world.environment.as_mut().unwrap().spec.defaults = serde_json::from_value(env).unwrap();
+}
+
+#[test]
+fn what_the_environment_broke_stays_known_though_a_gate_is_closed_when_the_status_is_lost() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.traits.insert("app:1".into(), Traits { error_percent: 50, ..Traits::default() });
+    set_default(&mut world, "bad");
+    world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
+    world.writes.clear();
+    world.rollout.status = None;
+    world.rollout.spec.scaling = Some(orchestra_crds::Scaling { min_instances: Some(9), max_instances: Some(3) });
+    world.run(3);
+    world.rollout.spec.scaling = None;
+    world.run(200);
+    assert_eq!((world.phase(), &world.writes), (RolloutPhase::RolledBack, &vec![]));
+}
+
+#[test]
+fn a_template_that_was_promoted_after_it_had_failed_has_not_failed_when_the_status_is_lost() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
+    world.traits.insert("app:2".into(), Traits::default());
+    let failed = world.status().latches[0].release.clone();
+    world.ask(Request::Retry, &failed);
+    world.run_until(|w| w.weights("app:2") == [100] && w.phase() == RolloutPhase::Promoted);
+    world.rollout.metadata.annotations = None;
+    world.rollout.status = None;
+    world.run(5);
+    assert_eq!((world.phase(), world.status().latches), (RolloutPhase::Promoted, vec![]));
+    set_default(&mut world, "rotated");
+    world.writes.clear();
+    world.run(200);
+    assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::Promoted, 4), "{:?}", world.writes);
+}
+
+#[test]
+fn marks_from_before_news_were_get_them_while_the_status_knows() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
+    world.cloud.get_mut("us-central1").unwrap().marks.failed[0].news = None;
+    world.run(3);
+    assert!(world.cloud["us-central1"].marks.failed[0].news.is_some(), "a lost status must not lose what failed");
+    world.cloud.get_mut("us-central1").unwrap().marks.failed.clear();
+    world.run(3);
+    assert_eq!(world.cloud["us-central1"].marks.failed.len(), 1);
+}

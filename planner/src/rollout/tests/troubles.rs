@@ -13,10 +13,12 @@ fn an_unreadable_region_stops_the_way_forward_and_not_the_way_back() {
     world.run_until(|w| w.weights("app:2") == [10, 0]);
     world.down = Some("us-west4");
     world.run(100);
-    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RollingBack, vec![0, 0]));
+    let status = world.status();
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RolledBack, vec![0, 0]));
+    assert!(status.message.unwrap().contains("us-west4"), "it never came there, which is told to be unreadable");
     world.down = None;
     world.run(100);
-    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+    assert_eq!(world.status().conditions[2].reason, "AnalysisFailed");
     world.down = Some("us-west4");
     world.run(1);
     assert_eq!(world.phase(), RolloutPhase::RolledBack, "it is over");

@@ -96,3 +96,19 @@ fn c8_going_back_after_a_rotation_that_stable_runs_with_takes_no_steps() {
     assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Promoted, vec![100]));
     assert_eq!(world.writes, ["us-central1 deploy, app:2 100", "us-central1 app:1 100"]);
 }
+
+#[test]
+fn a2_a_template_that_failed_again_does_not_come_back_while_a_gate_is_closed() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:2") == [100]);
+    // The first template again, with what the environment adds by now: and it fails.
+    set_default(&mut world, "rotated");
+    world.release("app:1", bad());
+    world.run(200);
+    assert_eq!(world.weights("app:2"), [100], "{:?}", world.status().message);
+    let latched = world.status().latches.len();
+    close_the_gate(&mut world);
+    world.run(30);
+    assert_eq!((latched, world.weights("app:2")), (1, vec![100]), "what should run is not known for a while");
+}

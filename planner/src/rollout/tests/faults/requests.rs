@@ -35,6 +35,22 @@ fn a8_an_abort_that_came_too_late_does_not_abort_a_later_release() {
 }
 
 #[test]
+fn a8_a_release_that_ended_before_it_had_any_traffic_does_not_come_back_as_itself() {
+    let mut world = World::promoted(&["us-central1"]);
+    let steps = serde_json::json!([{"pause": {}}, {"weight": 10, "holdSeconds": 300}]);
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.status().candidate.is_some_and(|c| c.promote_token.is_some()));
+    let token = world.status().candidate.unwrap().promote_token.unwrap();
+    world.release("app:1", Traits::default());
+    world.run(20);
+    world.ask(Request::Promote, &token);
+    world.release("app:2", Traits::default());
+    world.run(60);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Paused, vec![0]), "the pause is not skipped");
+}
+
+#[test]
 fn a10_paused_either_way_a_broken_candidate_is_still_taken_back() {
     for by_annotation in [false, true] {
         let mut world = World::promoted(&["us-central1"]);
