@@ -65,6 +65,12 @@ impl PassError {
         matches!(self, Self::Kube { operation: WRITE_STATUS, .. }) && self.class() == FaultClass::Permanent
     }
 
+    /// Whether a status can't be written, whatever it says: refused as above, or denied by admission or for want of a right.
+    pub(crate) fn is_status_denied(&self) -> bool {
+        let denied = matches!(self, Self::Kube { operation: WRITE_STATUS, .. }) && self.class() == FaultClass::Denied;
+        denied || self.is_status_refused()
+    }
+
     /// What to do about it.
     pub fn class(&self) -> FaultClass {
         match self {

@@ -13,7 +13,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Resource};
 use orchestra_cloud::Cloud;
 use orchestra_crds::{Lenient, Unread};
-use orchestra_planner::plan::{Effect, Finalizer, Outcome, Plan, QUIET};
+use orchestra_planner::plan::{Effect, Finalizer, Outcome, Plan, QUIET, Urgency};
 use orchestra_planner::promises::Broken;
 use orchestra_planner::resource::FailedWrites;
 use serde::Serialize;
@@ -157,7 +157,15 @@ impl Shell {
         if let Some(broken) = self.broken_promise::<M>(&seen, &plan, key) {
             return self.refuse(&api, object, &broken).await.map(Some);
         }
-        let written = self.write_status(&api, object.clone(), plan.status.clone(), &plan.effects).await?;
+        let written = match self.write_status(&api, object.clone(), plan.status.clone(), &plan.effects).await {
+            Err(error) if error.is_status_denied() && plan.urgency == Urgency::Rollback => {
+                // Users don't wait for a status: the marks, which change with the traffic, say what failed.
+                let live = self.live(&api, &object).await?;
+                self.run_effects(&api, live, &plan, key).await?;
+                return Err(error);
+            }
+            written => written?,
+        };
         let acted = match written {
             Some(written) => self.run_effects(&api, written, &plan, key).await,
             None => Ok(None),

@@ -201,6 +201,9 @@ fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Turn {
     if let Some(turn) = failure::take_back(pass, memory) {
         return turn;
     }
+    if let Some(turn) = failure::of_marks(pass, memory) {
+        return turn;
+    }
     if let Some(turn) = unread::turn(pass, memory) {
         return turn;
     }

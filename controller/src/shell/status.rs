@@ -63,10 +63,18 @@ impl Shell {
         if effects.is_empty() {
             return Ok(None);
         }
-        let live = kube_call("read the object again", api.get_opt(&name)).await?;
-        let same =
-            live.filter(|live| live.resource_version() == object.resource_version() && live.uid() == object.uid());
-        same.map(Some).ok_or(PassError::Stale)
+        self.live(api, &object).await.map(Some)
+    }
+
+    /// The object, if it is still the version that was read.
+    pub(super) async fn live<M: Managed>(
+        &self,
+        api: &Api<Lenient<M>>,
+        read: &Lenient<M>,
+    ) -> Result<Lenient<M>, PassError> {
+        let live = kube_call("read the object again", api.get_opt(&read.name_any())).await?;
+        let same = live.filter(|live| live.resource_version() == read.resource_version() && live.uid() == read.uid());
+        same.ok_or(PassError::Stale)
     }
 
     /// A plan that would break a promise is not carried out: the object says so.

@@ -6,6 +6,7 @@ use super::decision::Decision;
 use super::desire::Desire;
 use super::memory::{Failure, Latch, Memory};
 use super::pass::Pass;
+use super::place::Place;
 use super::{Turn, keep, requests, rollback};
 use crate::names::RevisionName;
 use crate::verdict::in_words;
@@ -37,6 +38,18 @@ pub(super) fn latch(pass: &Pass<'_>, memory: &mut Memory, reason: &str, message:
         rolled_back: false,
     });
     Turn::Again
+}
+
+/// What a release that the marks know to have failed is told by, where the status does not.
+pub(super) const FAILED_BEFORE: (&str, &str) = ("FailedBefore", "the service is marked: this release failed before");
+
+/// A release under way that the marks know to have failed: the status that said so could not be written. None: there is
+/// none.
+pub(super) fn of_marks(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
+    let release = memory.candidate.as_ref().map(|candidate| candidate.release.clone())?;
+    let marked = |place: &Place<'_>| place.ours().is_some() && place.marks.failed.iter().any(|f| f.release == release);
+    let (reason, message) = FAILED_BEFORE;
+    pass.places.iter().any(marked).then(|| latch(pass, memory, reason, message))
 }
 
 /// Takes a failed release back. None: nothing has failed that is not back.

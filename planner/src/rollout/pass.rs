@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::memory::{Candidate, Course, Failure, Latch, Memory, Stable};
 use super::place::Place;
 use super::steps::{Step, Steps, strategy_hash};
-use super::{Observation, requests, unread};
+use super::{Observation, failure, requests, unread};
 use crate::cloud::{Readiness, ServiceView};
 use crate::conditions::note;
 use crate::marks::{CandidateMark, FailedMark, Marks, News, Position};
@@ -280,7 +280,7 @@ impl Recovery<'_, '_> {
             if proven || (!wanted && !lingers) {
                 continue;
             }
-            let (reason, message) = ("FailedBefore", "the service is marked: this release failed before");
+            let (reason, message) = failure::FAILED_BEFORE;
             let news = failed.news.clone().unwrap_or_else(|| News::Template(self.pass.own.clone()));
             if wanted && !memory.latches.iter().any(|l| l.release == *release) {
                 let latch = Latch {

@@ -89,3 +89,33 @@ async fn a_rollout_of_which_nothing_can_be_read_says_so() {
     world.run_until("it is told", |world| stalled(world).contains("spec.template")).await;
     assert!(stalled(&world).contains("Unreadable"), "{}", stalled(&world));
 }
+
+/// Lets the cluster take no status that says anything.
+async fn refuse_statuses(world: &World, refuse: bool) {
+    let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let crds: Api<DynamicObject> = Api::all_with(world.user(), &ApiResource::from_gvk(&kind));
+    let all = crds.list(&ListParams::default()).await.unwrap();
+    let mut crd = all.items.into_iter().find(|crd| crd.data["spec"]["names"]["plural"] == "rollouts").unwrap();
+    let schema = crd.data.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties").unwrap();
+    schema["message"]["maxLength"] = if refuse { json!(1) } else { Value::Null };
+    let name = crd.metadata.name.clone().unwrap();
+    crds.replace(&name, &PostParams::default(), &crd).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn d8_a_status_that_the_cluster_refuses_holds_no_rollback_up() {
+    let mut world = releasing().await;
+    refuse_statuses(&world, true).await;
+    let back = |world: &World| world.weights(SERVICE, "app:2") == [0, 0];
+    world.run_until("the candidate is taken back", back).await;
+    world.run_for(Duration::from_secs(1800)).await;
+    assert_eq!(world.weights(SERVICE, "app:2"), [0, 0], "nothing moves forward, either");
+    refuse_statuses(&world, false).await;
+    world
+        .run_until("it is told", |world| {
+            stalled(world).contains("FailedBefore") || stalled(world).contains("AnalysisFailed")
+        })
+        .await;
+    assert_eq!(world.weights(SERVICE, "app:1"), [100, 100]);
+    world.assert_promises();
+}
