@@ -48,9 +48,11 @@ pub fn broken_by_any(effects: &[Effect]) -> Option<Broken> {
     })
 }
 
-/// The first promise that effects of a Rollout would break, by what was seen.
+/// The promise that effects of a Rollout would break, by what was seen: of several, one by a write that does not only go
+/// back.
 pub fn broken_by_rollout(seen: &Observation, effects: &[Effect]) -> Option<Broken> {
-    broken_by_any(effects).or_else(|| effects.iter().find_map(|effect| of_effect(seen, effect)))
+    let broken = || effects.iter().filter_map(|effect| of_effect(seen, effect));
+    broken_by_any(effects).or_else(|| broken().min_by_key(|broken| broken.only_back))
 }
 
 fn of_effect(seen: &Observation, effect: &Effect) -> Option<Broken> {

@@ -31,7 +31,7 @@ mod supersede;
 mod unread;
 
 use jiff::Timestamp;
-use orchestra_crds::{FINALIZER, OrchestraEnvironment, Rollout, RolloutPhase, RolloutStatus, Unread};
+use orchestra_crds::{FINALIZER, Metric, OrchestraEnvironment, Rollout, RolloutPhase, RolloutStatus, Unread};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -79,8 +79,8 @@ pub struct RegionView {
     pub revisions: BTreeMap<RevisionName, Reading<Option<RevisionView>>>,
     /// Who may call it, if asked for.
     pub policy: Option<Reading<PolicyView>>,
-    /// Counts by minute, if asked for.
-    pub counts: Option<Counts>,
+    /// Counts by minute, of each metric that was asked for.
+    pub counts: BTreeMap<Metric, Counts>,
 }
 
 /// Counts by minute, and what was asked for.
@@ -95,7 +95,7 @@ pub struct Counts {
 impl RegionView {
     /// A region of which only the service has been read.
     pub fn of(id: ServiceId, service: Reading<Option<ServiceView>>) -> Self {
-        Self { id, service, revisions: BTreeMap::new(), policy: None, counts: None }
+        Self { id, service, revisions: BTreeMap::new(), policy: None, counts: BTreeMap::new() }
     }
 
     fn view(&self) -> Option<&ServiceView> {

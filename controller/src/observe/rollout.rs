@@ -138,7 +138,10 @@ async fn answer(
             }
             Answer::Revision(region, name, read) => drop(seen.regions[region].revisions.insert(name, read)),
             Answer::Policy(region, read) => seen.regions[region].policy = Some(read),
-            Answer::Counts(region, query, minutes) => seen.regions[region].counts = Some(Counts { query, minutes }),
+            Answer::Counts(region, query, minutes) => {
+                let (metric, counts) = (query.metric, Counts { query, minutes });
+                seen.regions[region].counts.insert(metric, counts);
+            }
         }
     }
     Ok(())

@@ -325,6 +325,11 @@ pub enum Metric {
     Errors,
 }
 
+impl Metric {
+    /// Each, in the order in which they are told.
+    pub const ALL: [Self; 1] = [Self::Errors];
+}
+
 /// A count of two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,7 +1,7 @@
 //! A candidate on its way: region after region, step after step.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{Outcome, Request, RolloutPhase};
+use orchestra_crds::{EvidenceStatus, Outcome, Request, RolloutPhase};
 
 use super::deadline;
 use super::decision::Decision;
@@ -212,11 +212,16 @@ fn on_step(
     let token = requests::step_token(&candidate.release, region, standing.step);
     let promoted = requests::is_asked(&pass.seen.rollout, Request::Promote, &token);
     let known = memory.region(region);
-    let evidence = known
-        .evidence_of(&candidate.release)
-        .filter(|e| standing.weight.is_some_and(|(weight, _)| u32::try_from(e.step) == Ok(weight)));
-    let context =
-        StepContext { now, since: standing.since, promoted, evidence, analysis: judge::analysis(pass, candidate) };
+    let of_weight =
+        |e: &&EvidenceStatus| standing.weight.is_some_and(|(weight, _)| u32::try_from(e.step) == Ok(weight));
+    let evidence: Vec<&EvidenceStatus> = known.evidence_about(&candidate.release).filter(of_weight).collect();
+    let context = StepContext {
+        now,
+        since: standing.since,
+        promoted,
+        evidence: &evidence,
+        analysis: judge::analysis(pass, candidate),
+    };
     let where_ = format!("{region}, step {}/{}", standing.step, steps.len());
     let edited = edited_words(pass, candidate);
     let decision = match (step.look(&context), paused) {
@@ -322,7 +327,7 @@ pub(super) fn foreign(place: &Place<'_>) -> Decision {
 /// The candidate has everything everywhere: it is stable now.
 fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Candidate) -> Turn {
     let spreads_stable = memory.spreads_stable();
-    let judged = memory.regions.values().filter_map(|known| known.evidence_of(&candidate.release)).next();
+    let judged = memory.regions.values().flat_map(|known| known.evidence_about(&candidate.release)).next();
     let message = match judged {
         Some(evidence) => in_words(evidence, judge::analysis(pass, &candidate)),
         None if memory.stable.is_none() => "first revision: nothing to compare with".to_string(),

@@ -56,8 +56,8 @@ fn steps_in_effect(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
         (!same).then_some((now, step))
     });
     let event = |(now, step): (&RegionStatus, &orchestra_crds::StepStatus)| {
-        let judged = now.evidence.iter().map(|evidence| in_words(evidence, &course.analysis)).next();
-        let before = judged.map_or(String::new(), |words| format!("; up to here {words}"));
+        let judged = now.evidence.iter().map(|evidence| in_words(evidence, &course.analysis));
+        let before: String = judged.map(|words| format!("; up to here {words}")).collect();
         let note = format!(
             "{}: `{}` gets {} % of the requests, step {}/{}{before}",
             now.region,
@@ -120,7 +120,10 @@ fn warned(old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Opti
 /// Metrics that can't be read now, and could before.
 fn unread_metrics(old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
     let fault = |status: &RolloutStatus| {
-        status.regions.iter().find_map(|region| Some((region.region.clone(), region.evidence.first()?.fault.clone()?)))
+        status.regions.iter().find_map(|region| {
+            let fault = region.evidence.iter().find_map(|evidence| evidence.fault.clone())?;
+            Some((region.region.clone(), fault))
+        })
     };
     let (region, now) = fault(new)?;
     let release = new.candidate.as_ref().map_or("", |candidate| candidate.release.as_str());

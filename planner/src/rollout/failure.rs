@@ -84,7 +84,7 @@ fn note_end(pass: &Pass<'_>, memory: &mut Memory, failure: &Failure, beyond: &[S
     }
     let told_already = failure.reason == "AnalysisFailed";
     let settings = &pass.seen.rollout.spec.analysis;
-    let counted = memory.regions.values().filter_map(|known| known.evidence_of(&failure.release)).next();
+    let counted = memory.regions.values().flat_map(|known| known.evidence_about(&failure.release)).next();
     let evidence = counted.filter(|_| !told_already).map(|evidence| in_words(evidence, settings));
     let why = words(failure);
     let message = evidence.map_or(why.clone(), |evidence| format!("{why}. Counted so far: {evidence}"));

@@ -95,18 +95,25 @@ pub(super) fn analysis<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> &'a 
     candidate.course.as_ref().map_or(&pass.seen.rollout.spec.analysis, |course| &course.analysis)
 }
 
-/// What the evidence in a region is about, while a weight is in effect there.
-pub(super) fn subject<'c>(candidate: &'c Candidate, state: &Progress) -> Option<Subject<'c>> {
-    let Progress::On(Standing { weight: Some((step, since)), .. }) = state else { return None };
-    Some(Subject { metric: Metric::Errors, release: &candidate.release, step: *step, since: *since })
+/// What the evidence in a region is about, by each metric, while a weight is in effect there.
+pub(super) fn subjects<'c>(candidate: &'c Candidate, state: &Progress) -> impl Iterator<Item = Subject<'c>> {
+    let weight = match state {
+        Progress::On(Standing { weight, .. }) => *weight,
+        _ => None,
+    };
+    let about = move |(step, since)| {
+        Metric::ALL.into_iter().map(move |metric| Subject { metric, release: &candidate.release, step, since })
+    };
+    weight.into_iter().flat_map(about)
 }
 
 /// Counts what each region's users met, also while another region holds the release up.
 fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) {
-    for (place, state) in states {
-        let (Some(subject), Some(counts)) = (subject(candidate, state), &place.seen.counts) else { continue };
+    let subjects = |(place, state)| subjects(candidate, state).map(move |subject| (place, subject));
+    for (place, subject) in states.iter().map(|(place, state)| (*place, state)).flat_map(subjects) {
+        let Some(counts) = place.seen.counts.get(&subject.metric) else { continue };
         let known = memory.region_mut(place.region());
-        let before = known.evidence_of(&candidate.release).cloned();
+        let before = known.evidence_of(&candidate.release, subject.metric).cloned();
         let after = match &counts.minutes {
             Ok(minutes) => {
                 verdict::count(before.as_ref(), &subject, analysis(pass, candidate), minutes, counts.query.window)
@@ -132,9 +139,8 @@ fn verdict_to_act_on(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) ->
         return None;
     }
     let evidence = |(region, known): (&Region, &RegionMemory)| {
-        let evidence = known.evidence_of(&candidate.release)?;
-        (evidence.verdict == Verdict::Fail)
-            .then(|| format!("{region}, step {}: {}", evidence.step, in_words(evidence, settings)))
+        let failing = known.evidence_about(&candidate.release).find(|evidence| evidence.verdict == Verdict::Fail)?;
+        Some(format!("{region}, step {}: {}", failing.step, in_words(failing, settings)))
     };
     memory.regions.iter().find_map(evidence)
 }

@@ -5,7 +5,7 @@ mod status;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{
-    Analysis, EvidenceStatus, GrantedStatus, Outcome, ReleaseRecord, Request, RequestRecord, StepKind, Template,
+    Analysis, EvidenceStatus, GrantedStatus, Metric, Outcome, ReleaseRecord, Request, RequestRecord, StepKind, Template,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -210,10 +210,15 @@ impl Candidate {
 }
 
 impl RegionMemory {
-    /// The evidence about a release.
-    pub(super) fn evidence_of(&self, release: &ReleaseId) -> Option<&EvidenceStatus> {
+    /// The evidence about a release, by each metric.
+    pub(super) fn evidence_about(&self, release: &ReleaseId) -> impl Iterator<Item = &EvidenceStatus> {
         let id = release.to_string();
-        self.evidence.iter().find(|evidence| evidence.release == id)
+        self.evidence.iter().filter(move |evidence| evidence.release == id)
+    }
+
+    /// The evidence about a release by one metric.
+    pub(super) fn evidence_of(&self, release: &ReleaseId, metric: Metric) -> Option<&EvidenceStatus> {
+        self.evidence_about(release).find(|evidence| evidence.metric == metric)
     }
 
     /// Puts evidence in the place of what was known by that metric.

@@ -4,7 +4,7 @@ use orchestra_crds::{OrchestraEnvironment, Request, Rollout, RolloutPhase, Unrea
 use std::collections::BTreeSet;
 
 use super::desire::Desire;
-use super::judge::{analysis, subject};
+use super::judge::{analysis, subjects};
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::Place;
@@ -14,7 +14,7 @@ use crate::cloud::{CountsQuery, ServiceId};
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
 use crate::plan::Haste;
 use crate::template::own_hash;
-use crate::verdict;
+use crate::verdict::{self, Subject};
 
 /// What is still to be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub struct RegionQuestions {
     pub revisions: BTreeSet<RevisionName>,
     /// Who may call it.
     pub policy: bool,
-    /// Counts by minute.
-    pub counts: Option<CountsQuery>,
+    /// Counts by minute, of each metric.
+    pub counts: Vec<CountsQuery>,
 }
 
 impl Questions {
@@ -138,7 +138,7 @@ fn about_place(
     RegionQuestions {
         revisions: unknown.cloned().collect(),
         policy,
-        counts: if urgent || place.seen.counts.is_some() { None } else { counts(pass, memory, place) },
+        counts: if urgent { vec![] } else { counts(pass, memory, place).unwrap_or_default() },
     }
 }
 
@@ -152,14 +152,18 @@ fn revisions(pass: &Pass<'_>, memory: &Memory) -> BTreeSet<RevisionName> {
     stable.chain(candidate).chain(next).collect()
 }
 
-/// The closed minutes of a weight that is in effect.
-fn counts(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> Option<CountsQuery> {
+/// The closed minutes of a weight that is in effect, by each metric.
+fn counts(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> Option<Vec<CountsQuery>> {
     let candidate = memory.candidate.as_ref()?;
     let stable = place.stable(memory)?;
     let state = Placement { pass, memory, place, candidate }.progress();
-    let subject = subject(candidate, &state)?;
-    let settings = analysis(pass, candidate);
-    let known = memory.region(place.region());
-    let window = verdict::window(known.evidence_of(&candidate.release), &subject, settings, pass.seen.now)?;
-    Some(CountsQuery { metric: subject.metric, candidate: candidate.release.revision.clone(), stable, window })
+    let (settings, known) = (analysis(pass, candidate), memory.region(place.region()));
+    let open = subjects(candidate, &state).filter(|subject| !place.seen.counts.contains_key(&subject.metric));
+    let query = |subject: Subject<'_>| {
+        let before = known.evidence_of(&candidate.release, subject.metric);
+        let window = verdict::window(before, &subject, settings, pass.seen.now)?;
+        let (candidate, stable) = (candidate.release.revision.clone(), stable.clone());
+        Some(CountsQuery { metric: subject.metric, candidate, stable, window })
+    };
+    Some(open.filter_map(query).collect())
 }

@@ -33,8 +33,8 @@ pub(super) struct StepContext<'a> {
     pub(super) since: Timestamp,
     /// A person asked to end it as passed.
     pub(super) promoted: bool,
-    /// The evidence of the weight that is in effect.
-    pub(super) evidence: Option<&'a EvidenceStatus>,
+    /// The evidence of the weight that is in effect, by each metric.
+    pub(super) evidence: &'a [&'a EvidenceStatus],
     pub(super) analysis: &'a Analysis,
 }
 

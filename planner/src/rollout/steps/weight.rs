@@ -1,7 +1,7 @@
 //! A share of the requests, held for a time and judged. It moves traffic: its progress is in the marks.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{AnalysisMode, Fallback, Step as StepSpec, Verdict};
+use orchestra_crds::{AnalysisMode, EvidenceStatus, Fallback, Metric, Step as StepSpec, Verdict};
 
 use super::{Ruling, StepContext, later, span};
 use crate::conditions::note;
@@ -45,10 +45,10 @@ impl Weight {
         if context.promoted {
             return Ruling::Pass;
         }
-        let words = evidence.map_or_else(
-            || "waiting for Cloud Monitoring, whose metrics are up to 3 min late".to_string(),
-            |evidence| in_words(evidence, analysis),
-        );
+        let words = match evidence {
+            [] => "waiting for Cloud Monitoring, whose metrics are up to 3 min late".to_string(),
+            _ => evidence.iter().map(|evidence| in_words(evidence, analysis)).collect::<Vec<_>>().join("; "),
+        };
         let hold_ends = later(since, SignedDuration::from_secs(self.hold_seconds.into()));
         if now < hold_ends {
             let message = format!("{} left at {}; {words}", span(now, hold_ends), self.share);
@@ -58,9 +58,8 @@ impl Weight {
             return Ruling::Pass;
         }
         // Evidence that ends long before the hold does says nothing about the rest of it.
-        let known_until = evidence.map_or(since, |e| e.through.0);
-        let whole = later(known_until, delay(analysis) + LATE) >= hold_ends;
-        let verdict = evidence.filter(|_| whole).map_or(Verdict::NoData, |e| e.verdict);
+        let is_whole = |e: &EvidenceStatus| later(e.through.0, delay(analysis) + LATE) >= hold_ends;
+        let verdict = taken_together(evidence, is_whole);
         if verdict == Verdict::Pass {
             return Ruling::Pass;
         }
@@ -70,7 +69,7 @@ impl Weight {
                 format!("waiting for the metrics of its last minutes, until {metrics_end:.0} at most; {words}");
             return Ruling::Wait(note("Holding", message), Some(metrics_end));
         }
-        let leans = evidence.is_some_and(leans_to_harm);
+        let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));
         match leans {
             true => self.extended(context, later(metrics_end, EXTENSION), &words),
             false => undecided(context, verdict, &words),
@@ -93,6 +92,15 @@ impl Weight {
             )),
         }
     }
+}
+
+/// A step passes by every metric, and fails by one.
+fn taken_together(evidence: &[&EvidenceStatus], is_whole: impl Fn(&EvidenceStatus) -> bool) -> Verdict {
+    let by =
+        |metric| evidence.iter().find(|e| e.metric == metric && is_whole(e)).map_or(Verdict::NoData, |e| e.verdict);
+    let verdicts: Vec<Verdict> = Metric::ALL.into_iter().map(by).collect();
+    let worst = [Verdict::Fail, Verdict::NoData, Verdict::Undecided];
+    worst.into_iter().find(|verdict| verdicts.contains(verdict)).unwrap_or(Verdict::Pass)
 }
 
 /// The step ended without a verdict, and nothing speaks against the candidate.

@@ -171,7 +171,8 @@ impl World {
         let plan = plan(&seen);
         assert_eq!(crate::promises::broken_by_rollout(&seen, &plan.effects), None);
         assert_eq!(plan, super::super::plan(&seen), "the same observation, the same plan");
-        let told = seen.regions.iter().filter_map(|region| region.counts.as_ref()?.minutes.as_ref().ok());
+        let told =
+            seen.regions.iter().flat_map(|region| region.counts.values().filter_map(|c| c.minutes.as_ref().ok()));
         self.counted_requests += told.flatten().map(|minute| minute.candidate.total).sum::<i64>();
         match plan.finalizer {
             Finalizer::Remove => self.rollout.metadata.finalizers = Some(vec![]),
@@ -243,7 +244,7 @@ impl World {
         if asked.policy {
             region.policy = Some(Ok(self.policies.get(place).cloned().unwrap_or(empty)));
         }
-        if let Some(query) = asked.counts {
+        for query in asked.counts {
             let weight = i64::from(weight_of(&query.candidate, &self.cloud[place].serving).get());
             let image = &self.revisions[query.candidate.as_str()];
             let errors = self.traits.get(image).map_or(0, |t| t.error_percent);
@@ -261,7 +262,7 @@ impl World {
             let minutes = if self.requests_per_minute > 0 { minutes.collect() } else { vec![] };
             let fault = Fault { class: self.blind_class, message: "503".into() };
             let minutes = if self.blind { Err(fault) } else { Ok(minutes) };
-            region.counts = Some(Counts { query, minutes });
+            region.counts.insert(query.metric, Counts { query, minutes });
         }
     }
 
