@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_are_spread_and_never_late() {
+    fn d1_looks_are_spread_and_never_late() {
         let wait = Duration::from_secs(300);
         let waits: std::collections::BTreeSet<Duration> =
             (0..100).map(|n| spread(wait, "shop", &n.to_string())).collect();

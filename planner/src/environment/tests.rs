@@ -59,6 +59,20 @@ fn another_tier_is_refused_and_nothing_is_touched() {
 }
 
 #[test]
+fn b6_another_version_is_told_and_other_labels_are_written() {
+    let read = RedisView { version: Some("REDIS_6_X".into()), ..view("READY", RedisTier::Basic, 2) };
+    let mut world = seen(Some(read));
+    world.environment.spec.redis.as_mut().unwrap().version = Some("REDIS_7_2".into());
+    let told = plan(&world);
+    assert_eq!((reason(&told, "RedisReady").as_str(), told.effects.len()), ("False RedisVersionDiffers", 0));
+    world.environment.spec.redis.as_mut().unwrap().version = None;
+    world.environment.spec.labels.insert("team".into(), "payments".into());
+    let labelled = plan(&world);
+    let [Effect::LabelRedis { labels, .. }] = &labelled.effects[..] else { panic!("{:?}", labelled.effects) };
+    assert_eq!(labels["team"], "payments");
+}
+
+#[test]
 fn a_resize_waits_for_the_operation_before_it() {
     let mut world = seen(Some(view("READY", RedisTier::Basic, 1)));
     let first = plan(&world);

@@ -99,7 +99,7 @@ fn images_outside_the_repositories_are_refused() {
 }
 
 #[test]
-fn another_secret_version_is_another_template_with_other_inputs() {
+fn c4_another_secret_version_or_a_secret_made_anew_is_another_template_with_other_inputs() {
     let mut environment = environment(json!({}));
     environment.spec.secrets = vec![EnvironmentSecret { name: "key".into(), secret: None, version: None }];
     let template =

@@ -104,7 +104,7 @@ proptest! {
 
 /// Cloud Monitoring may fill a minute late: it is counted then, and once.
 #[test]
-fn a_minute_that_was_empty_is_counted_when_it_fills_and_once() {
+fn b2_a_minute_that_was_empty_is_counted_when_it_fills_and_once() {
     let (release, settings) = (release(), Analysis::default());
     let subject = subject(&release, 0);
     let empty = count(None, &subject, &settings, &[], window_of(0, 120));

@@ -46,6 +46,7 @@ async fn rollouts() {
     let keys = || json!([{"name": "keys", "secret": {"name": "key"}}]);
     let redis = |name: &str| with(env(json!([{"name": name, "value": "x"}])), "/template/redis", json!(true));
     let cases = [
+        // A5
         (
             with(good(), "/strategy/canary/steps", step(100, 1)),
             "spec.strategy.canary.steps[0].weight in body should be less than or equal to 99",
@@ -67,6 +68,7 @@ async fn rollouts() {
             with(good(), "/strategy/canary/steps", json!([{"pause": {}, "holdSeconds": 9}])),
             "holdSeconds belongs to a weight",
         ),
+        // B2
         (with(good(), "/analysis", json!({"metricsDelaySeconds": 0})), "should be greater than or equal to 180"),
         (with(good(), "/strategy/immediate", json!({})), "spec.strategy: Invalid value: set exactly one strategy"),
         (with(good(), "/strategy", json!({})), "spec.strategy: Invalid value: set exactly one strategy"),

@@ -36,6 +36,27 @@ async fn cloud() -> (Cloud, Sandbox) {
     (Cloud::connect(Some(&url)).await.unwrap(), sandbox)
 }
 
+#[tokio::test]
+async fn c5_a_page_that_is_empty_is_not_the_last() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let page = async |request: axum::extract::Request| {
+        let second = request.uri().query().unwrap_or_default().contains("pageToken=more");
+        axum::Json(match second {
+            false => serde_json::json!({"nextPageToken": "more"}),
+            true => {
+                serde_json::json!({"versions": [{"name": "projects/1/secrets/key/versions/7", "state": "ENABLED"}]})
+            }
+        })
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(page)).await });
+    let cloud = Cloud::connect(Some(&url)).await.unwrap();
+    let project = ProjectId::new("cherry-ai-project").unwrap();
+    let found = cloud.secrets.resolve(&project, "key", None).await.unwrap();
+    assert_eq!(found.map(|version| version.number), Some(7));
+}
+
 fn id() -> ServiceId {
     ServiceId {
         project: ProjectId::new("cherry-ai-project").unwrap(),

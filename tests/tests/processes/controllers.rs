@@ -63,7 +63,7 @@ async fn only_the_leader_writes_and_another_takes_over() {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_decoded_holds_nothing_up() {
+async fn d7_an_object_that_cannot_be_decoded_holds_nothing_up() {
     let mut place = Place::new().await;
     let mut loose = serde_json::to_value(Rollout::crd()).unwrap();
     loose["spec"]["versions"][0]["schema"]["openAPIV3Schema"] =

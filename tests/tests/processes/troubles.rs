@@ -91,6 +91,71 @@ async fn b13_d4_no_cluster_and_a_bad_token_are_told_apart() {
     }
 }
 
+/// A kubeconfig of a service account that may do these things.
+async fn as_service_account(place: &Place, name: &str, rules: Value) -> PathBuf {
+    let labelled = json!({"name": name});
+    let subject = json!([{"kind": "ServiceAccount", "name": name, "namespace": "default"}]);
+    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let api = "rbac.authorization.k8s.io/v1";
+    let objects = [
+        (
+            "/api/v1/namespaces/default/serviceaccounts".to_string(),
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": labelled}),
+        ),
+        (
+            format!("{rbac}/clusterroles"),
+            json!({"apiVersion": api, "kind": "ClusterRole", "metadata": labelled, "rules": rules}),
+        ),
+        (
+            format!("{rbac}/clusterrolebindings"),
+            json!({"apiVersion": api, "kind": "ClusterRoleBinding", "metadata": labelled, "roleRef": role, "subjects": subject}),
+        ),
+        (
+            format!("/api/v1/namespaces/default/serviceaccounts/{name}/token"),
+            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}),
+        ),
+    ];
+    let mut token = String::new();
+    for (path, body) in objects {
+        let request = http::Request::post(path).header("content-type", "application/json");
+        let answer: Value = place.client.request(request.body(body.to_string().into_bytes()).unwrap()).await.unwrap();
+        token = answer["status"]["token"].as_str().unwrap_or_default().to_string();
+    }
+    kubeconfig(place, name, |config| config["users"][0]["user"] = json!({"token": token}))
+}
+
+#[tokio::test]
+async fn b14_a_right_that_is_missing_is_named_and_the_controller_is_not_ready() {
+    let place = Place::new().await;
+    place.install_crds().await;
+    let google = format!("http://{}", place.google);
+    let ours = |verbs: Value| {
+        json!({"apiGroups": ["orchestra.cherry-ai.me"], "verbs": verbs,
+               "resources": ["rollouts", "orchestraenvironments"]})
+    };
+    let leases = json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+                        "verbs": ["get", "create", "update", "patch"]});
+    let cases = [
+        ("no-lease", json!([ours(json!(["get", "list", "watch"]))]), "cannot get resource \\\"leases\\\""),
+        ("no-watch", json!([ours(json!(["get", "list"])), leases]), "cannot watch resource \\\"rollouts\\\""),
+    ];
+    for (name, rules, said) in cases {
+        let config = as_service_account(&place, name, rules).await;
+        let (log, http) = (config.with_extension("log"), nobody().await);
+        let clock = format!("{google}/sandbox/clock");
+        let flags = ["--google-endpoint", &google, "--sandbox-clock", &clock, "--http-address", &http];
+        let flags = [&flags[..], &["--lease-namespace", "default"]].concat();
+        let _controller = start(&config, &flags, &[], &log);
+        place.until(said, async |_| text(&log).contains(said)).await;
+        assert!(text(&log).contains("give the controller's service account that right"), "{}", text(&log));
+        let answer = reqwest::get(format!("http://{http}/readyz")).await.unwrap();
+        assert_eq!(answer.status().as_u16(), 503);
+        let told = answer.text().await.unwrap();
+        assert!(told.contains(&said.replace('\\', "")), "{told}");
+    }
+}
+
 #[tokio::test]
 async fn b12_d3_google_that_can_not_be_reached_is_told_in_the_log_and_on_the_object() {
     let place = Place::new().await;

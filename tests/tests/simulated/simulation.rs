@@ -2,8 +2,10 @@
 
 use orchestra_tests::simulation::run;
 
+/// That objects are deleted and applied anew in the middle of a release is among what happens in these stories: it was
+/// found in three of 4,000 to leave a release that never ends (A15).
 #[tokio::test(start_paused = true)]
-async fn seeds_end_well() {
+async fn a15_seeds_end_well() {
     let mut steps = 0;
     for seed in 0..100 {
         let run = run(seed, usize::MAX).await;

@@ -58,7 +58,7 @@ async fn an_environment_that_cant_be_read_in_full_holds_no_rollback_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rollout_that_cant_be_read_in_full_is_taken_back_all_the_same() {
+async fn d7_a_rollout_that_cant_be_read_in_full_is_taken_back_all_the_same() {
     let mut world = releasing().await;
     loosen(&world, "rollouts", "scaling").await;
     loosen(&world, "rollouts", "strategy").await;
@@ -71,7 +71,7 @@ async fn a_rollout_that_cant_be_read_in_full_is_taken_back_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rollout_that_cant_be_read_in_full_can_be_deleted() {
+async fn d7_a_rollout_that_cant_be_read_in_full_can_be_deleted() {
     let mut world = releasing().await;
     loosen(&world, "rollouts", "scaling").await;
     world.patch_rollout("api", json!({"spec": {"scaling": {"minInstances": "two"}}})).await;
@@ -82,7 +82,7 @@ async fn a_rollout_that_cant_be_read_in_full_can_be_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rollout_of_which_nothing_can_be_read_says_so() {
+async fn d7_a_rollout_of_which_nothing_can_be_read_says_so() {
     let mut world = releasing().await;
     loosen(&world, "rollouts", "template").await;
     world.patch_rollout("api", json!({"spec": {"template": "app:3"}})).await;

@@ -42,6 +42,28 @@ fn b4_instances_that_the_two_objects_do_not_agree_on_name_both_fields() {
 }
 
 #[test]
+fn a11_a_release_waits_for_no_part_that_it_does_not_use_and_a_way_back_for_none() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:2") == [100]);
+    // Nothing of the environment is ready, and nothing is known of its Redis.
+    let environment = world.environment.as_mut().unwrap();
+    environment.spec.redis = serde_json::from_value(serde_json::json!({"tier": "Basic", "memorySizeGb": 4})).unwrap();
+    environment.status.as_mut().unwrap().conditions[0].status = "False".into();
+    world.release("app:3", Traits::default());
+    world.run_until(|w| w.weights("app:3") == [100]);
+    world.run_until(|w| w.phase() == RolloutPhase::Promoted);
+    world.rollout.spec.template.redis = true;
+    world.release("app:4", Traits::default());
+    world.run(20);
+    assert_eq!((reason(&world).as_str(), world.weights("app:4")), ("RedisNotReady", vec![0]), "it uses that part");
+    world.rollout.spec.template.redis = false;
+    world.release("app:2", Traits::default());
+    world.run(10);
+    assert_eq!(world.weights("app:2"), [100]);
+}
+
+#[test]
 fn b10_a_service_that_is_not_ready_is_told() {
     let mut world = World::promoted(&["us-central1"]);
     let message = "Secret key was not found or has no enabled version.".to_string();
