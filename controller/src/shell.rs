@@ -118,8 +118,15 @@ impl Shell {
         let word = result.as_ref().map_or_else(|e| e.category(), |_| "ok");
         self.metrics.passes.with_label_values(&[M::KIND, word]).inc();
         match result {
+            Ok(None) => {
+                let again = self.look_once_more(&key);
+                if again.is_none() {
+                    self.calm(&key, true);
+                }
+                again.map(|again| self.clock.real_span(again))
+            }
             Ok(next) => {
-                self.calm(&key, next.is_none());
+                self.calm(&key, false);
                 next.map(|next| self.clock.real_span(next))
             }
             Err(error) => {

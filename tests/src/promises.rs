@@ -296,8 +296,10 @@ impl Promises {
         // What has it already, by whatever name, is given nothing.
         let was = shift.then.get(revision).max(shift.serving.get(revision)).copied().unwrap_or(0);
         if share <= was {
-            // Put back to a step from more that it was given by hand, it is on that step.
-            if share < was && revision != shift.stable {
+            // Put back to a step from more that it was given by hand, or asked for anew while an earlier share is still in
+            // effect, it is on that step.
+            let anew = shift.then.get(revision).is_none_or(|asked| *asked < share);
+            if (share < was || anew) && revision != shift.stable {
                 self.gets(shift, revision, share);
             }
             return;

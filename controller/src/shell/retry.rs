@@ -1,5 +1,6 @@
 //! What went wrong with an object lately, and when to look again.
 
+use jiff::SignedDuration;
 use orchestra_planner::cloud::{Fault, FaultClass};
 use orchestra_planner::plan::Urgency;
 use orchestra_planner::resource::{FailedWrite, FailedWrites, ROLLBACK_AGAIN, ResourceId, backoff};
@@ -8,6 +9,9 @@ use std::time::Duration;
 use super::{Key, Shell, lock};
 use crate::error::PassError;
 
+/// When to look again for an object that was not found.
+const ABSENT_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+
 /// What went wrong with an object lately.
 #[derive(Clone, Debug)]
 pub(super) struct Troubles {
@@ -15,11 +19,13 @@ pub(super) struct Troubles {
     attempts: u32,
     failed_writes: FailedWrites,
     urgency: Urgency,
+    /// The object was not found, once.
+    absent: bool,
 }
 
 impl Default for Troubles {
     fn default() -> Self {
-        Self { attempts: 0, failed_writes: FailedWrites::new(), urgency: Urgency::Quiet }
+        Self { attempts: 0, failed_writes: FailedWrites::new(), urgency: Urgency::Quiet, absent: false }
     }
 }
 
@@ -51,11 +57,19 @@ impl Shell {
         lock(&self.troubles).entry(key.clone()).or_default().urgency = urgency;
     }
 
+    /// An object is not found: an old answer may say so of one that is there, and nothing would call for another look.
+    /// Gives when that is; none: it has been taken.
+    pub(super) fn look_once_more(&self, key: &Key) -> Option<SignedDuration> {
+        let mut all = lock(&self.troubles);
+        let troubles = all.entry(key.clone()).or_default();
+        (!std::mem::replace(&mut troubles.absent, true)).then_some(ABSENT_AGAIN)
+    }
+
     /// A pass went to its end. Nothing is kept of an object that is gone, or with which all is well.
     pub(super) fn calm(&self, key: &Key, gone: bool) {
         let mut all = lock(&self.troubles);
         if let Some(troubles) = all.get_mut(key) {
-            troubles.attempts = 0;
+            (troubles.attempts, troubles.absent) = (0, false);
             if gone || (troubles.failed_writes.is_empty() && troubles.urgency == Urgency::Quiet) {
                 all.remove(key);
             }

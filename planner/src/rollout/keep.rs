@@ -12,7 +12,7 @@ use super::rollback::written_long_ago;
 use super::{advance, failure};
 use crate::cloud::{Fault, FaultClass, ServiceView, Trouble};
 use crate::conditions::{Overall, note};
-use crate::names::{Percent, Region, ReleaseId};
+use crate::names::{Percent, Region};
 use crate::plan::{Effect, ServiceChange, read_again};
 use crate::resource::ResourceId;
 use crate::template::Gate;
@@ -48,10 +48,12 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
             said(pass, region)
         );
         Decision::stalled(phase, "TrafficNotInEffect", message)
-    } else if !upkeep.effects.is_empty() || upkeep.moving {
+    } else if upkeep.moving {
         Decision::working(phase, "Correcting", format!("traffic goes back to `{}`", stable.revision))
     } else if let Some(latch) = &desire.latch {
         failure::latched(pass, memory, latch)
+    } else if !upkeep.effects.is_empty() {
+        Decision::working(phase, "Correcting", "the marks on the services are brought up to date")
     } else {
         quiet(pass, memory, desire, stable)
     };
@@ -93,16 +95,9 @@ fn has_failed(place: &Place<'_>, view: &ServiceView) -> bool {
     place.marks.failed.iter().any(|failed| has_requests(&failed.release.revision))
 }
 
-/// Whether no service tells of a release that failed and is not forgotten.
-fn is_forgotten(pass: &Pass<'_>, memory: &Memory) -> bool {
-    let marked = |release: &ReleaseId| pass.waves().any(|place| place.marks.has_failed(&release.revision));
-    memory.failures().any(|(release, _)| !marked(release))
-}
-
 fn upkeep(pass: &Pass<'_>, memory: &Memory) -> Upkeep {
     let mut upkeep = Upkeep::default();
     let paused = pass.paused(None).is_some();
-    let forgotten = is_forgotten(pass, memory);
     for place in pass.waves() {
         let Some(view) = place.ours() else { continue };
         // Where stable can't serve there is nothing to give the traffic to.
@@ -111,8 +106,7 @@ fn upkeep(pass: &Pass<'_>, memory: &Memory) -> Upkeep {
         let drifted = wanted.as_ref().is_some_and(|wanted| !same_shares(wanted, &view.traffic));
         let unmarked = matches!(place.ownership, Ownership::Released | Ownership::Stripped)
             || !place.knows_regions(pass)
-            || !place.knows_failures(memory)
-            || forgotten;
+            || !place.knows_failures(memory);
         let has_all = home.as_ref().is_none_or(|home| weight_of(home, &view.serving).get() == 100);
         // A write that Cloud Run accepted may still fail.
         let undone = view.settled && !drifted && !has_all && written_long_ago(view, pass.seen.now);

@@ -136,10 +136,10 @@ impl<'a> Place<'a> {
         pass.waves().all(|place| self.marks.regions.contains(place.region()))
     }
 
-    /// Whether the marks tell what was new in each of the releases that failed, as far as they name them.
+    /// Whether the marks tell of each release that failed, and what was new in it. One service may go, with its marks.
     pub(super) fn knows_failures(&self, memory: &Memory) -> bool {
         let of = |release: &ReleaseId| self.marks.failed.iter().find(|mark| mark.release.revision == release.revision);
-        memory.failures().all(|(release, _)| of(release).is_none_or(|mark| mark.news.is_some()))
+        memory.failures().all(|(release, _)| of(release).is_some_and(|mark| mark.news.is_some()))
     }
 
     /// The marks of this service with our owner mark and every region.

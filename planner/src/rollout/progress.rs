@@ -116,13 +116,15 @@ impl Placement<'_, '_> {
         // A write of somebody else makes the service move again: the deadline is not about the step then.
         let moving_since = view.written_at.map_or(mark.at, |written| written.max(mark.at));
         let stable = self.stable();
-        if mark.position == Position::Deployed && stable.as_ref() == Some(self.revision()) {
-            // Stable comes to a region where another served: nobody has moved anything.
-            return Progress::Ready;
-        }
         let expected = self.shares(stable.as_ref(), self.share_of(mark), &view.traffic);
         if !traffic::same_shares(&expected, &view.traffic) {
-            return if view.settled { Progress::Drifted(mark.position) } else { Progress::Moving(moving_since) };
+            // Where another served until stable came, nobody has moved anything.
+            let comes_home = mark.position == Position::Deployed && stable.as_ref() == Some(self.revision());
+            return match view.settled {
+                true if comes_home => Progress::Ready,
+                true => Progress::Drifted(mark.position),
+                false => Progress::Moving(moving_since),
+            };
         }
         if !view.settled || !traffic::same_shares(&expected, &view.serving) {
             return Progress::Moving(moving_since);

@@ -196,3 +196,17 @@ fn marks_from_before_news_were_get_them_while_the_status_knows() {
     world.run(3);
     assert_eq!(world.cloud["us-central1"].marks.failed.len(), 1);
 }
+
+#[test]
+fn what_failed_stays_known_though_the_service_that_it_was_in_is_deleted_and_the_status_lost() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
+    world.run(5);
+    world.cloud.remove("us-central1");
+    world.deployed.retain(|(region, _)| region != "us-central1");
+    world.rollout.status = None;
+    world.writes.clear();
+    world.run(200);
+    assert!(world.writes.iter().all(|write| !write.contains("app:2")), "{:?}", world.writes);
+}
