@@ -103,7 +103,7 @@ impl Health {
     pub(crate) fn watch_failed(&self, kind: &'static str, trouble: String) {
         let mut state = self.state();
         if note(&mut state.watches, kind, trouble.clone()) {
-            tracing::warn!(kind, trouble, "a watch of the cluster");
+            tracing::warn!(kind, trouble, "watching {kind}s fails");
         }
     }
 
