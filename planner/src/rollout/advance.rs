@@ -6,7 +6,7 @@ use orchestra_crds::{EvidenceStatus, Outcome, Request, RolloutPhase};
 use super::deadline;
 use super::decision::Decision;
 use super::desire::Desire;
-use super::memory::{Candidate, Course, Memory, Stable, StepMemory};
+use super::memory::{Candidate, Course, Memory, StepMemory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
@@ -339,13 +339,7 @@ fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Ca
     let revision = candidate.release.revision.clone();
     let template = desire.wants(pass, &candidate).then(|| desire.template.clone());
     if !spreads_stable {
-        memory.stable = Some(Stable {
-            revision: revision.clone(),
-            image: Some(candidate.image.clone()),
-            template_hash: Some(candidate.template_hash.clone()),
-            inputs: candidate.inputs.clone(),
-            template,
-        });
+        memory.stable = Some(candidate.as_stable(template));
         memory.note_promoted(&revision, Some(candidate.template_hash.clone()));
         let times = (candidate.started_at, pass.seen.now);
         memory.note_end((&candidate.release, candidate.image.clone()), Outcome::Promoted, message, times);

@@ -203,6 +203,17 @@ impl Memory {
 }
 
 impl Candidate {
+    /// What it is once it is stable; its template where that is known.
+    pub(super) fn as_stable(&self, template: Option<Template>) -> Stable {
+        Stable {
+            revision: self.release.revision.clone(),
+            image: Some(self.image.clone()),
+            template_hash: Some(self.template_hash.clone()),
+            inputs: self.inputs.clone(),
+            template,
+        }
+    }
+
     /// Its steps; none where they are lost.
     pub(super) fn steps(&self) -> Steps {
         self.course.as_ref().map(|course| course.steps.clone()).unwrap_or_default()

@@ -4,7 +4,7 @@ use orchestra_crds::{Outcome, RolloutPhase};
 
 use super::decision::Decision;
 use super::desire::Desire;
-use super::memory::{Candidate, Memory, Stable};
+use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::rollback::{Withdrawn, withdraw};
@@ -41,13 +41,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
     }
     if memory.stable.is_none() && serves_alone(pass, &candidate) {
         // The first revision has users: the next one is judged against it.
-        memory.stable = Some(Stable {
-            revision: release.revision.clone(),
-            image: Some(candidate.image.clone()),
-            template_hash: Some(candidate.template_hash.clone()),
-            inputs: candidate.inputs.clone(),
-            template: None,
-        });
+        memory.stable = Some(candidate.as_stable(None));
         memory.note_promoted(&release.revision, Some(candidate.template_hash.clone()));
     }
     let (outcome, message) = match returned {
