@@ -1,13 +1,15 @@
 //! What this process can see and do, for /readyz and the log: what is missing is named, with the fix.
 
 use orchestra_planner::cloud::{Fault, FaultClass};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often a trouble that lasts is logged again.
 const REMIND: Duration = Duration::from_secs(60);
+/// How many troubles are kept apart: an error's text may differ each time.
+const MOST_KNOWN: usize = 16;
 /// A watch that fails is tried again within seconds: one that has not failed for so long works, as far as a pass shows
 /// that the cluster answers.
 const WATCH_WORKS_AFTER: Duration = Duration::from_secs(15);
@@ -24,8 +26,8 @@ struct State {
     started: bool,
     /// What is wrong with the cluster, by what was tried.
     cluster: BTreeMap<&'static str, Trouble>,
-    /// What is wrong with the watches, by kind.
-    watches: BTreeMap<&'static str, Trouble>,
+    /// What is wrong with the watches, by kind and what is said: a kind's controller may watch several resources.
+    watches: BTreeMap<(&'static str, String), Trouble>,
     /// What is wrong with Google Cloud, by API.
     google: BTreeMap<&'static str, Trouble>,
 }
@@ -41,27 +43,29 @@ struct Trouble {
 impl State {
     /// Forgets the trouble of a watch that has not failed for so long.
     fn forget_watch(&mut self, kind: &'static str, quiet: Duration) {
-        if self.watches.get(kind).is_some_and(|trouble| trouble.seen.elapsed() >= quiet) {
-            self.watches.remove(kind);
+        let before = self.watches.len();
+        self.watches.retain(|(of, _), trouble| *of != kind || trouble.seen.elapsed() < quiet);
+        if self.watches.len() < before && !self.watches.keys().any(|(of, _)| *of == kind) {
             tracing::info!(kind, "the watch is all right again");
         }
     }
 }
 
 /// Notes a trouble; whether it is to be logged now.
-fn note(troubles: &mut BTreeMap<&'static str, Trouble>, what: &'static str, message: String) -> bool {
-    let now = Instant::now();
-    match troubles.get_mut(what) {
+fn note<K: Ord>(troubles: &mut BTreeMap<K, Trouble>, what: K, message: String) -> bool {
+    let (now, is_room) = (Instant::now(), troubles.len() < MOST_KNOWN);
+    match troubles.get_mut(&what) {
         Some(known) => {
             (known.message, known.seen) = (message, now);
             let remind = now.duration_since(known.told) >= REMIND;
             known.told = if remind { now } else { known.told };
             remind
         }
-        None => {
+        None if is_room => {
             troubles.insert(what, Trouble { message, since: now, told: now, seen: now });
             true
         }
+        None => false,
     }
 }
 
@@ -102,7 +106,7 @@ impl Health {
     /// A watch failed.
     pub(crate) fn watch_failed(&self, kind: &'static str, trouble: String) {
         let mut state = self.state();
-        if note(&mut state.watches, kind, trouble.clone()) {
+        if note(&mut state.watches, (kind, trouble.clone()), trouble.clone()) {
             tracing::warn!(kind, trouble, "watching {kind}s fails");
         }
     }
@@ -135,7 +139,7 @@ impl Health {
     /// ready: another replica would meet them too.
     pub(crate) fn report(&self) -> (bool, String) {
         let mut state = self.state();
-        let watched: Vec<&'static str> = state.watches.keys().copied().collect();
+        let watched: BTreeSet<&'static str> = state.watches.keys().map(|(kind, _)| *kind).collect();
         watched.into_iter().for_each(|kind| state.forget_watch(kind, WATCH_FORGOTTEN_AFTER));
         let mut lines = vec![];
         if !state.started {
@@ -145,7 +149,7 @@ impl Health {
             format!("{what}: {} (for {} s)", trouble.message, trouble.since.elapsed().as_secs())
         };
         lines.extend(state.cluster.iter().map(|(what, trouble)| told(what, trouble)));
-        lines.extend(state.watches.iter().map(|(kind, trouble)| told(&format!("watching {kind}s"), trouble)));
+        lines.extend(state.watches.iter().map(|((kind, _), trouble)| told(&format!("watching {kind}s"), trouble)));
         let ready = lines.is_empty();
         lines.extend(state.google.iter().map(|(api, trouble)| told(&format!("Google Cloud, {api}"), trouble)));
         if ready {
@@ -206,6 +210,17 @@ mod tests {
         health.watch_failed("Rollout", "denied".into());
         tokio::time::advance(WATCH_FORGOTTEN_AFTER).await;
         assert!(health.report().0, "without any Rollout there is no pass");
+    }
+
+    #[test]
+    fn each_right_that_a_watch_lacks_is_told() {
+        let health = Health::default();
+        health.started();
+        health.watch_failed("Rollout", "no right to watch environments".into());
+        health.watch_failed("Rollout", "no right to watch rollouts".into());
+        health.watch_failed("Rollout", "no right to watch environments".into());
+        let told = health.report().1;
+        assert!(told.contains("watch rollouts") && told.contains("watch environments"), "{told}");
     }
 
     #[test]

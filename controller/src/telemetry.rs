@@ -12,6 +12,9 @@ use tracing_subscriber::registry::LookupSpan;
 /// The SDK's own logs hold whole requests and responses below this level, values of environment variables among them.
 const ALWAYS: [&str; 4] = ["google_cloud_gax_internal=info", "gaxi=info", "hyper=info", "reqwest=info"];
 
+/// What fails in a watch is told by [`crate::health`], with the fix and not each time.
+const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=error";
+
 /// A `RUST_LOG` that can't be read.
 #[derive(Debug, thiserror::Error)]
 #[error("RUST_LOG=`{value}`: {source}; write it as info, or target=level")]
@@ -28,7 +31,7 @@ pub fn init() -> Result<(), BadFilter> {
     let value = std::env::var("RUST_LOG").ok().filter(|value| !value.trim().is_empty());
     let mut filter = match value {
         Some(value) => EnvFilter::try_new(&value).map_err(|source| BadFilter { value, source })?,
-        None => EnvFilter::new("info"),
+        None => EnvFilter::new(DEFAULT_FILTER),
     };
     for directive in ALWAYS {
         if let Ok(directive) = directive.parse() {

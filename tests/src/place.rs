@@ -83,10 +83,22 @@ impl Place {
     pub async fn until(&self, what: &str, so: impl AsyncFn(&Self) -> bool) {
         let began = Instant::now();
         while !so(self).await {
-            let state = self.sandbox.cluster.state();
-            assert!(began.elapsed() < LIMIT, "{what} did not happen: {:#}", state["rollouts"]);
+            let told = || format!("{:#}\n{}", self.sandbox.cluster.state()["rollouts"], self.last_logged());
+            assert!(began.elapsed() < LIMIT, "{what} did not happen: {}", told());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The last lines of each process's log.
+    fn last_logged(&self) -> String {
+        let paths = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten().map(|entry| entry.path());
+        let logs = paths.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+        let tail = |path: PathBuf| {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            format!("{}:\n{}\n", path.display(), lines[lines.len().saturating_sub(30)..].join("\n"))
+        };
+        logs.map(tail).collect()
     }
 
     pub async fn until_promoted(&self, name: &str, image: &str) {

@@ -47,6 +47,16 @@ async fn nobody() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
+/// Where a controller serves, by its log. A port chosen before it starts could be another's by then.
+async fn http_address(place: &Place, log: &Path) -> String {
+    let served = |text: &str| {
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter_map(|line| Some(line["address"].as_str()?.to_string())).next()
+    };
+    place.until("an address in the log", async |_| served(&text(log)).is_some()).await;
+    served(&text(log)).unwrap()
+}
+
 /// Flags and variables of a controller, and what it says of them.
 type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
 
@@ -142,11 +152,10 @@ async fn b14_a_right_that_is_missing_is_named_and_the_controller_is_not_ready() 
     ];
     for (name, rules, said) in cases {
         let config = as_service_account(&place, name, rules).await;
-        let (log, http) = (config.with_extension("log"), nobody().await);
-        let clock = format!("{google}/sandbox/clock");
-        let flags = ["--google-endpoint", &google, "--sandbox-clock", &clock, "--http-address", &http];
-        let flags = [&flags[..], &["--lease-namespace", "default"]].concat();
+        let (log, clock) = (config.with_extension("log"), format!("{google}/sandbox/clock"));
+        let flags = ["--google-endpoint", &google, "--sandbox-clock", &clock, "--lease-namespace", "default"];
         let _controller = start(&config, &flags, &[], &log);
+        let http = http_address(&place, &log).await;
         place.until(said, async |_| text(&log).contains(said)).await;
         assert!(text(&log).contains("give the controller's service account that right"), "{}", text(&log));
         let answer = reqwest::get(format!("http://{http}/readyz")).await.unwrap();
