@@ -41,6 +41,24 @@ impl Overall {
         }
     }
 
+    /// The same, led by what is put right at the same time. What needs a person keeps its reason.
+    #[must_use]
+    pub fn led_by(self, lead: Note) -> Self {
+        let message = format!("{}. {}", lead.message, self.note().message);
+        match self {
+            Self::Stalled(own) => Self::Stalled(note(own.reason, message)),
+            Self::Ready(_) | Self::Reconciling(_) => Self::Reconciling(note(lead.reason, message)),
+        }
+    }
+
+    /// The same, with a word more.
+    #[must_use]
+    pub fn followed_by(mut self, words: &str) -> Self {
+        let (Self::Ready(note) | Self::Reconciling(note) | Self::Stalled(note)) = &mut self;
+        note.message = format!("{}; {words}", note.message.trim_end_matches('.'));
+        self
+    }
+
     /// Its note.
     pub fn note(&self) -> &Note {
         let (Self::Ready(note) | Self::Reconciling(note) | Self::Stalled(note)) = self;

@@ -20,6 +20,7 @@ mod pass;
 mod place;
 mod progress;
 mod questions;
+mod reach;
 mod report;
 mod requests;
 mod restore;
@@ -194,7 +195,7 @@ fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Turn {
     if let Some(decision) = unknown_marks(pass, RolloutPhase::Pending) {
         return decision.into();
     }
-    if let (false, Some((place, fault))) = (pass.remembers, pass.unread()) {
+    if let (false, Some((place, fault))) = (pass.remembers, pass.unread().next()) {
         return Decision::unreadable(RolloutPhase::Pending, &format!("the service in {}", place.region()), fault)
             .into();
     }

@@ -31,6 +31,9 @@ pub struct EnvironmentStatus {
     /// Since when something could not be read, without a look at which everything could.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub unreadable_since: Option<Time>,
+    /// Since when it is being deleted, by the controller's clock.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub deleting_since: Option<Time>,
     /// In a deletion: since when nothing of this environment is found in Google Cloud, as far as one look tells.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Time>,

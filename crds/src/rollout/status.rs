@@ -59,6 +59,9 @@ pub struct RolloutStatus {
     /// Operator requests that were acted on, newest first.
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestRecord>,
+    /// Since when it is being deleted, by the controller's clock.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub deleting_since: Option<Time>,
     /// In a deletion: since when nothing of this rollout is found in Google Cloud, as far as one look tells.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Time>,
@@ -247,9 +250,9 @@ pub struct RegionStatus {
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["metric".into()]))]
     pub evidence: Vec<EvidenceStatus>,
-    /// The release that is under way or taken back and that came here, or may have.
+    /// The release under way, or taken back, that did not come here. Without a word it may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reached: Option<String>,
+    pub untouched_by: Option<String>,
     /// Since when a candidate that is ready waits for a change of the service to end.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<Time>,

@@ -21,6 +21,8 @@ const ROLLOUTS_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 /// Decides about an environment that is being deleted.
 pub(super) fn plan(seen: &Observation) -> Plan<EnvironmentStatus> {
     let mut status = seen.old_status();
+    // The cluster's clock may be another than ours.
+    status.deleting_since.get_or_insert(Time(seen.now));
     if !seen.rollouts.is_empty() {
         return after_rollouts(seen, status);
     }
@@ -64,8 +66,7 @@ fn reason(seen: &Observation) -> &'static str {
 /// Its Rollouts go first: that is as it should be, until it takes long.
 fn after_rollouts(seen: &Observation, status: EnvironmentStatus) -> Plan<EnvironmentStatus> {
     let message = format!("waiting for the deletion of its Rollouts: {}", seen.rollouts.join(", "));
-    let asked = seen.environment.metadata.deletion_timestamp.as_ref().map(|at| at.0);
-    let long = asked.is_some_and(|at| seen.now.duration_since(at) > ROLLOUTS_TAKE);
+    let long = status.deleting_since.as_ref().is_some_and(|at| seen.now.duration_since(at.0) > ROLLOUTS_TAKE);
     let known = note("RolloutsRemain", message);
     let overall = if long { Overall::Stalled(known) } else { Overall::Reconciling(known) };
     going_on(seen, status, overall, vec![], ROLLOUTS_AGAIN)
@@ -100,7 +101,7 @@ fn unless_seen_twice(seen: &Observation, mut status: EnvironmentStatus) -> Plan<
 /// Whether a deletion has waited longer than any operation should take: since it was asked for, or since what was
 /// wrong before it is over. After a time without a controller that is said early; the deletion goes on all the same.
 fn takes_too_long(seen: &Observation, status: &EnvironmentStatus) -> bool {
-    let asked = seen.environment.metadata.deletion_timestamp.as_ref().map(|at| at.0);
+    let asked = status.deleting_since.as_ref().map(|at| at.0);
     let known = status.conditions.iter().find(|c| c.type_ == RECONCILING && c.status == "True");
     let since = known.map(|condition| condition.last_transition_time.0).max(asked);
     let waited = known.and(since).map(|since| seen.now.duration_since(since));

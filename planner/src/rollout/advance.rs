@@ -11,7 +11,7 @@ use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
 use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
-use super::{Turn, failure, judge, requests, supersede};
+use super::{Turn, failure, judge, keep, reach, requests, supersede};
 use crate::conditions::note;
 use crate::marks::Position;
 use crate::names::Region;
@@ -40,13 +40,43 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     if candidate.course.is_none() {
         return strategy_lost(pass, memory, &candidate);
     }
-    match next_region(memory, &candidate, &states) {
-        Some((place, state)) => {
-            memory.region_mut(place.region()).reached = Some(candidate.release.clone());
-            act(pass, memory, desire, &candidate, place, state)
-        }
-        None => promoted(pass, memory, desire, candidate),
+    let Some((place, state)) = next_region(memory, &candidate, &states) else {
+        return promoted(pass, memory, desire, candidate);
+    };
+    reach::comes_to(memory, place.region());
+    match act(pass, memory, desire, &candidate, place, state) {
+        Turn::Again => Turn::Again,
+        Turn::Do(decision) => beside(pass, memory, &candidate, place, *decision).into(),
     }
+}
+
+/// What is told and done of the regions beside the one that the release is in: traffic that somebody changed where the
+/// candidate is still to come goes back to stable, and what can't be read is named.
+fn beside(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    candidate: &Candidate,
+    place: &Place<'_>,
+    mut decision: Decision,
+) -> Decision {
+    let others = keep::moved_ahead(pass, memory, candidate).filter(|(other, _)| other.region() != place.region());
+    let (moved, effects): (Vec<&Region>, Vec<Effect>) = others.map(|(other, effect)| (other.region(), effect)).unzip();
+    if let Some(first) = moved.first() {
+        let why = format!(
+            "{first}: somebody changed the traffic past Orchestra where the release is still to come; it goes back to stable \
+             (to keep a change made by hand, set spec.paused)"
+        );
+        decision.overall = decision.overall.led_by(note("TrafficCorrected", why));
+        decision.effects.extend(effects);
+        decision.next = decision.next.min(POLL);
+        decision.urgency = decision.urgency.max(crate::plan::Urgency::Work);
+    }
+    let unread = keep::unread_for_long(pass, memory).filter(|(other, _)| other.region() != place.region());
+    let unread: Vec<String> = unread.map(|(other, fault)| reach::unread_words(other.region(), fault)).collect();
+    if !unread.is_empty() {
+        decision.overall = decision.overall.followed_by(&format!("not known: {}", unread.join(", ")));
+    }
+    decision
 }
 
 /// The first region that is not done. A way back passes by one that can't be read, or whose service is another's: users

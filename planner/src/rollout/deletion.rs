@@ -1,6 +1,6 @@
 //! The end of a Rollout: its services are released or deleted, by the environment's policy.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{DeletionPolicy, RolloutPhase};
 
 use super::decision::Decision;
@@ -17,6 +17,8 @@ const DEADLINE: SignedDuration = SignedDuration::from_mins(30);
 
 /// What is left to do; none: nothing of ours is left.
 pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
+    // The cluster's clock may be another than ours.
+    let since = *memory.deleting_since.get_or_insert(pass.seen.now);
     if let (None, Some(told)) = (&pass.seen.environment, unread::told(pass.seen)) {
         return Some(Decision::stalled(RolloutPhase::Deleting, &told.reason, told.message).with_way_out());
     }
@@ -29,9 +31,9 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
         );
         return Some(Decision::stalled(RolloutPhase::Deleting, "EnvironmentMissing", message));
     }
-    if let Some((place, fault)) = pass.unread() {
+    if let Some((place, fault)) = pass.unread().next() {
         let what = format!("the service in {}", place.region());
-        return Some(blamed(pass, Decision::unreadable(RolloutPhase::Deleting, &what, fault).with_way_out()));
+        return Some(blamed(pass, since, Decision::unreadable(RolloutPhase::Deleting, &what, fault).with_way_out()));
     }
     if let Some(decision) = unknown_marks(pass, RolloutPhase::Deleting) {
         return Some(decision.with_way_out());
@@ -46,7 +48,7 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
     let regions: Vec<String> = mine.iter().map(|place| left(pass, place)).collect();
     let message = format!("the Cloud Run services are being {what}: {}", regions.join(", "));
     let decision = Decision::working(RolloutPhase::Deleting, "Deleting", message);
-    Some(blamed(pass, decision.with_effects(effects)))
+    Some(blamed(pass, since, decision.with_effects(effects)))
 }
 
 /// A region that is left, and what is known to be in the way there.
@@ -61,9 +63,8 @@ fn left(pass: &Pass<'_>, place: &Place<'_>) -> String {
 }
 
 /// What takes too long needs a person.
-fn blamed(pass: &Pass<'_>, mut decision: Decision) -> Decision {
-    let asked = pass.seen.rollout.metadata.deletion_timestamp.as_ref().map(|at| at.0);
-    let late = asked.is_some_and(|at| pass.seen.now.duration_since(at) > DEADLINE);
+fn blamed(pass: &Pass<'_>, since: Timestamp, mut decision: Decision) -> Decision {
+    let late = pass.seen.now.duration_since(since) > DEADLINE;
     if let (true, crate::conditions::Overall::Reconciling(note)) = (late, &decision.overall) {
         let message = format!("for more than {} minutes {}", DEADLINE.as_mins(), note.message);
         decision.overall = crate::conditions::Overall::Stalled(crate::conditions::note("DeletionBlocked", message));

@@ -5,6 +5,7 @@ use orchestra_crds::{CandidateStatus, Outcome, RegionStatus, RolloutPhase, Rollo
 
 use super::decision::Decision;
 use super::pass::Pass;
+use super::report;
 use super::steps::{Step, Steps, span};
 use crate::conditions::{self, Overall};
 use crate::plan::Event;
@@ -22,9 +23,13 @@ pub(super) fn between(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus,
     let ended = ended(old, new);
     let told = ended.is_some();
     events.extend(ended);
-    events.extend(stalled(old, new, decision).filter(|_| !told));
+    let stalled = stalled(old, new, decision).filter(|_| !told);
+    let stalled_reason = stalled.as_ref().map(|event| event.reason.clone());
+    events.extend(stalled);
     events.extend(warned(old, new, decision));
     events.extend(unread_metrics(old, new));
+    let unread = unread_services(pass, old, new);
+    events.extend(unread.into_iter().filter(|event| stalled_reason.as_ref() != Some(&event.reason)));
     events
 }
 
@@ -115,6 +120,20 @@ fn warned(old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Opti
     let tell = WARNED_OF.contains(&note.reason.as_str()) && reason(old) != reason(new);
     let action = format!("generation-{}", new.observed_generation.unwrap_or_default());
     tell.then(|| Event::warning(&note.reason, action, &note.message))
+}
+
+/// Regions that can't be read, and not only for a moment.
+fn unread_services(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
+    let is_unread = |region: &RegionStatus| region.message.starts_with(report::NOT_READABLE);
+    let event = |region: &RegionStatus| {
+        let before = old.regions.iter().find(|before| before.region == region.region);
+        let (_, fault) = pass.unread().find(|(place, _)| place.region().as_str() == region.region)?;
+        let newly = is_unread(region) && !before.is_some_and(is_unread);
+        let overall = Overall::of_fault(fault, format!("{}: {}", region.region, fault.message));
+        let action = format!("{}-unread", region.region);
+        newly.then(|| Event::warning(&overall.note().reason, action, &overall.note().message))
+    };
+    new.regions.iter().filter_map(event).collect()
 }
 
 /// Metrics that can't be read now, and could before.

@@ -7,7 +7,7 @@ use super::desire::Desire;
 use super::memory::{Failure, Latch, Memory};
 use super::pass::Pass;
 use super::place::Place;
-use super::{Turn, keep, requests, rollback};
+use super::{Turn, keep, reach, requests, rollback};
 use crate::names::RevisionName;
 use crate::verdict::in_words;
 
@@ -119,9 +119,14 @@ fn forget_what_changed(pass: &Pass<'_>, memory: &mut Memory) {
     }
 }
 
-/// Where the requests go that a failed release had, as far as there are services.
-fn home_words(pass: &Pass<'_>, stable: &RevisionName) -> (RolloutPhase, String) {
-    let all = format!("all requests go to `{stable}`");
+/// Where the requests go that a failed release had, as far as there are services and they can be read.
+fn home_words(pass: &Pass<'_>, memory: &Memory, stable: &RevisionName) -> (RolloutPhase, String) {
+    let unread: Vec<String> =
+        keep::unread_for_long(pass, memory).map(|(place, fault)| reach::unread_words(place.region(), fault)).collect();
+    let all = match unread.as_slice() {
+        [] => format!("all requests go to `{stable}`"),
+        unread => format!("all requests go to `{stable}`, but for what is not known: {}", unread.join(", ")),
+    };
     let Some(region) = keep::without_service(pass) else { return (RolloutPhase::RolledBack, all) };
     let none = format!("{region}: there is no service, and `{stable}` can't be made there by itself");
     match pass.waves().any(|place| place.view().is_some()) {
@@ -140,7 +145,7 @@ pub(super) fn latched(pass: &Pass<'_>, memory: &Memory, latch: &Latch) -> Decisi
         _ if !stuck.is_empty() => {
             (RolloutPhase::Failed, format!("`{failed}` still has requests in {}", stuck.join(", ")))
         }
-        Some(stable) => home_words(pass, &stable.revision),
+        Some(stable) => home_words(pass, memory, &stable.revision),
         None => (RolloutPhase::Failed, "there is no stable revision to go back to".to_string()),
     };
     let what = match &latch.news {

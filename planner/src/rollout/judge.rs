@@ -1,6 +1,7 @@
 //! The judgement of a candidate: an abort, what breaks, what users meet, what takes too long. It goes on in every region,
 //! whatever holds the release up in another.
 
+use jiff::Timestamp;
 use orchestra_crds::{Analysis, AnalysisMode, Metric, Request, Verdict};
 
 use super::deadline::{self, Overdue};
@@ -95,10 +96,16 @@ pub(super) fn analysis<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> &'a 
     candidate.course.as_ref().map_or(&pass.seen.rollout.spec.analysis, |course| &course.analysis)
 }
 
-/// What the evidence in a region is about, by each metric, while a weight is in effect there.
-pub(super) fn subjects<'c>(candidate: &'c Candidate, state: &Progress) -> impl Iterator<Item = Subject<'c>> {
+/// What the evidence in a region is about, by each metric, while a weight is in effect there. Where the service can't be
+/// read, that is the one that was last seen, if nothing was written since: its users are there all the same.
+pub(super) fn subjects<'c>(
+    candidate: &'c Candidate,
+    state: &Progress,
+    known: &RegionMemory,
+) -> impl Iterator<Item = Subject<'c>> + use<'c> {
     let weight = match state {
         Progress::On(Standing { weight, .. }) => *weight,
+        Progress::Unreadable(_) => last_weight(candidate, known),
         _ => None,
     };
     let about = move |(step, since)| {
@@ -107,10 +114,20 @@ pub(super) fn subjects<'c>(candidate: &'c Candidate, state: &Progress) -> impl I
     weight.into_iter().flat_map(about)
 }
 
+/// The weight that was last seen in effect, and since when at the latest.
+fn last_weight(candidate: &Candidate, known: &RegionMemory) -> Option<(u32, Timestamp)> {
+    let step = known.step.as_ref().filter(|step| step.release == candidate.release)?;
+    Some((candidate.steps().weight_step(step.number)?, step.started_at))
+}
+
 /// Counts what each region's users met, also while another region holds the release up.
 fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) {
-    let subjects = |(place, state)| subjects(candidate, state).map(move |subject| (place, subject));
-    for (place, subject) in states.iter().map(|(place, state)| (*place, state)).flat_map(subjects) {
+    let mut subjects: Vec<(&Place<'_>, Subject<'_>)> = vec![];
+    for (place, state) in states {
+        let about = self::subjects(candidate, state, &memory.region(place.region()));
+        subjects.extend(about.map(|subject| (*place, subject)));
+    }
+    for (place, subject) in subjects {
         let Some(counts) = place.seen.counts.get(&subject.metric) else { continue };
         let known = memory.region_mut(place.region());
         let before = known.evidence_of(&candidate.release, subject.metric).cloned();

@@ -5,12 +5,12 @@ use orchestra_crds::RolloutPhase;
 
 use super::decision::Decision;
 use super::desire::Desire;
-use super::memory::{Memory, Stable};
+use super::memory::{Candidate, Memory, Stable};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::rollback::written_long_ago;
-use super::{advance, failure};
-use crate::cloud::{Fault, FaultClass, ServiceView, Trouble};
+use super::{advance, failure, reach};
+use crate::cloud::{Fault, FaultClass, ServiceView, TrafficTarget, Trouble};
 use crate::conditions::{Overall, note};
 use crate::names::{Percent, Region};
 use crate::plan::{Effect, ServiceChange, read_again};
@@ -25,6 +25,14 @@ const BRIEFLY: SignedDuration = SignedDuration::from_secs(60);
 pub(super) fn is_brief(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, fault: &Fault) -> bool {
     let since = memory.region(place.region()).unreadable_since.unwrap_or(pass.seen.now);
     matches!(fault.class, FaultClass::Retryable | FaultClass::Conflict) && pass.seen.now.duration_since(since) < BRIEFLY
+}
+
+/// The places that can't be read, and not only for a moment.
+pub(super) fn unread_for_long<'p, 'a>(
+    pass: &'p Pass<'a>,
+    memory: &'p Memory,
+) -> impl Iterator<Item = (&'p Place<'a>, &'p Fault)> {
+    pass.unread().filter(|(place, fault)| !is_brief(pass, memory, place, fault))
 }
 
 /// Keeps stable where it is.
@@ -57,7 +65,7 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
     } else {
         quiet(pass, memory, desire, stable)
     };
-    let unread = pass.unread().map(|(place, _)| memory.region(place.region()).unreadable_since);
+    let unread = pass.unread().next().map(|(place, _)| memory.region(place.region()).unreadable_since);
     match unread {
         Some(since) => {
             let next = read_again(since.unwrap_or(pass.seen.now), pass.seen.now);
@@ -83,10 +91,35 @@ struct Upkeep {
 /// The writes that keep stable where it is, while it does not get into a region that is new to it.
 pub(super) fn elsewhere(pass: &Pass<'_>, memory: &Memory) -> Vec<Effect> {
     let spreads = memory.candidate.as_ref().map(|candidate| &candidate.release);
-    let is_new = |place: &Place<'_>| memory.region(place.region()).reached.as_ref() == spreads;
+    let is_new = |place: &Place<'_>| spreads.is_none_or(|release| reach::may_be_in(memory, place.region(), release));
     let written: Vec<ResourceId> =
         pass.waves().filter(|place| is_new(place)).map(|place| ResourceId::Service(place.seen.id.clone())).collect();
     upkeep(pass, memory).effects.into_iter().filter(|effect| !written.contains(&effect.resource())).collect()
+}
+
+/// A region that the candidate has not come to, and the write that puts its traffic back to stable: somebody changed it.
+pub(super) fn moved_ahead<'p, 'a>(
+    pass: &'p Pass<'a>,
+    memory: &'p Memory,
+    candidate: &'p Candidate,
+) -> impl Iterator<Item = (&'p Place<'a>, Effect)> {
+    let held = pass.paused(Some(&candidate.release)).is_some() || memory.spreads_stable();
+    pass.waves().filter(move |place| !reach::is_seen(memory, place, &candidate.release)).filter_map(move |place| {
+        let view = place.ours().filter(|view| view.settled && (!held || has_failed(place, view)))?;
+        let traffic = Some(moved_away(place, memory)?);
+        let marks = Some(place.owned_marks(pass.seen, memory));
+        let change = ServiceChange { traffic, marks, ..ServiceChange::default() };
+        let (service, etag) = (place.seen.id.clone(), view.etag.clone());
+        Some((place, Effect::UpdateService { service, etag, change: Box::new(change) }))
+    })
+}
+
+/// The traffic that a region should have, if somebody asked for another. Where stable can't serve there is nothing to
+/// give the traffic to.
+fn moved_away(place: &Place<'_>, memory: &Memory) -> Option<Vec<TrafficTarget>> {
+    let view = place.ours()?;
+    let wanted = all_to(&place.stable(memory)?, &view.traffic);
+    (!same_shares(&wanted, &view.traffic)).then_some(wanted)
 }
 
 /// Whether a revision that failed has requests: no pause holds the way back from it.
@@ -100,10 +133,9 @@ fn upkeep(pass: &Pass<'_>, memory: &Memory) -> Upkeep {
     let paused = pass.paused(None).is_some();
     for place in pass.waves() {
         let Some(view) = place.ours() else { continue };
-        // Where stable can't serve there is nothing to give the traffic to.
         let home = place.stable(memory);
         let wanted = home.as_ref().map(|home| all_to(home, &view.traffic));
-        let drifted = wanted.as_ref().is_some_and(|wanted| !same_shares(wanted, &view.traffic));
+        let drifted = moved_away(place, memory).is_some();
         let unmarked = matches!(place.ownership, Ownership::Released | Ownership::Stripped)
             || !place.knows_regions(pass)
             || !place.knows_failures(memory);

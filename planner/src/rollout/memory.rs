@@ -34,6 +34,7 @@ pub(super) struct Memory {
     pub(super) departed: BTreeSet<Region>,
     pub(super) history: Vec<ReleaseRecord>,
     pub(super) requests: Vec<RequestRecord>,
+    pub(super) deleting_since: Option<Timestamp>,
     pub(super) absent_since: Option<Timestamp>,
     pub(super) granted: GrantedStatus,
 }
@@ -99,8 +100,8 @@ pub(super) struct RegionMemory {
     pub(super) service_uid: Option<String>,
     pub(super) step: Option<StepMemory>,
     pub(super) evidence: Vec<EvidenceStatus>,
-    /// The release that was last brought here, or may have been.
-    pub(super) reached: Option<ReleaseId>,
+    /// The release that is known not to have come here.
+    pub(super) untouched_by: Option<ReleaseId>,
     /// Since when a candidate that is ready waits for a change of the service to end.
     pub(super) waiting_since: Option<Timestamp>,
     pub(super) overdue_since: Option<Timestamp>,

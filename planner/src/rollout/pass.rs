@@ -8,7 +8,7 @@ use super::memory::{Candidate, Course, Failure, Latch, Memory, Stable};
 use super::place::Place;
 use super::steps::{Step, Steps, strategy_hash};
 use super::{Observation, failure, requests, unread};
-use crate::cloud::{Readiness, ServiceView};
+use crate::cloud::{Fault, Readiness, ServiceView};
 use crate::conditions::note;
 use crate::marks::{CandidateMark, FailedMark, Marks, News, Position};
 use crate::names::{Percent, Region, ReleaseId, RevisionName, ServiceName, TemplateHash};
@@ -52,9 +52,9 @@ impl<'a> Pass<'a> {
         self.places.iter().filter(|place| !place.leaves)
     }
 
-    /// The first place whose service could not be read.
-    pub(super) fn unread(&self) -> Option<(&Place<'a>, &crate::cloud::Fault)> {
-        self.places.iter().find_map(|place| Some((place, place.seen.service.as_ref().err()?)))
+    /// The places whose service could not be read.
+    pub(super) fn unread(&self) -> impl Iterator<Item = (&Place<'a>, &Fault)> {
+        self.places.iter().filter_map(|place| Some((place, place.seen.service.as_ref().err()?)))
     }
 
     /// Whether a revision is an attempt at a template.

@@ -193,10 +193,10 @@ fn rebuilt_candidate(
 ) -> CandidateMark {
     let (steps, share) = (candidate.steps(), weight_of(&candidate.release.revision, &view.traffic));
     let known = memory.region(region).step.filter(|step| step.release == candidate.release);
-    let weight_step = |number: u32| (1..=number).rev().find(|n| steps.at(*n).is_some_and(|s| s.share().is_some()));
-    let on_known = known
-        .as_ref()
-        .and_then(|step| if step.kind == StepKind::Weight { Some(step.number) } else { weight_step(step.number) });
+    let on_known = known.as_ref().and_then(|step| match step.kind {
+        StepKind::Weight => Some(step.number),
+        StepKind::Pause => steps.weight_step(step.number),
+    });
     let position = match share {
         Percent::NONE => Position::Deployed,
         Percent::ALL => Position::Full,

@@ -124,8 +124,9 @@ fn about_place(
     revisions: &BTreeSet<RevisionName>,
     urgent: bool,
 ) -> RegionQuestions {
+    let counts = if urgent { vec![] } else { counts(pass, memory, place).unwrap_or_default() };
     if place.view().is_none() {
-        return RegionQuestions::default();
+        return RegionQuestions { counts, ..RegionQuestions::default() };
     }
     // Where stable is not, what was promoted before is gone back to.
     let homes = if memory.stable.is_some() && place.global_stable(memory).is_none() {
@@ -138,7 +139,7 @@ fn about_place(
     RegionQuestions {
         revisions: unknown.cloned().collect(),
         policy,
-        counts: if urgent { vec![] } else { counts(pass, memory, place).unwrap_or_default() },
+        counts,
     }
 }
 
@@ -158,7 +159,7 @@ fn counts(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> Option<Vec<Cou
     let stable = place.stable(memory)?;
     let state = Placement { pass, memory, place, candidate }.progress();
     let (settings, known) = (analysis(pass, candidate), memory.region(place.region()));
-    let open = subjects(candidate, &state).filter(|subject| !place.seen.counts.contains_key(&subject.metric));
+    let open = subjects(candidate, &state, &known).filter(|subject| !place.seen.counts.contains_key(&subject.metric));
     let query = |subject: Subject<'_>| {
         let before = known.evidence_of(&candidate.release, subject.metric);
         let window = verdict::window(before, &subject, settings, pass.seen.now)?;

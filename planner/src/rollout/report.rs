@@ -7,11 +7,14 @@ use super::memory::{Memory, RegionMemory, StepMemory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress};
-use super::{deadline, events, keep, requests};
+use super::{deadline, events, keep, reach, requests};
 use crate::conditions::{self, Overall};
-use crate::names::{ReleaseId, RevisionName};
-use crate::plan::{Finalizer, POLL, Plan, Urgency, hold_back, with_way_out};
+use crate::names::RevisionName;
+use crate::plan::{Effect, Finalizer, POLL, Plan, Urgency, hold_back, with_way_out};
 use crate::traffic::weight_of;
+
+/// How the message of a region begins that can't be read.
+pub(super) const NOT_READABLE: &str = "not readable";
 
 /// The plan of a decision.
 pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) -> Plan<RolloutStatus> {
@@ -27,17 +30,21 @@ pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) 
             .places
             .iter()
             .filter(|place| !memory.departed.contains(place.region()))
-            .map(|place| region_status(pass, &memory, place, subject.as_ref()))
+            .map(|place| region_status(pass, &memory, place, subject.as_ref(), is_moved(&decision, place)))
             .collect(),
         None => old.regions.iter().map(not_looked_at).collect(),
     };
-    let shown = decision.region.as_ref().map(|region| region.as_str());
-    let shown = regions.iter().find(|r| shown.is_none_or(|name| r.region == name)).cloned();
-    status.region = decision.region.as_ref().map(ToString::to_string);
+    let shown = shown_region(&decision, &regions).cloned();
+    let named = decision.region.is_some() || decision.phase == RolloutPhase::RollingBack;
+    status.region = shown.as_ref().filter(|_| named).map(|region| region.region.clone());
     status.weight = shown.as_ref().and_then(|r| r.weight);
     let steps = memory.candidate.as_ref().map_or(0, |c| c.steps().len());
     let step = shown.as_ref().and_then(|r| r.step.as_ref());
     status.step = step.filter(|_| memory.candidate.is_some()).map(|step| format!("{}/{steps}", step.number));
+    if decision.overall.note().reason == "Moving" && status.region == old.region {
+        // Between two steps the one before is still shown.
+        status.step = status.step.or(old.step.clone());
+    }
     status.image = shown_image(&memory);
     if let Some(image) = &decision.waits {
         (status.image, status.weight) = (Some(short_image(image)), Some(0));
@@ -90,6 +97,19 @@ fn hold_back_effects(pass: &Pass<'_>, decision: &mut Decision) {
     }
 }
 
+/// The region whose weight is shown: that of the release; while it is taken back, the one with most of it.
+fn shown_region<'r>(decision: &Decision, regions: &'r [RegionStatus]) -> Option<&'r RegionStatus> {
+    match &decision.region {
+        Some(region) => regions.iter().find(|known| known.region == region.as_str()),
+        None if decision.phase == RolloutPhase::RollingBack => {
+            // Where it is not known, it may be most.
+            let weight = |known: &&RegionStatus| known.weight.unwrap_or(i32::MAX);
+            regions.iter().rev().max_by_key(weight)
+        }
+        None => regions.first(),
+    }
+}
+
 /// The revision whose weight is shown: the candidate, or the one that is failing, or stable.
 fn subject(memory: &Memory) -> Option<RevisionName> {
     let candidate = memory.candidate.as_ref().map(|c| &c.release.revision);
@@ -133,8 +153,23 @@ fn not_looked_at(known: &RegionStatus) -> RegionStatus {
     RegionStatus { weight: None, message: "not looked at".into(), ..known.clone() }
 }
 
-fn region_status(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, subject: Option<&RevisionName>) -> RegionStatus {
+/// Whether this pass writes the traffic of a region.
+fn is_moved(decision: &Decision, place: &Place<'_>) -> bool {
+    decision.effects.iter().any(|effect| match effect {
+        Effect::UpdateService { service, change, .. } => *service == place.seen.id && change.traffic.is_some(),
+        _ => false,
+    })
+}
+
+fn region_status(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    place: &Place<'_>,
+    subject: Option<&RevisionName>,
+    moved: bool,
+) -> RegionStatus {
     let known = memory.region(place.region());
+    let known = RegionMemory { untouched_by: reach::record(memory, place, &known), ..known };
     let before = pass.seen.rollout.status.iter().flat_map(|s| &s.regions).find(|r| r.region == place.region().as_str());
     match (&place.seen.service, place.view()) {
         (Err(fault), _) => {
@@ -146,7 +181,7 @@ fn region_status(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, subject: O
             let weight = before.filter(|_| brief && same).and_then(|before| before.weight);
             let message = match before.filter(|_| brief) {
                 Some(before) => before.message.clone(),
-                None => "not readable".into(),
+                None => format!("{NOT_READABLE}: {}", fault.message),
             };
             RegionStatus { weight, message, ..known.write(place.region()) }
         }
@@ -156,21 +191,23 @@ fn region_status(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, subject: O
             let overdue_since = candidate
                 .and_then(|candidate| deadline::overdue_since(pass, memory, place, candidate, &Progress::Missing));
             // That there was a service is known until there is one again.
-            let service_uid = known.service_uid.filter(|_| !place.leaves);
+            let service_uid = known.service_uid.clone().filter(|_| !place.leaves);
             let message = if service_uid.is_some() { "the service is gone" } else { message };
             let known = match service_uid.is_some() {
                 // One read may be wrong: what is known is kept until there is a service again.
                 true => RegionMemory { overdue_since, service_uid, ..known },
-                false => RegionMemory { absent_since: known.absent_since, overdue_since, ..RegionMemory::default() },
+                false => RegionMemory { overdue_since, ..unseen(known) },
             };
             RegionStatus { message: message.into(), ..known.write(place.region()) }
         }
         (Ok(_), Some(_)) if place.ownership == Ownership::Foreign => {
-            let known = RegionMemory { absent_since: known.absent_since, ..RegionMemory::default() };
+            let known = unseen(known);
             RegionStatus { message: "a service that is not ours".into(), ..known.write(place.region()) }
         }
         (Ok(_), Some(view)) => {
             let (known, starting) = seen_region(pass, memory, place, known);
+            // From the write on it is not known which step is in effect, until that is seen.
+            let known = RegionMemory { step: known.step.filter(|_| !moved), ..known };
             let weight = subject.map(|revision| weight_of(revision, &view.serving).get());
             let message = match subject {
                 _ if place.leaves => "left the environment: its service is let go".to_string(),
@@ -183,14 +220,10 @@ fn region_status(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, subject: O
     }
 }
 
-/// The release under way, or taken back, if it came to a region or may have.
-fn reached(memory: &Memory, place: &Place<'_>, known: &RegionMemory) -> Option<ReleaseId> {
-    let candidate = memory.candidate.as_ref().map(|candidate| &candidate.release);
-    let failing = memory.failure.as_ref().filter(|failure| !failure.rolled_back).map(|failure| &failure.release);
-    let release = candidate.or(failing)?;
-    let marked = place.marks.candidate_named(&release.revision).is_some_and(|mark| mark.release == *release);
-    let is_there = marked || (place.uses(&release.revision) && !memory.is_stable(&release.revision));
-    (known.reached.as_ref() == Some(release) || is_there).then(|| release.clone())
+/// What is remembered of a region in which nothing of ours is.
+fn unseen(known: RegionMemory) -> RegionMemory {
+    let RegionMemory { absent_since, untouched_by, .. } = known;
+    RegionMemory { absent_since, untouched_by, ..RegionMemory::default() }
 }
 
 /// What is remembered of a region that was read, and whether the candidate is starting there.
@@ -204,7 +237,6 @@ fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: Regio
         unreadable_since: None,
         overdue_since: None,
         waiting_since: None,
-        reached: reached(memory, place, &known),
         absent_since: known.absent_since.filter(|_| place.leaves),
         ..known.clone()
     };
@@ -228,8 +260,7 @@ fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: Regio
                 })
             });
         }
-        // Between two steps the one before is still shown.
-        Progress::Moving(_) | Progress::Unreadable(_) => new.step = same_release,
+        Progress::Unreadable(_) => new.step = same_release,
         _ => {}
     }
     (new, matches!(progress, Progress::Starting(_)))

@@ -10,6 +10,7 @@ use super::failure::words;
 use super::memory::{Failure, Memory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
+use super::reach;
 use crate::cloud::{ServiceView, TrafficTarget};
 use crate::marks::News;
 use crate::names::{Percent, ReleaseId, RevisionName};
@@ -60,9 +61,10 @@ pub(super) fn withdraw(pass: &Pass<'_>, memory: &Memory, withdrawn: &Withdrawn<'
     let mut back = Withdrawal::default();
     for place in &pass.places {
         // Where it never came, there is nothing to take back.
-        let reached = memory.region(place.region()).reached.is_some_and(|release| release == *withdrawn.release);
-        if place.seen.service.is_err() && reached {
-            back.remaining.push(place.region().to_string());
+        if let Err(fault) = &place.seen.service
+            && reach::may_be_in(memory, place.region(), withdrawn.release)
+        {
+            back.remaining.push(reach::unread_words(place.region(), fault));
         }
         back.beyond.extend(beyond(memory, place, &withdrawn.release.revision));
         let Some(view) = place.ours() else { continue };

@@ -79,7 +79,7 @@ fn target(asked: &GrantedStatus, granted: &GrantedStatus, read: &ServiceSettings
 
 /// Adds what the service-level settings need, where the release writes nothing else.
 pub(super) fn add_settings(pass: &Pass<'_>, memory: &mut Memory, decision: &mut Decision) {
-    let mut everywhere = pass.built.is_ok() && pass.unread().is_none();
+    let mut everywhere = pass.built.is_ok() && pass.unread().next().is_none();
     let mut extra = vec![];
     for place in pass.waves().filter(|place| place.ownership == Ownership::Ours && place.marks.unknown.is_none()) {
         let Some(view) = place.view() else { continue };

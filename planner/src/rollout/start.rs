@@ -9,7 +9,8 @@ use super::memory::{Candidate, Course, Memory, Stable};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::steps::Steps;
-use super::{Turn, advance, failure, keep};
+use super::{Turn, advance, failure, keep, reach};
+use crate::cloud::Fault;
 use crate::marks::News;
 use crate::names::{ReleaseId, RevisionName};
 use crate::template::{Wanted, allowed};
@@ -19,10 +20,15 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     if let Some(stable) = memory.stable.clone().filter(|stable| desire.wants_stable(pass, stable)) {
         learn_stable(memory, desire);
         let lacks = |place: &Place<'_>| place.seen.lacks(&stable.revision);
-        return match (&desire.built, in_the_way(pass, memory, desire)) {
-            (Ok(wanted), None) if pass.waves().any(lacks) => start(pass, memory, desire, wanted, &stable.revision),
-            (_, blocked) => beside(keep::decide(pass, memory, desire, &stable), blocked).into(),
-        };
+        if let (Ok(wanted), None, true) =
+            (&desire.built, in_the_way(pass, memory, desire), pass.waves().any(lacks))
+        {
+            return start(pass, memory, desire, wanted, &stable.revision);
+        }
+        let lasting = keep::unread_for_long(pass, memory).next();
+        let lasting = lasting.map(|unread| unreadable(pass, memory, desire, unread));
+        let blocked = lasting.or_else(|| foreign(pass, memory, desire));
+        return beside(keep::decide(pass, memory, desire, &stable), blocked).into();
     }
     let promoted_before = desire.promoted_before(pass, memory);
     if let (Some(decision), None) = (in_the_way(pass, memory, desire), &promoted_before) {
@@ -56,17 +62,29 @@ fn beside(kept: Decision, blocked: Option<Decision>) -> Decision {
     }
 }
 
-/// A region that can't be read or whose service is another's.
+/// What nothing new is started beside: a region that can't be read, or whose service is another's.
 fn in_the_way(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> Option<Decision> {
-    let settled = memory.stable.is_some();
-    if let Some((place, fault)) = pass.unread()
-        && !(settled && keep::is_brief(pass, memory, place, fault))
-    {
-        let since = memory.region(place.region()).unreadable_since.unwrap_or(pass.seen.now);
-        let what = format!("the service in {}", place.region());
-        let decision = Decision::unreadable(phase(pass, memory, desire), &what, fault);
-        return Some(decision.look_again_in(crate::plan::read_again(since, pass.seen.now)));
-    }
+    let unread = pass.unread().next().map(|unread| unreadable(pass, memory, desire, unread));
+    unread.or_else(|| foreign(pass, memory, desire))
+}
+
+/// A region that can't be read. What failed is told with it: its cause, and the way on.
+fn unreadable(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    desire: &Desire,
+    (place, fault): (&Place<'_>, &Fault),
+) -> Decision {
+    let since = memory.region(place.region()).unreadable_since.unwrap_or(pass.seen.now);
+    let decision = match &desire.latch {
+        Some(latch) => failure::latched(pass, memory, latch),
+        None => Decision::unreadable(phase(pass, memory, desire), &format!("the service in {}", place.region()), fault),
+    };
+    decision.look_again_in(crate::plan::read_again(since, pass.seen.now))
+}
+
+/// A region whose service is another's.
+fn foreign(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> Option<Decision> {
     let is_foreign = |place: &&Place<'_>| place.view().is_some() && place.ownership == Ownership::Foreign;
     let unowned = pass.waves().find(is_foreign)?;
     let latched = desire.latch.as_ref().map(|latch| failure::latched(pass, memory, latch));
@@ -151,6 +169,7 @@ fn begin(
     let before = memory.stable.as_ref().and_then(|s: &Stable| Some((s.template_hash.as_ref()?, &s.inputs)));
     let news = News::between(before, own, inputs);
     let release = ReleaseId { revision: revision.clone(), number: pass.next_release(memory) };
+    reach::begins(pass, memory, &release);
     memory.candidate = Some(Candidate {
         release,
         image,

@@ -177,6 +177,11 @@ impl Steps {
         }
     }
 
+    /// The step whose share is in effect while one is going on: that one, or the last before it that moved traffic.
+    pub(super) fn weight_step(&self, number: u32) -> Option<u32> {
+        (1..=number).rev().find(|n| self.at(*n).is_some_and(|step| step.share().is_some()))
+    }
+
     /// The first step that puts that share in effect.
     pub(super) fn with_share(&self, share: Percent) -> Option<u32> {
         (1..=self.len()).find(|number| self.at(*number).and_then(Step::share) == Some(share))

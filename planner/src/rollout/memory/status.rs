@@ -58,6 +58,7 @@ impl Memory {
             departed: BTreeSet::new(),
             history: status.history.clone(),
             requests: status.requests.clone(),
+            deleting_since: time(status.deleting_since.as_ref()),
             absent_since: time(status.absent_since.as_ref()),
             granted: status.granted.clone().unwrap_or_default(),
         }
@@ -82,6 +83,7 @@ impl Memory {
         status.promoted = self.promoted.into_iter().map(promoted).collect();
         status.history = self.history;
         status.requests = self.requests;
+        status.deleting_since = self.deleting_since.map(Time);
         status.absent_since = self.absent_since.map(Time);
         status.granted = (self.granted != GrantedStatus::default()).then_some(self.granted);
     }
@@ -195,7 +197,7 @@ impl RegionMemory {
             service_uid: status.service_uid.clone(),
             step: status.step.as_ref().and_then(StepMemory::read),
             evidence: status.evidence.clone(),
-            reached: status.reached.as_deref().and_then(ReleaseId::parse),
+            untouched_by: status.untouched_by.as_deref().and_then(ReleaseId::parse),
             waiting_since: time(status.waiting_since.as_ref()),
             overdue_since: time(status.overdue_since.as_ref()),
             unreadable_since: time(status.unreadable_since.as_ref()),
@@ -211,7 +213,7 @@ impl RegionMemory {
             service_uid: self.service_uid,
             step: self.step.map(StepMemory::write),
             evidence: self.evidence,
-            reached: self.reached.map(|release| release.to_string()),
+            untouched_by: self.untouched_by.map(|release| release.to_string()),
             waiting_since: self.waiting_since.map(Time),
             overdue_since: self.overdue_since.map(Time),
             unreadable_since: self.unreadable_since.map(Time),

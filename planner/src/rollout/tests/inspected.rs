@@ -148,5 +148,12 @@ fn a_weight_that_was_seen_of_stable_is_not_claimed_of_a_candidate() {
     world.release("app:2", Traits::default());
     world.run(1);
     let status = world.status();
-    assert_eq!((status.regions[0].weight, status.weight), (None, None), "{:?}", status.candidate);
+    assert!(status.candidate.is_none(), "nothing new starts beside a region that can't be read");
+    assert_eq!(status.regions[0].weight, Some(100));
+    world.down = None;
+    world.run_until(|w| w.status().candidate.is_some());
+    world.down = Some("us-central1");
+    world.run(1);
+    let status = world.status();
+    assert_eq!((status.regions[0].weight, status.weight), (Some(0), Some(0)), "{:?}", status.candidate);
 }

@@ -33,6 +33,7 @@ pub struct World {
     pub events: Vec<crate::plan::Event>,
     pub requests_per_minute: i64,
     pub down: Option<&'static str>,
+    pub down_class: FaultClass,
     /// What can't be read of the Rollout and of its environment.
     pub unread: Vec<Unread>,
     pub environment_unread: Vec<Unread>,
@@ -80,6 +81,7 @@ impl World {
             events: vec![],
             requests_per_minute: 3000,
             down: None,
+            down_class: FaultClass::Retryable,
             unread: vec![],
             environment_unread: vec![],
             stable_error_percent: 0,
@@ -190,7 +192,7 @@ impl World {
     pub fn observe(&self) -> Observation {
         let ids = services(&self.rollout, self.environment.as_ref());
         let service = |region: &str| match self.down == Some(region) {
-            true => Err(Fault { class: FaultClass::Retryable, message: "503".into() }),
+            true => Err(Fault { class: self.down_class, message: "503".into() }),
             false => Ok(self.cloud.get(region).cloned().map(|view| self.as_seen(region, view))),
         };
         let regions = ids.into_iter().map(|id| RegionView::of(id.clone(), service(id.region.as_str()))).collect();

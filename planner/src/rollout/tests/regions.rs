@@ -2,9 +2,10 @@
 
 use super::super::*;
 use super::model::{Traits, World};
+use crate::cloud::FaultClass;
 use crate::names::RevisionName;
 use jiff::SignedDuration;
-use orchestra_crds::{Request, RolloutPhase};
+use orchestra_crds::{Outcome, Request, RolloutPhase};
 
 #[test]
 fn a_rollback_is_not_over_while_a_region_that_the_candidate_came_to_is_unreadable() {
@@ -97,4 +98,143 @@ fn a_first_revision_that_serves_is_what_the_next_one_is_judged_against() {
     world.run(200);
     assert_eq!(world.phase(), RolloutPhase::RolledBack, "{:?}", world.writes);
     assert_eq!(world.weights("app:2")[0], 0);
+}
+
+/// A release of app:2 that is done in the first region and on its first step in the second.
+fn half_way(traits: Traits) -> World {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", traits);
+    world.run_until(|w| w.weights("app:2") == [100, 10]);
+    world
+}
+
+#[test]
+fn without_a_record_a_region_that_can_not_be_read_may_serve_the_candidate() {
+    let mut world = half_way(Traits::default());
+    // A CRD that is older than the controller keeps no field that it doesn't know.
+    world.rollout.status.as_mut().unwrap().regions.iter_mut().for_each(|region| region.untouched_by = None);
+    world.down = Some("us-west4");
+    world.ask(Request::Abort, &world.release_id());
+    world.run(10);
+    assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RollingBack, vec![0, 10]));
+    assert!(world.status().history.iter().all(|ended| ended.outcome == Outcome::Promoted), "nothing is claimed");
+}
+
+#[test]
+fn traffic_changed_where_the_release_is_still_to_come_goes_back_to_stable_and_is_told() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:0", Traits::default());
+    world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:0") == [100, 100]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10, 0]);
+    let old = first(&world);
+    for traffic in [
+        crate::traffic::all_to(&old, &[]),
+        vec![crate::cloud::TrafficTarget {
+            to: crate::cloud::Target::Latest,
+            ..crate::traffic::all_to(&old, &[]).remove(0)
+        }],
+    ] {
+        world.events.clear();
+        let service = world.cloud.get_mut("us-west4").unwrap();
+        (service.traffic, service.serving) = (traffic.clone(), traffic);
+        world.run(3);
+        assert_eq!((world.weights("app:0")[1], world.weights("app:2")), (100, vec![10, 0]));
+        let told = world.events.iter().find(|event| event.reason == "TrafficCorrected").unwrap();
+        assert!(told.note.starts_with("us-west4: somebody changed the traffic"), "{}", told.note);
+        world.run(3);
+    }
+    world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:2") == [100, 100]);
+}
+
+#[test]
+fn paused_traffic_changed_where_the_release_is_still_to_come_stays() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:0", Traits::default());
+    world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:0") == [100, 100]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10, 0]);
+    world.rollout.spec.paused = true;
+    let traffic = crate::traffic::all_to(&first(&world), &[]);
+    let service = world.cloud.get_mut("us-west4").unwrap();
+    (service.traffic, service.serving) = (traffic.clone(), traffic);
+    world.run(5);
+    assert_eq!(world.weights("app:1"), [0, 100]);
+}
+
+#[test]
+fn a_candidate_is_judged_by_its_users_where_its_service_can_not_be_read() {
+    for regions in [&["us-central1"][..], &["us-central1", "us-west4"][..]] {
+        let mut world = World::promoted(regions);
+        world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+        world.run_until(|w| w.weights("app:2")[0] == 10 && w.status().regions[0].step.is_some());
+        (world.down, world.down_class) = (Some("us-central1"), FaultClass::Denied);
+        world.run_until(|w| w.phase() == RolloutPhase::RollingBack);
+        let failed = world.status().failed.unwrap();
+        assert_eq!(failed.reason, "AnalysisFailed", "{}", failed.message);
+        world.down = None;
+        world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
+        assert_eq!(world.weights("app:2")[0], 0);
+    }
+}
+
+#[test]
+fn after_a_write_that_was_not_seen_to_take_effect_nothing_is_judged() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50]);
+    assert!(world.status().regions[0].step.is_none(), "the write of this pass is not seen yet");
+    assert_eq!(world.status().step.as_deref(), Some("1/2"), "people see the step before");
+    world.down = Some("us-central1");
+    let before = world.status().regions[0].evidence.clone();
+    world.run(20);
+    assert_eq!(world.status().regions[0].evidence, before);
+}
+
+#[test]
+fn a_region_that_can_not_be_read_is_told_with_its_cause_all_through_a_release() {
+    for class in [FaultClass::Retryable, FaultClass::Denied] {
+        let mut world = World::promoted(&["us-central1", "us-west4"]);
+        world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+        world.run_until(|w| w.weights("app:2") == [10, 0]);
+        (world.down, world.down_class) = (Some("us-west4"), class);
+        world.run_until(|w| w.status().regions[1].message == "not readable: 503");
+        let message = world.status().message.unwrap();
+        assert!(message.contains("us-west4 (its service can't be read: 503)"), "{message}");
+        let warned = |event: &&crate::plan::Event| event.note == "us-west4: 503";
+        assert_eq!(world.events.iter().filter(warned).count(), 1, "{:?}", world.events);
+        world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
+        world.run(5);
+        let (status, message) = (world.status(), world.status().message.unwrap());
+        assert_eq!((status.conditions[2].status.as_str(), status.conditions[2].reason.as_str()), ("True", "AnalysisFailed"));
+        assert!(message.contains("us-west4 (its service can't be read: 503)"), "{message}");
+        assert!(message.contains("failed (AnalysisFailed)") && message.contains("retry"), "{message}");
+    }
+}
+
+#[test]
+fn what_blocks_a_rollback_is_told_with_why_it_failed() {
+    let mut world = half_way(Traits::default());
+    world.rollout.spec.progress_deadline_seconds = 60;
+    (world.down, world.down_class) = (Some("us-west4"), FaultClass::Denied);
+    world.ask(Request::Abort, &world.release_id());
+    world.run_until(|w| w.status().conditions[2].reason == "RollbackBlocked");
+    let message = world.status().message.unwrap();
+    assert!(message.contains("us-west4 (its service can't be read: 503)"), "{message}");
+    assert!(message.contains("Aborted"), "{message}");
+    assert_eq!(world.status().region.as_deref(), Some("us-west4"), "where it still is, or may be");
+}
+
+#[test]
+fn nothing_new_starts_beside_a_region_that_can_not_be_read() {
+    for class in [FaultClass::Retryable, FaultClass::Denied] {
+        let mut world = World::promoted(&["us-central1", "us-west4"]);
+        (world.down, world.down_class) = (Some("us-west4"), class);
+        world.release("app:2", Traits::default());
+        world.run(20);
+        assert_eq!((world.writes.len(), world.status().candidate), (0, None));
+        assert!(world.status().message.unwrap().contains("us-west4"));
+        world.down = None;
+        world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:2") == [100, 100]);
+    }
 }

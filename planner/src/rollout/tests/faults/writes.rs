@@ -28,9 +28,13 @@ fn a14_a_write_that_fails_is_tried_again_soon_in_a_rollback_and_its_reason_stays
 fn a16_a_deletion_that_takes_too_long_names_what_is_in_its_way() {
     let mut world = World::promoted(&["us-central1"]);
     world.environment.as_mut().unwrap().spec.deletion_policy = orchestra_crds::DeletionPolicy::Delete;
-    let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now);
-    world.rollout.metadata.deletion_timestamp = Some(now);
+    // The cluster's clock is another than the cloud's: what counts is since when we see it.
+    let asked = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now - SignedDuration::from_hours(2));
+    world.rollout.metadata.deletion_timestamp = Some(asked);
     let mut seen = world.observe();
+    let first = plan(&seen).status;
+    assert_eq!(first.conditions[2].status, "False", "{:?}", first.message);
+    seen.rollout.status = Some(first);
     seen.now += SignedDuration::from_mins(31);
     let service = seen.regions[0].service.as_mut().unwrap().as_mut().unwrap();
     (service.settled, service.written_at) = (false, Some(seen.now));
