@@ -16,6 +16,7 @@ mod judge;
 mod keep;
 mod leave;
 mod memory;
+mod partial;
 mod pass;
 mod place;
 mod progress;
@@ -195,9 +196,8 @@ fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Turn {
     if let Some(decision) = unknown_marks(pass, RolloutPhase::Pending) {
         return decision.into();
     }
-    if let (false, Some((place, fault))) = (pass.remembers, pass.unread().next()) {
-        return Decision::unreadable(RolloutPhase::Pending, &format!("the service in {}", place.region()), fault)
-            .into();
+    if let Some(turn) = partial::turn(pass, memory) {
+        return turn;
     }
     if let Some(turn) = failure::take_back(pass, memory) {
         return turn;

@@ -47,6 +47,14 @@ impl<'a> Pass<'a> {
         (Self { places, ..pass }, memory)
     }
 
+    /// What the marks of one place tell of the release there, for what concerns it alone.
+    pub(super) fn by_marks_of(&self, place: &Place<'a>) -> Memory {
+        let mut memory = Memory::default();
+        let only = std::slice::from_ref(place);
+        Recovery { pass: self, places: only, lost: true }.complete(&mut memory);
+        memory
+    }
+
     /// The places that the release goes through.
     pub(super) fn waves(&self) -> impl Iterator<Item = &Place<'a>> {
         self.places.iter().filter(|place| !place.leaves)

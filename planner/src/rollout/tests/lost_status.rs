@@ -46,6 +46,32 @@ fn with_the_status_wiped_and_a_region_down_nothing_is_written() {
     assert_eq!((world.phase(), world.weights("app:3")), (RolloutPhase::Promoted, vec![100, 100]));
 }
 
+#[test]
+fn with_the_status_wiped_and_a_region_down_the_way_back_is_open_in_the_other() {
+    for aborted in [true, false] {
+        let mut world = World::promoted(&["us-central1", "us-west4"]);
+        world.release("app:2", Traits::default());
+        world.run_until(|w| w.weights("app:2") == [100, 50]);
+        let release = world.release_id();
+        world.rollout.status = None;
+        world.down = Some("us-central1");
+        world.run(5);
+        assert_eq!(world.weights("app:2"), [100, 50], "nobody asked for a way back");
+        match aborted {
+            true => world.ask(Request::Abort, &release),
+            false => world.release("app:1", Traits::default()),
+        }
+        world.run(5);
+        assert_eq!(world.weights("app:2"), [100, 0]);
+        assert!(world.status().message.unwrap().contains("us-central1"));
+        world.down = None;
+        world.run_until(|w| w.weights("app:2") == [0, 0]);
+        world.run(10);
+        let phase = if aborted { RolloutPhase::RolledBack } else { RolloutPhase::Promoted };
+        assert_eq!((world.phase(), world.weights("app:1")), (phase, vec![100, 100]));
+    }
+}
+
 /// A release in its first region, with the status lost and the steps edited.
 fn steps_lost() -> World {
     let mut world = World::promoted(&["us-central1", "us-west4"]);
