@@ -15,6 +15,12 @@ const MOST_KNOWN: usize = 16;
 const WATCH_WORKS_AFTER: Duration = Duration::from_secs(15);
 /// The same, where no pass shows anything: longer than an attempt may hang.
 const WATCH_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+/// A read of Google that works ends a trouble when none of the same place has failed for so long.
+const GOOGLE_WORKS_AFTER: Duration = Duration::from_secs(15);
+/// A status that was cut says so until no other was for so long.
+const CUT_FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
+/// What was not asked for so long is of no object any more.
+const GOOGLE_FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
 
 /// What this process can see and do.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +34,29 @@ struct State {
     cluster: BTreeMap<&'static str, Trouble>,
     /// What is wrong with the watches, by kind and what is said: a kind's controller may watch several resources.
     watches: BTreeMap<(&'static str, String), Trouble>,
-    /// What is wrong with Google Cloud, by API.
-    google: BTreeMap<&'static str, Trouble>,
+    /// Kinds of which the cluster does not keep the whole status.
+    statuses: BTreeMap<&'static str, Trouble>,
+    /// What is wrong with Google Cloud, by API and place.
+    google: BTreeMap<Source, Trouble>,
+}
+
+/// An API of Google's, where it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Source {
+    api: &'static str,
+    place: String,
+}
+
+impl Source {
+    /// In a region, or where there is none in the project.
+    pub(crate) fn new(api: &'static str, place: impl ToString) -> Self {
+        Self { api, place: place.to_string() }
+    }
+
+    /// The name of the API.
+    pub(crate) fn api(&self) -> &'static str {
+        self.api
+    }
 }
 
 #[derive(Debug)]
@@ -103,6 +130,16 @@ impl Health {
         }
     }
 
+    /// The cluster did not keep all of a status of that kind.
+    pub(crate) fn status_cut(&self, kind: &'static str) {
+        let trouble = "the cluster doesn't keep all of the status that this version writes: its CRD is another version's; \
+                       apply this version's: kubectl apply -f crds/";
+        let mut state = self.state();
+        if note(&mut state.statuses, kind, trouble.into()) {
+            tracing::warn!(kind, trouble, "a status was cut");
+        }
+    }
+
     /// A watch failed.
     pub(crate) fn watch_failed(&self, kind: &'static str, trouble: String) {
         let mut state = self.state();
@@ -117,19 +154,22 @@ impl Health {
     }
 
     /// How a read of Google went. What is refused because of the spec is no trouble of Google's.
-    pub(crate) fn note_google(&self, api: &'static str, fault: Option<&Fault>) {
+    pub(crate) fn note_google(&self, source: Source, fault: Option<&Fault>) {
         let mut state = self.state();
         match fault {
             Some(fault) if matches!(fault.class, FaultClass::Retryable | FaultClass::Denied) => {
                 let message = format!("{}; {}", fault.message.trim_end_matches('.'), fix(fault));
-                if note(&mut state.google, api, message.clone()) {
-                    tracing::warn!(api, trouble = message, "Google Cloud can't be read");
+                if note(&mut state.google, source.clone(), message.clone()) {
+                    let Source { api, place } = source;
+                    tracing::warn!(api, place, trouble = message, "Google Cloud can't be read");
                 }
             }
             Some(_) => {}
             None => {
-                if state.google.remove(api).is_some() {
-                    tracing::info!(api, "Google Cloud can be read again");
+                let passed = state.google.get(&source).is_some_and(|t| t.seen.elapsed() >= GOOGLE_WORKS_AFTER);
+                if passed && state.google.remove(&source).is_some() {
+                    let Source { api, place } = source;
+                    tracing::info!(api, place, "Google Cloud can be read again");
                 }
             }
         }
@@ -141,6 +181,8 @@ impl Health {
         let mut state = self.state();
         let watched: BTreeSet<&'static str> = state.watches.keys().map(|(kind, _)| *kind).collect();
         watched.into_iter().for_each(|kind| state.forget_watch(kind, WATCH_FORGOTTEN_AFTER));
+        state.google.retain(|_, trouble| trouble.seen.elapsed() < GOOGLE_FORGOTTEN_AFTER);
+        state.statuses.retain(|_, trouble| trouble.seen.elapsed() < CUT_FORGOTTEN_AFTER);
         let mut lines = vec![];
         if !state.started {
             lines.push("waiting for the CRDs: kubectl apply -f crds/".to_string());
@@ -150,8 +192,12 @@ impl Health {
         };
         lines.extend(state.cluster.iter().map(|(what, trouble)| told(what, trouble)));
         lines.extend(state.watches.iter().map(|((kind, _), trouble)| told(&format!("watching {kind}s"), trouble)));
+        lines.extend(state.statuses.iter().map(|(kind, trouble)| told(&format!("the status of {kind}s"), trouble)));
         let ready = lines.is_empty();
-        lines.extend(state.google.iter().map(|(api, trouble)| told(&format!("Google Cloud, {api}"), trouble)));
+        let google = |(source, trouble): (&Source, &Trouble)| {
+            told(&format!("Google Cloud, {} in {}", source.api, source.place), trouble)
+        };
+        lines.extend(state.google.iter().map(google));
         if ready {
             lines.insert(0, "ok".into());
         }
@@ -223,8 +269,26 @@ mod tests {
         assert!(told.contains("watch rollouts") && told.contains("watch environments"), "{told}");
     }
 
-    #[test]
-    fn what_is_missing_is_named() {
+    #[tokio::test(start_paused = true)]
+    async fn a_trouble_of_google_is_over_where_nothing_has_failed_for_a_while() {
+        let health = Health::default();
+        health.started();
+        let (west, central) = (Source::new("run", "us-west4"), Source::new("run", "us-central1"));
+        let fault = Fault { class: FaultClass::Retryable, message: "503".into() };
+        for _ in 0..5 {
+            health.note_google(west.clone(), Some(&fault));
+            health.note_google(central.clone(), None);
+            health.note_google(west.clone(), None);
+            assert!(health.report().1.contains("run in us-west4: 503"));
+            tokio::time::advance(Duration::from_secs(5)).await;
+        }
+        tokio::time::advance(GOOGLE_WORKS_AFTER).await;
+        health.note_google(west, None);
+        assert_eq!(health.report().1, "ok\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_missing_is_named() {
         let health = Health::default();
         assert!(!health.report().0);
         health.started();
@@ -234,10 +298,12 @@ mod tests {
         assert!(!ready && told.contains("watch Rollouts: no right"), "{told}");
         health.note_cluster("watch Rollouts", None);
         let denied = Fault { class: FaultClass::Denied, message: "no".into() };
-        health.note_google("run", Some(&denied));
+        let run = Source::new("run", "us-central1");
+        health.note_google(run.clone(), Some(&denied));
         let (ready, told) = health.report();
         assert!(ready && told.contains("run") && told.contains("roles"), "{told}");
-        health.note_google("run", None);
+        tokio::time::advance(GOOGLE_WORKS_AFTER).await;
+        health.note_google(run, None);
         assert_eq!(health.report().1, "ok\n");
     }
 }

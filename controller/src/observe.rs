@@ -8,16 +8,17 @@ mod rollout;
 use orchestra_cloud::CloudError;
 use orchestra_planner::cloud::Reading;
 
+use crate::health::Source;
 use crate::shell::Shell;
 use patience::{Patience, gather};
 
 impl Shell {
     /// What a read gave, with its fault counted and told.
-    fn noted<T>(&self, api: &'static str, read: Result<T, CloudError>) -> Reading<T> {
+    fn noted<T>(&self, source: Source, read: Result<T, CloudError>) -> Reading<T> {
         let reading = read.map_err(orchestra_planner::cloud::Fault::from);
         let word = if reading.is_ok() { "ok" } else { "error" };
-        self.metrics.reads.with_label_values(&[api, word]).inc();
-        self.health.note_google(api, reading.as_ref().err());
+        self.metrics.reads.with_label_values(&[source.api(), word]).inc();
+        self.health.note_google(source, reading.as_ref().err());
         reading
     }
 }

@@ -20,6 +20,7 @@ use orchestra_planner::resource::{FailedWrites, ResourceId};
 use std::collections::BTreeMap;
 
 use super::{Patience, gather};
+use crate::health::Source;
 use crate::cluster::kube_call;
 use crate::error::PassError;
 use crate::shell::{Managed, Shell};
@@ -128,17 +129,22 @@ impl Question {
             let cloud = &shell.cloud;
             match self {
                 Self::Region(project, region) => {
-                    let read = shell.noted("run", cloud.run.look(&project, &region).await);
+                    let source = Source::new("run", &region);
+                    let read = shell.noted(source, cloud.run.look(&project, &region).await);
                     Answer::Region(region, read)
                 }
-                Self::Redis(id) => Answer::Redis(shell.noted("redis", cloud.redis.instance(&id).await)),
+                Self::Redis(id) => {
+                    let source = Source::new("redis", &id.region);
+                    Answer::Redis(shell.noted(source, cloud.redis.instance(&id).await))
+                }
                 Self::Operation(resource, name) => {
-                    let read = shell.noted("redis", cloud.redis.operation(&name).await);
+                    let source = Source::new("redis", "operations");
+                    let read = shell.noted(source, cloud.redis.operation(&name).await);
                     Answer::Operation(resource, read)
                 }
                 Self::Secret(project, query) => {
                     let read = cloud.secrets.resolve(&project, &query.secret, query.version).await;
-                    Answer::Secret(query.name, shell.noted("secretmanager", read))
+                    Answer::Secret(query.name, shell.noted(Source::new("secretmanager", &project), read))
                 }
             }
         }

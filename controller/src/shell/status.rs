@@ -58,12 +58,21 @@ impl Shell {
             self.may_write()?;
             object.object.set_status(status);
             let written = replace_status(api, &name, &object).await?;
+            self.note_kept(&object, &written);
             return Ok((!effects.is_empty()).then_some(written));
         }
         if effects.is_empty() {
             return Ok(None);
         }
         self.live(api, &object).await.map(Some)
+    }
+
+    /// Whether the cluster keeps all of a status: a CRD that is older than this version drops the fields that it doesn't
+    /// know, and what is remembered there is lost.
+    fn note_kept<M: Managed>(&self, sent: &Lenient<M>, kept: &Lenient<M>) {
+        if kept.object.status() != sent.object.status() {
+            self.health.status_cut(M::KIND);
+        }
     }
 
     /// The object, if it is still the version that was read.
