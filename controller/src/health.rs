@@ -2,6 +2,7 @@
 
 use orchestra_planner::cloud::{Fault, FaultClass};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 /// How often a trouble that lasts is logged again.
 const REMIND: Duration = Duration::from_secs(60);
 /// How many troubles are kept apart: an error's text may differ each time.
-const MOST_KNOWN: usize = 16;
+const MOST_KNOWN: usize = 64;
 /// A watch that fails is tried again within seconds: one that has not failed for so long works, as far as a pass shows
 /// that the cluster answers.
 const WATCH_WORKS_AFTER: Duration = Duration::from_secs(15);
@@ -48,7 +49,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// In a region, or where there is none in the project.
+    /// In a region of a project.
+    pub(crate) fn of_region(api: &'static str, project: impl Display, region: impl Display) -> Self {
+        Self { api, place: format!("{region} of {project}") }
+    }
+
+    /// Where there are no regions: in a project.
     pub(crate) fn new(api: &'static str, place: impl ToString) -> Self {
         Self { api, place: place.to_string() }
     }

@@ -7,7 +7,7 @@ mod operations;
 mod part;
 mod parts;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{EnvironmentStatus, FINALIZER, OrchestraEnvironment, Unread};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use crate::cloud::{OperationView, Reading, RedisView, VersionView};
 use crate::conditions::{self, Overall, note};
 use crate::names::{ProjectId, Region};
-use crate::plan::{Effect, Finalizer, NOW, POLL, Plan, QUIET, Urgency, hold_back, read_again, with_way_out};
+use crate::plan::{BRIEFLY, Effect, Finalizer, NOW, POLL, Plan, QUIET, Urgency, hold_back, read_again, with_way_out};
 use crate::resource::{FailedWrites, ResourceId};
 use part::{Part, State};
 
@@ -124,9 +124,6 @@ fn unchanged(seen: &Observation, finalizer: Finalizer) -> Plan<EnvironmentStatus
     let urgency = Urgency::Quiet;
     Plan { finalizer, status: seen.old_status(), effects: vec![], events: vec![], next, urgency }
 }
-
-/// How long what can't be read for a moment changes nothing of what is told.
-const BRIEFLY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Takes the parts together.
 fn finish(

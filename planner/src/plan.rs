@@ -78,6 +78,9 @@ pub const POLL: SignedDuration = SignedDuration::from_secs(5);
 /// Look again at once.
 pub const NOW: SignedDuration = SignedDuration::ZERO;
 
+/// How long what can't be read for a moment changes nothing of what is told.
+pub(crate) const BRIEFLY: SignedDuration = SignedDuration::from_secs(60);
+
 /// How long to wait before reading again what could not be read since then: longer, the longer it lasts.
 pub(crate) fn read_again(since: Timestamp, now: Timestamp) -> SignedDuration {
     now.duration_since(since).clamp(POLL, SignedDuration::from_secs(120))

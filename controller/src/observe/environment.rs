@@ -20,9 +20,9 @@ use orchestra_planner::resource::{FailedWrites, ResourceId};
 use std::collections::BTreeMap;
 
 use super::{Patience, gather};
-use crate::health::Source;
 use crate::cluster::kube_call;
 use crate::error::PassError;
+use crate::health::Source;
 use crate::shell::{Managed, Shell};
 
 impl Managed for OrchestraEnvironment {
@@ -129,12 +129,12 @@ impl Question {
             let cloud = &shell.cloud;
             match self {
                 Self::Region(project, region) => {
-                    let source = Source::new("run", &region);
+                    let source = Source::of_region("run", &project, &region);
                     let read = shell.noted(source, cloud.run.look(&project, &region).await);
                     Answer::Region(region, read)
                 }
                 Self::Redis(id) => {
-                    let source = Source::new("redis", &id.region);
+                    let source = Source::of_region("redis", &id.project, &id.region);
                     Answer::Redis(shell.noted(source, cloud.redis.instance(&id).await))
                 }
                 Self::Operation(resource, name) => {

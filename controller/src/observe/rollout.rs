@@ -14,9 +14,9 @@ use orchestra_planner::resource::FailedWrites;
 use orchestra_planner::rollout::{self, Counts, Observation, Questions, RegionView};
 
 use super::{Patience, gather};
-use crate::health::Source;
 use crate::cluster::kube_call;
 use crate::error::PassError;
+use crate::health::Source;
 use crate::shell::{Managed, Shell};
 
 /// More rounds of questions than any observation opens: services, revisions, another name, counts.
@@ -109,7 +109,7 @@ async fn read_services(
 ) -> Result<Vec<RegionView>, PassError> {
     let read = |id: &ServiceId| {
         let id = id.clone();
-        async move { shell.noted(Source::new("run", &id.region), shell.cloud.run.service(&id).await) }.boxed()
+        async move { shell.noted(Source::of_region("run", &id.project, &id.region), shell.cloud.run.service(&id).await) }.boxed()
     };
     let answers = gather(patience, ids.iter().map(read).collect::<Vec<_>>()).await?;
     let view = |(id, answer): (ServiceId, Option<_>)| RegionView::of(id, answer.unwrap_or_else(unanswered));
@@ -174,20 +174,21 @@ impl Question {
             let cloud = &shell.cloud;
             match self {
                 Self::Service(id) => {
-                    let source = Source::new("run", &id.region);
+                    let source = Source::of_region("run", &id.project, &id.region);
                     Answer::Service(Box::new(shell.noted(source, cloud.run.service(&id).await)))
                 }
                 Self::Revision(region, id, name) => {
-                    let source = Source::new("run", &id.region);
+                    let source = Source::of_region("run", &id.project, &id.region);
                     let read = shell.noted(source, cloud.run.revision(&id, &name).await);
                     Answer::Revision(region, name, read)
                 }
                 Self::Policy(region, id) => {
-                    let source = Source::new("run", &id.region);
+                    let source = Source::of_region("run", &id.project, &id.region);
                     Answer::Policy(region, shell.noted(source, cloud.run.policy(&id).await))
                 }
                 Self::Counts(region, id, query) => {
-                    let minutes = shell.noted(Source::new("monitoring", &id.project), cloud.monitoring.counts(&id, &query).await);
+                    let minutes =
+                        shell.noted(Source::new("monitoring", &id.project), cloud.monitoring.counts(&id, &query).await);
                     Answer::Counts(region, query, minutes)
                 }
             }

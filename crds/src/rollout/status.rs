@@ -256,6 +256,9 @@ pub struct RegionStatus {
     /// Since when a candidate that is ready waits for a change of the service to end.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<Time>,
+    /// Since when a change of the traffic is under way that was not seen to take effect.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub moving_since: Option<Time>,
     /// Since when it takes longer than `progressDeadlineSeconds`, as far as one look tells.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub overdue_since: Option<Time>,

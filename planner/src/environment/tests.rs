@@ -2,6 +2,7 @@ use super::*;
 use crate::cloud::{Fault, FaultClass};
 use crate::plan::Outcome;
 use crate::second_look;
+use jiff::SignedDuration;
 use orchestra_crds::{DeletionPolicy, OperationVerb, RedisTier};
 use proptest::prelude::*;
 use serde_json::json;

@@ -16,6 +16,7 @@ use crate::conditions::note;
 use crate::marks::Position;
 use crate::names::Region;
 use crate::plan::{Effect, NOW, POLL, ServiceChange};
+use crate::resource::ResourceId;
 use crate::verdict::in_words;
 
 /// Takes the candidate on, in the first region where it is not done.
@@ -43,10 +44,21 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     let Some((place, state)) = next_region(memory, &candidate, &states) else {
         return promoted(pass, memory, desire, candidate);
     };
-    reach::comes_to(memory, place.region());
-    match act(pass, memory, desire, &candidate, place, state) {
+    let (place, state) = (*place, state.clone());
+    let users = states.iter().any(|(place, state)| {
+        let known = memory.region(place.region());
+        judge::subjects(&candidate, state, &known).next().is_some()
+    });
+    match act(pass, memory, desire, &candidate, place, &state) {
         Turn::Again => Turn::Again,
-        Turn::Do(decision) => beside(pass, memory, &candidate, place, *decision).into(),
+        Turn::Do(decision) => {
+            if decision.writes(&ResourceId::Service(place.seen.id.clone())) {
+                reach::comes_to(memory, place.region());
+            }
+            let decision = beside(pass, memory, &candidate, place, *decision);
+            // What its users meet is asked each minute, whatever it waits for.
+            if users { decision.by(to_next_minute(pass.seen.now)).into() } else { decision.into() }
+        }
     }
 }
 
@@ -67,9 +79,8 @@ fn beside(
              (to keep a change made by hand, set spec.paused)"
         );
         decision.overall = decision.overall.led_by(note("TrafficCorrected", why));
-        decision.effects.extend(effects);
-        decision.next = decision.next.min(POLL);
-        decision.urgency = decision.urgency.max(crate::plan::Urgency::Work);
+        decision.extras.extend(effects);
+        decision = decision.by(POLL);
     }
     let unread = keep::unread_for_long(pass, memory).filter(|(other, _)| other.region() != place.region());
     let unread: Vec<String> = unread.map(|(other, fault)| reach::unread_words(other.region(), fault)).collect();

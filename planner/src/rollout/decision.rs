@@ -7,6 +7,7 @@ use crate::cloud::Fault;
 use crate::conditions::{Note, Overall, note};
 use crate::names::Region;
 use crate::plan::{Effect, POLL, QUIET, Urgency, with_way_out};
+use crate::resource::ResourceId;
 use crate::template::Gate;
 
 /// Where a release is and what to do now.
@@ -86,6 +87,17 @@ impl Decision {
             self.urgency = self.urgency.max(Urgency::Work);
         }
         self.effects = effects;
+        self
+    }
+
+    /// Whether it writes something already: there is one write of a resource in a pass.
+    pub(super) fn writes(&self, resource: &ResourceId) -> bool {
+        self.effects.iter().chain(&self.extras).any(|effect| effect.resource() == *resource)
+    }
+
+    /// The same, looked at no later than then.
+    pub(super) fn by(mut self, next: SignedDuration) -> Self {
+        self.next = self.next.min(next);
         self
     }
 

@@ -116,7 +116,8 @@ pub(super) fn subjects<'c>(
 
 /// The weight that was last seen in effect, and since when at the latest.
 fn last_weight(candidate: &Candidate, known: &RegionMemory) -> Option<(u32, Timestamp)> {
-    let step = known.step.as_ref().filter(|step| step.release == candidate.release)?;
+    let seen = known.step.as_ref().filter(|_| known.moving_since.is_none());
+    let step = seen.filter(|step| step.release == candidate.release)?;
     Some((candidate.steps().weight_step(step.number)?, step.started_at))
 }
 

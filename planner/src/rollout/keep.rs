@@ -1,6 +1,5 @@
 //! Everything is as it should be, or is put back to that.
 
-use jiff::SignedDuration;
 use orchestra_crds::RolloutPhase;
 
 use super::decision::Decision;
@@ -13,13 +12,10 @@ use super::{advance, failure, reach};
 use crate::cloud::{Fault, FaultClass, ServiceView, TrafficTarget, Trouble};
 use crate::conditions::{Overall, note};
 use crate::names::{Percent, Region};
-use crate::plan::{Effect, ServiceChange, read_again};
+use crate::plan::{BRIEFLY, Effect, ServiceChange, read_again};
 use crate::resource::ResourceId;
 use crate::template::Gate;
 use crate::traffic::{all_to, same_shares, weight_of};
-
-/// How long a service that can't be read for a moment changes nothing of what is told.
-const BRIEFLY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether a fault in reading has lasted only for a moment, and may pass by itself.
 pub(super) fn is_brief(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, fault: &Fault) -> bool {
@@ -32,7 +28,7 @@ pub(super) fn unread_for_long<'p, 'a>(
     pass: &'p Pass<'a>,
     memory: &'p Memory,
 ) -> impl Iterator<Item = (&'p Place<'a>, &'p Fault)> {
-    pass.unread().filter(|(place, fault)| !is_brief(pass, memory, place, fault))
+    pass.unread_waves().filter(|(place, fault)| !is_brief(pass, memory, place, fault))
 }
 
 /// Keeps stable where it is.

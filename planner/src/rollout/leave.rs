@@ -75,8 +75,7 @@ pub(super) fn add_departures(pass: &Pass<'_>, memory: &mut Memory, decision: &mu
         };
         memory.region_mut(&region).absent_since = None;
         leaving.push(region.to_string());
-        let busy = decision.effects.iter().any(|effect| effect.resource() == service_of(place));
-        if !busy && place.marks.unknown.is_none() {
+        if !decision.writes(&service_of(place)) && place.marks.unknown.is_none() {
             decision.effects.extend(let_go(pass, memory, place, view));
         }
     }

@@ -104,6 +104,8 @@ pub(super) struct RegionMemory {
     pub(super) untouched_by: Option<ReleaseId>,
     /// Since when a candidate that is ready waits for a change of the service to end.
     pub(super) waiting_since: Option<Timestamp>,
+    /// Since when a change of the traffic is under way that was not seen to take effect.
+    pub(super) moving_since: Option<Timestamp>,
     pub(super) overdue_since: Option<Timestamp>,
     pub(super) unreadable_since: Option<Timestamp>,
     pub(super) absent_since: Option<Timestamp>,

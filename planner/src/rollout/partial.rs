@@ -9,7 +9,7 @@ use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::rollback::{Withdrawn, withdraw};
-use super::{Turn, judge, reach, requests};
+use super::{Turn, judge, reach, requests, unread};
 use crate::cloud::Fault;
 use crate::marks::Position;
 use crate::names::Percent;
@@ -22,6 +22,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
         return None;
     }
     let (unread, fault) = pass.unread().next()?;
+    let mut under_way = None;
     let trials: Vec<Memory> = pass.places.iter().filter_map(|place| on_trial(pass, place)).collect();
     for mut known in trials {
         let Some(candidate) = known.candidate.clone() else { continue };
@@ -30,12 +31,18 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
             *memory = Memory { regions: memory.regions.clone(), ..known };
             return aborted;
         }
+        under_way.get_or_insert(candidate.release.clone());
         if let Some(decision) = superseded(pass, &known, &candidate, (unread, fault)) {
             return Some(decision.into());
         }
     }
     let what = format!("the service in {}", unread.region());
-    Some(Decision::unreadable(RolloutPhase::Pending, &what, fault).into())
+    let mut decision = Decision::unreadable(RolloutPhase::Pending, &what, fault);
+    if let Some(release) = under_way {
+        let words = format!("to take `{release}` back elsewhere, annotate {}={release}", Request::Abort.key());
+        decision.overall = decision.overall.followed_by(&words);
+    }
+    Some(decision.into())
 }
 
 /// What the marks of one region tell of a release that has a share of the requests there, and not all.
@@ -57,7 +64,9 @@ fn superseded(
     let goes_back = known.stable.as_ref().is_some_and(|stable| desire.wants_stable(pass, stable))
         || desire.promoted_before(pass, known).is_some();
     let held = pass.paused(Some(&candidate.release)).is_some() && !goes_back;
-    if desire.wants(pass, candidate) || held || known.spreads_stable() {
+    // Of a template that can't be read in full it is not known whether it is another.
+    let is_read = unread::told(pass.seen).is_none();
+    if !is_read || desire.wants(pass, candidate) || held || known.spreads_stable() {
         return None;
     }
     let back = withdraw(pass, known, &Withdrawn { release: &candidate.release, failed: None });

@@ -65,6 +65,11 @@ impl<'a> Pass<'a> {
         self.places.iter().filter_map(|place| Some((place, place.seen.service.as_ref().err()?)))
     }
 
+    /// The same, of the places that the release goes through.
+    pub(super) fn unread_waves(&self) -> impl Iterator<Item = (&Place<'a>, &Fault)> {
+        self.unread().filter(|(place, _)| !place.leaves)
+    }
+
     /// Whether a revision is an attempt at a template.
     pub(super) fn is_of(&self, revision: &RevisionName, wanted: &Wanted) -> bool {
         self.service().is_some_and(|service| revision.is_of(&service, &wanted.hash))

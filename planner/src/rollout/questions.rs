@@ -136,11 +136,7 @@ fn about_place(
     };
     let unknown = revisions.iter().chain(&homes).filter(|name| !place.seen.revisions.contains_key(name));
     let policy = !urgent && place.seen.policy.is_none() && invokers::matter(pass.seen, &pass.seen.rollout);
-    RegionQuestions {
-        revisions: unknown.cloned().collect(),
-        policy,
-        counts,
-    }
+    RegionQuestions { revisions: unknown.cloned().collect(), policy, counts }
 }
 
 /// Revisions to know about: stable, the candidate, and the one that would be next.

@@ -41,10 +41,6 @@ pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) 
     let steps = memory.candidate.as_ref().map_or(0, |c| c.steps().len());
     let step = shown.as_ref().and_then(|r| r.step.as_ref());
     status.step = step.filter(|_| memory.candidate.is_some()).map(|step| format!("{}/{steps}", step.number));
-    if decision.overall.note().reason == "Moving" && status.region == old.region {
-        // Between two steps the one before is still shown.
-        status.step = status.step.or(old.step.clone());
-    }
     status.image = shown_image(&memory);
     if let Some(image) = &decision.waits {
         (status.image, status.weight) = (Some(short_image(image)), Some(0));
@@ -82,19 +78,21 @@ fn hold_back_effects(pass: &Pass<'_>, decision: &mut Decision) {
             refused => refused,
         };
     }
-    if let Some(write) = decision.extras.iter().find_map(|effect| failed.get(&effect.resource()))
-        && let Overall::Ready(note) = &decision.overall
-    {
-        decision.overall = Overall::of_fault(&write.fault, format!("{}. {}", write.fault.message, note.message));
+    if let Some(write) = decision.extras.iter().find_map(|effect| failed.get(&effect.resource())) {
+        let fault = &write.fault;
+        decision.overall = match decision.overall.clone() {
+            Overall::Ready(note) => Overall::of_fault(fault, format!("{}. {}", fault.message, note.message)),
+            other => other.followed_by(&fault.message),
+        };
     }
-    let held = [
-        hold_back(&mut decision.effects, failed, pass.seen.now, urgent).map(|(_, left)| left),
-        hold_back(&mut decision.extras, failed, pass.seen.now, false).map(|(_, left)| left),
-    ];
+    let own = hold_back(&mut decision.effects, failed, pass.seen.now, urgent).map(|(_, left)| left);
+    let beside = hold_back(&mut decision.extras, failed, pass.seen.now, false).map(|(_, left)| left);
     decision.effects.append(&mut decision.extras);
-    if let Some(left) = held.into_iter().flatten().min() {
+    if let Some(left) = own {
         decision.next = if decision.effects.is_empty() && !urgent { left } else { left.min(decision.next.max(POLL)) };
     }
+    // What is beside the release makes it no later.
+    decision.next = beside.map_or(decision.next, |left| left.min(decision.next));
 }
 
 /// The region whose weight is shown: that of the release; while it is taken back, the one with most of it.
@@ -102,9 +100,10 @@ fn shown_region<'r>(decision: &Decision, regions: &'r [RegionStatus]) -> Option<
     match &decision.region {
         Some(region) => regions.iter().find(|known| known.region == region.as_str()),
         None if decision.phase == RolloutPhase::RollingBack => {
-            // Where it is not known, it may be most.
-            let weight = |known: &&RegionStatus| known.weight.unwrap_or(i32::MAX);
-            regions.iter().rev().max_by_key(weight)
+            // Where it can't be read and may be, it may be most.
+            let unknown = |known: &RegionStatus| known.unreadable_since.is_some() && known.untouched_by.is_none();
+            let most = |known: &RegionStatus| if unknown(known) { i32::MAX } else { 0 };
+            regions.iter().rev().max_by_key(|known| known.weight.unwrap_or_else(|| most(known)))
         }
         None => regions.first(),
     }
@@ -207,7 +206,8 @@ fn region_status(
         (Ok(_), Some(view)) => {
             let (known, starting) = seen_region(pass, memory, place, known);
             // From the write on it is not known which step is in effect, until that is seen.
-            let known = RegionMemory { step: known.step.filter(|_| !moved), ..known };
+            let moving_since = if moved { known.moving_since.or(Some(pass.seen.now)) } else { known.moving_since };
+            let known = RegionMemory { moving_since, ..known };
             let weight = subject.map(|revision| weight_of(revision, &view.serving).get());
             let message = match subject {
                 _ if place.leaves => "left the environment: its service is let go".to_string(),
@@ -237,6 +237,7 @@ fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: Regio
         unreadable_since: None,
         overdue_since: None,
         waiting_since: None,
+        moving_since: None,
         absent_since: known.absent_since.filter(|_| place.leaves),
         ..known.clone()
     };
@@ -260,8 +261,11 @@ fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: Regio
                 })
             });
         }
-        Progress::Unreadable(_) => new.step = same_release,
+        // Between two steps the one before is still shown.
+        Progress::Moving(_) | Progress::Unreadable(_) => new.step = same_release,
         _ => {}
     }
+    let is_seen = !matches!(progress, Progress::Moving(_) | Progress::Unreadable(_));
+    new.moving_since = known.moving_since.filter(|_| !is_seen);
     (new, matches!(progress, Progress::Starting(_)))
 }

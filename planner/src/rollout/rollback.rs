@@ -11,7 +11,7 @@ use super::memory::{Failure, Memory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::reach;
-use crate::cloud::{ServiceView, TrafficTarget};
+use crate::cloud::{FaultClass, ServiceView, TrafficTarget};
 use crate::marks::News;
 use crate::names::{Percent, ReleaseId, RevisionName};
 use crate::plan::{Effect, ServiceChange};
@@ -54,6 +54,15 @@ pub(super) fn of_failure(pass: &Pass<'_>, memory: &Memory, failure: &Failure) ->
         true => Decision::stalled(RolloutPhase::RollingBack, "RollbackBlocked", format!("{message}. It goes on")),
     };
     Ok(decision.with_effects(back.effects).urgent(ROLLBACK_AGAIN))
+}
+
+/// Whether what is in the way needs a person: a region where the release may be that Google doesn't let us read, or not
+/// for long.
+pub(super) fn is_blocked(pass: &Pass<'_>, memory: &Memory, release: &ReleaseId) -> bool {
+    pass.unread().filter(|(place, _)| reach::may_be_in(memory, place.region(), release)).any(|(place, fault)| {
+        let since = memory.region(place.region()).unreadable_since.unwrap_or(pass.seen.now);
+        matches!(fault.class, FaultClass::Denied | FaultClass::Permanent) || deadline::is_over(pass, since)
+    })
 }
 
 /// Takes a revision out of the traffic of every region where there is a stable one, those that leave among them.

@@ -90,8 +90,7 @@ pub(super) fn add_settings(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
         everywhere = false;
         let service = place.seen.id.clone();
         let resource = crate::resource::ResourceId::Service(service.clone());
-        let busy = decision.effects.iter().any(|effect| effect.resource() == resource);
-        if !busy && view.settled && pass.built.is_ok() {
+        if !decision.writes(&resource) && view.settled && pass.built.is_ok() {
             let change = ServiceChange { settings: Some(target), ..ServiceChange::default() };
             extra.push(Effect::UpdateService { service, etag: view.etag.clone(), change: Box::new(change) });
         }

@@ -20,15 +20,19 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     if let Some(stable) = memory.stable.clone().filter(|stable| desire.wants_stable(pass, stable)) {
         learn_stable(memory, desire);
         let lacks = |place: &Place<'_>| place.seen.lacks(&stable.revision);
-        if let (Ok(wanted), None, true) =
-            (&desire.built, in_the_way(pass, memory, desire), pass.waves().any(lacks))
-        {
-            return start(pass, memory, desire, wanted, &stable.revision);
-        }
-        let lasting = keep::unread_for_long(pass, memory).next();
-        let lasting = lasting.map(|unread| unreadable(pass, memory, desire, unread));
-        let blocked = lasting.or_else(|| foreign(pass, memory, desire));
-        return beside(keep::decide(pass, memory, desire, &stable), blocked).into();
+        let spreads = desire.built.as_ref().ok().filter(|_| pass.waves().any(lacks));
+        let blocked = match spreads {
+            Some(_) => in_the_way(pass, memory, desire),
+            None => {
+                let lasting = keep::unread_for_long(pass, memory).next();
+                let lasting = lasting.map(|unread| unreadable(pass, memory, desire, unread));
+                lasting.or_else(|| foreign(pass, memory, desire))
+            }
+        };
+        return match (spreads, blocked) {
+            (Some(wanted), None) => start(pass, memory, desire, wanted, &stable.revision),
+            (_, blocked) => beside(keep::decide(pass, memory, desire, &stable), blocked).into(),
+        };
     }
     let promoted_before = desire.promoted_before(pass, memory);
     if let (Some(decision), None) = (in_the_way(pass, memory, desire), &promoted_before) {
@@ -64,17 +68,12 @@ fn beside(kept: Decision, blocked: Option<Decision>) -> Decision {
 
 /// What nothing new is started beside: a region that can't be read, or whose service is another's.
 fn in_the_way(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> Option<Decision> {
-    let unread = pass.unread().next().map(|unread| unreadable(pass, memory, desire, unread));
+    let unread = pass.unread_waves().next().map(|unread| unreadable(pass, memory, desire, unread));
     unread.or_else(|| foreign(pass, memory, desire))
 }
 
 /// A region that can't be read. What failed is told with it: its cause, and the way on.
-fn unreadable(
-    pass: &Pass<'_>,
-    memory: &Memory,
-    desire: &Desire,
-    (place, fault): (&Place<'_>, &Fault),
-) -> Decision {
+fn unreadable(pass: &Pass<'_>, memory: &Memory, desire: &Desire, (place, fault): (&Place<'_>, &Fault)) -> Decision {
     let since = memory.region(place.region()).unreadable_since.unwrap_or(pass.seen.now);
     let decision = match &desire.latch {
         Some(latch) => failure::latched(pass, memory, latch),

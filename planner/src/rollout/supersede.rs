@@ -7,7 +7,7 @@ use super::desire::Desire;
 use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::place::Place;
-use super::rollback::{Withdrawn, withdraw};
+use super::rollback::{Withdrawn, is_blocked, withdraw};
 use super::{Turn, judge};
 use crate::resource::ROLLBACK_AGAIN;
 use crate::traffic::only_revision;
@@ -36,7 +36,10 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
             return Some(Decision::held(format!("{why}; its traffic stays where it is: held, {how}")).into());
         }
         let message = format!("{why}; its traffic goes back to stable in {}", back.remaining.join(", "));
-        let decision = Decision::working(RolloutPhase::RollingBack, "Superseding", message);
+        let decision = match is_blocked(pass, memory, release) {
+            false => Decision::working(RolloutPhase::RollingBack, "Superseding", message),
+            true => Decision::stalled(RolloutPhase::RollingBack, "RollbackBlocked", format!("{message}. It goes on")),
+        };
         return Some(decision.with_effects(back.effects).urgent(ROLLBACK_AGAIN).into());
     }
     if memory.stable.is_none() && serves_alone(pass, &candidate) {

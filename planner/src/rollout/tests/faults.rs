@@ -29,8 +29,3 @@ fn reason(world: &World) -> String {
 fn close_the_gate(world: &mut World) {
     world.rollout.spec.scaling = Some(orchestra_crds::Scaling { min_instances: Some(9), max_instances: Some(3) });
 }
-
-fn set_default(world: &mut World, value: &str) {
-    let env = serde_json::json!({"env": [{"name": "LEVEL", "value": value}]});
-    world.environment.as_mut().unwrap().spec.defaults = serde_json::from_value(env).unwrap();
-}

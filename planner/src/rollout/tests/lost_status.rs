@@ -170,17 +170,11 @@ fn with_the_status_wiped_a_region_that_is_to_come_is_not_late() {
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Promoted, vec![100, 100]));
 }
 
-/// What the environment adds now.
-fn set_default(world: &mut World, value: &str) {
-    let env = serde_json::json!({"env": [{"name": "LEVEL", "value": value}]});
-    world.environment.as_mut().unwrap().spec.defaults = serde_json::from_value(env).unwrap();
-}
-
 #[test]
 fn what_the_environment_broke_stays_known_though_a_gate_is_closed_when_the_status_is_lost() {
     let mut world = World::promoted(&["us-central1"]);
     world.traits.insert("app:1".into(), Traits { error_percent: 50, ..Traits::default() });
-    set_default(&mut world, "bad");
+    world.set_default("bad");
     world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
     world.writes.clear();
     world.rollout.status = None;
@@ -204,7 +198,7 @@ fn a_template_that_was_promoted_after_it_had_failed_has_not_failed_when_the_stat
     world.rollout.status = None;
     world.run(5);
     assert_eq!((world.phase(), world.status().latches), (RolloutPhase::Promoted, vec![]));
-    set_default(&mut world, "rotated");
+    world.set_default("rotated");
     world.writes.clear();
     world.run(200);
     assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::Promoted, 4), "{:?}", world.writes);

@@ -114,6 +114,12 @@ impl World {
         self.rollout.metadata.generation = self.rollout.metadata.generation.map(|g| g + 1);
     }
 
+    /// What the environment adds to each template now.
+    pub fn set_default(&mut self, value: &str) {
+        let env = json!({"env": [{"name": "LEVEL", "value": value}]});
+        self.environment.as_mut().unwrap().spec.defaults = serde_json::from_value(env).unwrap();
+    }
+
     pub fn ask(&mut self, request: Request, value: &str) {
         self.rollout.metadata.annotations.get_or_insert_default().insert(request.key(), value.into());
     }

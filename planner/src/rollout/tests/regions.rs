@@ -183,7 +183,7 @@ fn after_a_write_that_was_not_seen_to_take_effect_nothing_is_judged() {
     let mut world = World::promoted(&["us-central1"]);
     world.release("app:2", Traits::default());
     world.run_until(|w| w.weights("app:2") == [50]);
-    assert!(world.status().regions[0].step.is_none(), "the write of this pass is not seen yet");
+    assert!(world.status().regions[0].moving_since.is_some(), "the write of this pass is not seen yet");
     assert_eq!(world.status().step.as_deref(), Some("1/2"), "people see the step before");
     world.down = Some("us-central1");
     let before = world.status().regions[0].evidence.clone();
@@ -206,7 +206,10 @@ fn a_region_that_can_not_be_read_is_told_with_its_cause_all_through_a_release() 
         world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
         world.run(5);
         let (status, message) = (world.status(), world.status().message.unwrap());
-        assert_eq!((status.conditions[2].status.as_str(), status.conditions[2].reason.as_str()), ("True", "AnalysisFailed"));
+        assert_eq!(
+            (status.conditions[2].status.as_str(), status.conditions[2].reason.as_str()),
+            ("True", "AnalysisFailed")
+        );
         assert!(message.contains("us-west4 (its service can't be read: 503)"), "{message}");
         assert!(message.contains("failed (AnalysisFailed)") && message.contains("retry"), "{message}");
     }
@@ -237,4 +240,67 @@ fn nothing_new_starts_beside_a_region_that_can_not_be_read() {
         world.down = None;
         world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:2") == [100, 100]);
     }
+}
+
+#[test]
+fn a_region_that_nothing_was_written_to_holds_no_way_back_up() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [50, 0]);
+    (world.down, world.down_class) = (Some("us-west4"), FaultClass::Denied);
+    world.run_until(|w| w.weights("app:2") == [100, 0] && w.status().conditions[2].reason == "AccessDenied");
+    world.ask(Request::Abort, &world.release_id());
+    world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
+    assert_eq!(world.weights("app:2"), [0, 0]);
+}
+
+#[test]
+fn users_are_looked_at_each_minute_where_the_service_is_refused() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2") == [10] && w.status().regions[0].step.is_some());
+    (world.down, world.down_class) = (Some("us-central1"), FaultClass::Denied);
+    world.run(3);
+    let plan = plan(&world.observe());
+    assert!(plan.next <= SignedDuration::from_secs(61), "{}", plan.next);
+}
+
+#[test]
+fn a_region_that_left_and_can_not_be_read_stops_nothing_new() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.environment.as_mut().unwrap().spec.regions.truncate(1);
+    (world.down, world.down_class) = (Some("us-west4"), FaultClass::Denied);
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.weights("app:2")[0] == 100 && w.status().candidate.is_none());
+    assert_eq!(world.status().conditions[1].reason, "RegionLeaving");
+    assert!(world.status().message.unwrap().contains("us-west4 (it can't be read)"));
+}
+
+#[test]
+fn what_is_superseded_and_can_not_be_read_needs_a_person_in_the_end() {
+    let mut world = half_way(Traits::default());
+    (world.down, world.down_class) = (Some("us-west4"), FaultClass::Denied);
+    world.release("app:3", Traits::default());
+    world.run(5);
+    let stalled = &world.status().conditions[2];
+    assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "RollbackBlocked"), "{}", stalled.message);
+    world.down = None;
+    world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:3") == [100, 100]);
+}
+
+#[test]
+fn a_write_of_another_restarts_neither_a_pause_nor_a_hold() {
+    let mut world = World::promoted(&["us-central1"]);
+    let steps =
+        serde_json::json!([{"weight": 10, "holdSeconds": 60}, {"pause": {"durationSeconds": 3600}}, {"weight": 50}]);
+    world.rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
+    world.release("app:2", Traits::default());
+    let on_pause = |w: &World| w.status().regions[0].step.as_ref().is_some_and(|step| step.number == 2);
+    world.run_until(on_pause);
+    let began = world.status().regions[0].step.clone();
+    world.unsettled = Some("us-central1");
+    world.run(3);
+    world.unsettled = None;
+    world.run(3);
+    assert_eq!(world.status().regions[0].step, began);
 }

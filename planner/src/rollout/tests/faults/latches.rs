@@ -8,7 +8,7 @@ fn a2_a_template_that_failed_is_not_released_again_by_a_change_of_the_environmen
     world.release("app:2", bad());
     world.run(200);
     assert_eq!(world.phase(), RolloutPhase::RolledBack);
-    set_default(&mut world, "1");
+    world.set_default("1");
     world.run(400);
     assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::RolledBack, vec![0]));
     assert_eq!(world.weights("app:1"), [100], "the change goes out on stable's template");
@@ -25,7 +25,7 @@ fn a2_a_template_that_failed_is_not_released_again_by_a_change_of_the_environmen
 fn a2_what_the_environment_broke_latches_that_and_the_next_good_one_starts_by_itself() {
     let mut world = World::promoted(&["us-central1"]);
     world.traits.insert("app:1".into(), bad());
-    set_default(&mut world, "bad");
+    world.set_default("bad");
     world.run(200);
     assert_eq!(world.phase(), RolloutPhase::RolledBack);
     assert!(world.status().latches[0].news.starts_with("inputs:"), "the user's template is not to blame");
@@ -37,7 +37,7 @@ fn a2_what_the_environment_broke_latches_that_and_the_next_good_one_starts_by_it
     let message = world.status().message.unwrap();
     assert!(message.contains("The spec's template (app:2) waits for that, too"), "{message}");
     world.release("app:1", Traits::default());
-    set_default(&mut world, "good");
+    world.set_default("good");
     world.run(300);
     assert_eq!(world.phase(), RolloutPhase::Promoted);
     assert_eq!(world.status().latches, vec![]);
@@ -47,7 +47,7 @@ fn a2_what_the_environment_broke_latches_that_and_the_next_good_one_starts_by_it
 fn a2_an_unrelated_change_does_not_bring_a_bad_input_back() {
     let mut world = World::promoted(&["us-central1"]);
     world.traits.insert("app:1".into(), bad());
-    set_default(&mut world, "bad");
+    world.set_default("bad");
     world.run(200);
     let both = serde_json::json!({"env": [{"name": "LEVEL", "value": "bad"}, {"name": "OTHER", "value": "1"}]});
     world.environment.as_mut().unwrap().spec.defaults = serde_json::from_value(both).unwrap();
@@ -87,7 +87,7 @@ fn c8_going_back_after_a_rotation_that_stable_runs_with_takes_no_steps() {
     let mut world = World::promoted(&["us-central1"]);
     world.release("app:2", Traits::default());
     world.run(300);
-    set_default(&mut world, "rotated");
+    world.set_default("rotated");
     world.run(300);
     assert_eq!(world.phase(), RolloutPhase::Promoted);
     world.writes.clear();
@@ -103,7 +103,7 @@ fn a2_a_template_that_failed_again_does_not_come_back_while_a_gate_is_closed() {
     world.release("app:2", Traits::default());
     world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:2") == [100]);
     // The first template again, with what the environment adds by now: and it fails.
-    set_default(&mut world, "rotated");
+    world.set_default("rotated");
     world.release("app:1", bad());
     world.run(200);
     assert_eq!(world.weights("app:2"), [100], "{:?}", world.status().message);
