@@ -1,12 +1,12 @@
 //! A Rollout's service in one region, and whose it is.
 
-use orchestra_crds::StepKind;
+use orchestra_crds::{Outcome, StepKind};
 
 use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::{Observation, RegionView};
 use crate::cloud::{Readiness, RevisionView, ServiceView, TrafficTarget};
-use crate::marks::{CandidateMark, Marks, Owner, Position};
+use crate::marks::{CandidateMark, FailedMark, Marks, Owner, Position};
 use crate::names::{Percent, Region, ReleaseId, RevisionName};
 use crate::traffic::{revisions, weight_of};
 
@@ -173,6 +173,7 @@ fn rebuilt(seen: &Observation, memory: &Memory, region: &Region, view: &ServiceV
             .flat_map(|c| c.course.iter().flat_map(|course| course.regions.clone()))
             .collect(),
         others: view.marks.others.clone(),
+        failed: failed_before(memory),
         ..Marks::default()
     };
     marks = marks.knowing(memory.failures());
@@ -182,6 +183,14 @@ fn rebuilt(seen: &Observation, memory: &Memory, region: &Region, view: &ServiceV
     });
     marks.candidate = candidate.map(|candidate| rebuilt_candidate(seen, memory, region, view, candidate));
     marks
+}
+
+/// Releases that failed at any time, by what is remembered, oldest first: no revision of theirs is used again.
+fn failed_before(memory: &Memory) -> Vec<FailedMark> {
+    let failed = memory.history.iter().rev().filter(|r| matches!(r.outcome, Outcome::RolledBack | Outcome::Failed));
+    let releases = failed.filter_map(|record| ReleaseId::parse(&record.release));
+    let ended = releases.filter(|release| !memory.promoted.iter().any(|p| p.revision == release.revision));
+    ended.map(|release| FailedMark { release, news: None }).collect()
 }
 
 fn rebuilt_candidate(

@@ -110,12 +110,14 @@ fn from_place(
     let traffic = stable.map(|stable| all_to(&stable, &view.traffic));
     let asked = traffic.as_ref().is_some_and(|to| !same_shares(to, &view.traffic));
     let serves = traffic.is_some() && weight_of(revision, &view.serving) > Percent::NONE;
-    let unmarked = withdrawn.failed.is_some() && touched(place, view, revision) && !view.marks.has_failed(revision);
+    // One service may go, with its marks: each tells of what failed. Only those that it was meant for are waited for.
+    let unaware = withdrawn.failed.is_some() && !view.marks.has_failed(revision);
+    let unmarked = unaware && touched(place, view, revision);
     let has_traffic = asked && (serves || weight_of(revision, &view.traffic) > Percent::NONE);
     let overdue = serves && !asked && written_long_ago(view, pass.seen.now);
     let stripped = place.ownership == Ownership::Stripped;
-    let write = has_traffic || unmarked || overdue || stripped;
-    let effect = write.then(|| effect(pass, memory, place, view, withdrawn, traffic));
+    let moves = has_traffic || unmarked || overdue || stripped;
+    let effect = (moves || unaware).then(|| effect(pass, memory, place, view, withdrawn, traffic.filter(|_| moves)));
     (effect, has_traffic || serves || unmarked || stripped)
 }
 

@@ -88,7 +88,10 @@ async fn a_verdict_is_carried_out_though_another_region_hangs() {
     assert_eq!(world.weights(SERVICE, "app:2")[0], 0);
     let status = world.status("api").await;
     assert_eq!(status.phase, Some(orchestra_crds::RolloutPhase::RolledBack), "it never came to the other one");
-    assert!(status.message.unwrap().contains("us-west4 could not be read"), "what was not seen is not claimed");
+    assert!(
+        status.message.unwrap().contains("us-west4 (its service can't be read"),
+        "what was not seen is not claimed"
+    );
     assert_eq!(status.regions[1].weight, None);
     world.tap.hang(&[]);
     world.run_until_phase("api", orchestra_crds::RolloutPhase::RolledBack).await;

@@ -230,3 +230,35 @@ fn what_failed_stays_known_though_the_service_that_it_was_in_is_deleted_and_the_
     world.run(200);
     assert!(world.writes.iter().all(|write| !write.contains("app:2")), "{:?}", world.writes);
 }
+
+#[test]
+fn marks_that_were_stripped_know_again_of_each_release_that_failed() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    for _ in 0..2 {
+        world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
+        let failed = world.status().latches[0].release.clone();
+        world.ask(Request::Retry, &failed);
+        world.run_until(|w| w.status().candidate.is_some());
+    }
+    world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
+    world.cloud.values_mut().for_each(|service| service.marks = crate::marks::Marks::default());
+    world.run(5);
+    world.rollout.status = None;
+    world.run(5);
+    let known: Vec<u32> = world.cloud["us-west4"].marks.failed.iter().map(|mark| mark.release.number).collect();
+    assert_eq!(known, [2, 3, 4]);
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+}
+
+#[test]
+fn what_failed_is_marked_everywhere_at_once() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
+    world.run_until(|w| w.phase() == RolloutPhase::RollingBack);
+    world.cloud.remove("us-central1");
+    world.rollout.status = None;
+    world.run(100);
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+    assert!(world.weights("app:2").iter().all(|weight| *weight == 0), "it is not released again");
+}
