@@ -114,7 +114,13 @@ impl<'a> Place<'a> {
         let share = |name: &RevisionName| weight_of(name, &view.serving).max(weight_of(name, &view.traffic));
         let is_ready = |name: &RevisionName| self.revision(name).is_some_and(|r| r.readiness == Readiness::Ready);
         let serving = revisions(&view.serving).chain(revisions(&view.traffic));
-        let serving = serving.filter(|name| share(name) > Percent::NONE && self.may_be_home(name, memory));
+        // What can't serve and serves nobody is nothing to go back to, though it is asked for.
+        let is_dead = |name: &RevisionName| {
+            let failed = self.revision(name).is_some_and(|r| matches!(r.readiness, Readiness::Failed(_)));
+            failed && weight_of(name, &view.serving) == Percent::NONE
+        };
+        let may_be = |name: &&RevisionName| !is_dead(name) && self.may_be_home(name, memory);
+        let serving = serving.filter(|name| share(name) > Percent::NONE && may_be(name));
         let most = serving.max_by(|a, b| share(a).cmp(&share(b)).then(b.cmp(a))).cloned();
         most.or_else(|| self.earlier_homes(memory).into_iter().find(is_ready))
     }

@@ -253,3 +253,16 @@ fn a_candidate_waits_for_stable_that_is_starting_again() {
         assert_eq!(crate::traffic::weight_of(&candidate, &traffic).get(), 0, "{traffic:?}");
     }
 }
+
+#[test]
+fn a_revision_that_can_not_start_is_not_asked_for_again_and_again() {
+    let mut world = stable_that_one_region_lacks();
+    // What served there does no longer, and can't start.
+    world.traits.insert("app:1".into(), Traits { broken_in: Some("us-west4"), ..Traits::default() });
+    world.cloud.get_mut("us-west4").unwrap().serving.clear();
+    world.now += jiff::SignedDuration::from_mins(10);
+    world.run(5);
+    world.writes.clear();
+    world.run(30);
+    assert_eq!(world.writes.len(), 0, "{:?}", world.writes);
+}
