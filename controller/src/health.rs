@@ -1,6 +1,6 @@
 //! What this process can see and do, for /readyz and the log: what is missing is named, with the fix.
 
-use orchestra_planner::cloud::{Fault, FaultClass};
+use orchestra_planner::cloud::{Fault, FaultClass, ServiceId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,6 +52,11 @@ impl Source {
     /// In a region of a project.
     pub(crate) fn of_region(api: &'static str, project: impl Display, region: impl Display) -> Self {
         Self { api, place: format!("{region} of {project}") }
+    }
+
+    /// Cloud Run, where that service is.
+    pub(crate) fn of_service(id: &ServiceId) -> Self {
+        Self::of_region("run", &id.project, &id.region)
     }
 
     /// Where there are no regions: in a project.

@@ -109,7 +109,7 @@ async fn read_services(
 ) -> Result<Vec<RegionView>, PassError> {
     let read = |id: &ServiceId| {
         let id = id.clone();
-        async move { shell.noted(Source::of_region("run", &id.project, &id.region), shell.cloud.run.service(&id).await) }.boxed()
+        async move { shell.noted(Source::of_service(&id), shell.cloud.run.service(&id).await) }.boxed()
     };
     let answers = gather(patience, ids.iter().map(read).collect::<Vec<_>>()).await?;
     let view = |(id, answer): (ServiceId, Option<_>)| RegionView::of(id, answer.unwrap_or_else(unanswered));
@@ -174,17 +174,16 @@ impl Question {
             let cloud = &shell.cloud;
             match self {
                 Self::Service(id) => {
-                    let source = Source::of_region("run", &id.project, &id.region);
-                    Answer::Service(Box::new(shell.noted(source, cloud.run.service(&id).await)))
+                    let read = cloud.run.service(&id).await;
+                    Answer::Service(Box::new(shell.noted(Source::of_service(&id), read)))
                 }
                 Self::Revision(region, id, name) => {
-                    let source = Source::of_region("run", &id.project, &id.region);
-                    let read = shell.noted(source, cloud.run.revision(&id, &name).await);
-                    Answer::Revision(region, name, read)
+                    let read = cloud.run.revision(&id, &name).await;
+                    Answer::Revision(region, name, shell.noted(Source::of_service(&id), read))
                 }
                 Self::Policy(region, id) => {
-                    let source = Source::of_region("run", &id.project, &id.region);
-                    Answer::Policy(region, shell.noted(source, cloud.run.policy(&id).await))
+                    let read = cloud.run.policy(&id).await;
+                    Answer::Policy(region, shell.noted(Source::of_service(&id), read))
                 }
                 Self::Counts(region, id, query) => {
                     let minutes =

@@ -93,6 +93,12 @@ impl Desire {
         }
     }
 
+    /// Whether it is what was proven before: going there is no move forward.
+    pub(super) fn goes_back(&self, pass: &Pass<'_>, memory: &Memory) -> bool {
+        let to_stable = memory.stable.as_ref().is_some_and(|stable| self.wants_stable(pass, stable));
+        to_stable || self.promoted_before(pass, memory).is_some()
+    }
+
     /// The revision that was promoted before and runs this: going back to it waits for nothing.
     pub(super) fn promoted_before(&self, pass: &Pass<'_>, memory: &Memory) -> Option<RevisionName> {
         let runs = |p: &&crate::marks::PromotedMark| match &self.built {

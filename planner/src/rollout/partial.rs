@@ -61,9 +61,7 @@ fn superseded(
     (unread, fault): (&Place<'_>, &Fault),
 ) -> Option<Decision> {
     let desire = Desire::of(pass, known);
-    let goes_back = known.stable.as_ref().is_some_and(|stable| desire.wants_stable(pass, stable))
-        || desire.promoted_before(pass, known).is_some();
-    let held = pass.paused(Some(&candidate.release)).is_some() && !goes_back;
+    let held = pass.paused(Some(&candidate.release)).is_some() && !desire.goes_back(pass, known);
     // Of a template that can't be read in full it is not known whether it is another.
     let is_read = unread::told(pass.seen).is_none();
     if !is_read || desire.wants(pass, candidate) || held || known.spreads_stable() {

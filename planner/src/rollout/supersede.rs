@@ -28,8 +28,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
             return Some(aborted);
         }
         // A new template waits; going back to what was promoted is no move forward.
-        let goes_back = returned || desire.promoted_before(pass, memory).is_some();
-        if let Some(how) = pass.paused(Some(release)).filter(|_| !goes_back) {
+        if let Some(how) = pass.paused(Some(release)).filter(|_| !desire.goes_back(pass, memory)) {
             if let Some(failed) = judge::held(pass, memory, &candidate) {
                 return Some(failed);
             }

@@ -120,13 +120,19 @@ fn without_a_record_a_region_that_can_not_be_read_may_serve_the_candidate() {
     assert!(world.status().history.iter().all(|ended| ended.outcome == Outcome::Promoted), "nothing is claimed");
 }
 
-#[test]
-fn traffic_changed_where_the_release_is_still_to_come_goes_back_to_stable_and_is_told() {
+/// A release of app:2 on its first step in the first region, over a stable app:0; app:1 is there from before.
+fn still_to_come() -> World {
     let mut world = World::promoted(&["us-central1", "us-west4"]);
     world.release("app:0", Traits::default());
     world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:0") == [100, 100]);
     world.release("app:2", Traits::default());
     world.run_until(|w| w.weights("app:2") == [10, 0]);
+    world
+}
+
+#[test]
+fn traffic_changed_where_the_release_is_still_to_come_goes_back_to_stable_and_is_told() {
+    let mut world = still_to_come();
     let old = first(&world);
     for traffic in [
         crate::traffic::all_to(&old, &[]),
@@ -149,11 +155,7 @@ fn traffic_changed_where_the_release_is_still_to_come_goes_back_to_stable_and_is
 
 #[test]
 fn paused_traffic_changed_where_the_release_is_still_to_come_stays() {
-    let mut world = World::promoted(&["us-central1", "us-west4"]);
-    world.release("app:0", Traits::default());
-    world.run_until(|w| w.phase() == RolloutPhase::Promoted && w.weights("app:0") == [100, 100]);
-    world.release("app:2", Traits::default());
-    world.run_until(|w| w.weights("app:2") == [10, 0]);
+    let mut world = still_to_come();
     world.rollout.spec.paused = true;
     let traffic = crate::traffic::all_to(&first(&world), &[]);
     let service = world.cloud.get_mut("us-west4").unwrap();
