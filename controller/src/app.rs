@@ -223,19 +223,25 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     work.spawn(environments);
     work.spawn(rollouts);
 
-    // In this order: after the signal the controllers end too, and that is no failure.
     let ended = tokio::select! {
         biased;
         () = stopped(&mut stop) => Ok(()),
         () = elector.keep() => return Err(AppError::LeaseLost),
         ended = tasks.join_next() => first_end(ended),
-        ended = work.join_next() => {
-            let how = ended.map_or("gone".into(), |e| e.map_or_else(|e| e.to_string(), |()| "no error".into()));
-            Err(AppError::Ended("a controller", how))
-        }
+        ended = work.join_next() => end_of_work(*stop.borrow(), ended),
     };
     ended?;
     shut_down(work, elector).await
+}
+
+/// What the end of a controller means. After the signal they end by themselves: that is no failure, also where the signal
+/// is seen only after it.
+fn end_of_work(stopped: bool, ended: Option<Result<(), tokio::task::JoinError>>) -> Result<(), AppError> {
+    if stopped {
+        return Ok(());
+    }
+    let how = ended.map_or("gone".into(), |e| e.map_or_else(|e| e.to_string(), |()| "no error".into()));
+    Err(AppError::Ended("a controller", how))
 }
 
 /// Lets work under way end, renewing the lease meanwhile, then lets go of it.
@@ -287,4 +293,16 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 async fn stopped_owned(mut stop: watch::Receiver<bool>) {
     stopped(&mut stop).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controllers_that_end_by_the_signal_are_no_failure() {
+        assert!(end_of_work(true, Some(Ok(()))).is_ok());
+        assert!(end_of_work(false, Some(Ok(()))).is_err());
+        assert!(end_of_work(false, None).is_err());
+    }
 }
