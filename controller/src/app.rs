@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::{Clock, ClockReading};
 use crate::health::{Health, cluster_trouble};
-use crate::lease::Elector;
+use crate::lease::{self, Elector};
 use crate::metrics::Metrics;
 use crate::shell::Shell;
 use crate::watch as watches;
@@ -40,7 +40,7 @@ pub struct Settings {
     /// Where to serve /metrics, /healthz and /readyz.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub http_address: SocketAddr,
-    /// Namespace of the Lease for leader election. Default: that of the kubeconfig or the pod.
+    /// Namespace of the Lease for leader election. Default: orchestra-system, or default where that does not exist.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
     pub lease_namespace: Option<String>,
     /// Run along with the clock of a sandbox: URL of its /sandbox/clock. For development only.
@@ -136,16 +136,16 @@ impl AppError {
     }
 }
 
-/// The cluster's client, the namespace that we are in, and the server's address.
-async fn kube_client() -> Result<(Client, String, String), AppError> {
+/// The cluster's client, and the server's address.
+async fn kube_client() -> Result<(Client, String), AppError> {
     let mut config = kube::Config::infer().await?;
     let agent = concat!("orchestra-controller/", env!("CARGO_PKG_VERSION"));
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
     // The shell retries; a retried write would not be the one that was planned.
     config.default_retry = false;
     config.read_timeout = Some(READ_LIMIT);
-    let (namespace, server) = (config.default_namespace.clone(), config.cluster_url.to_string());
-    Ok((Client::try_from(config).map_err(|e| AppError::Client(Box::new(e)))?, namespace, server))
+    let server = config.cluster_url.to_string();
+    Ok((Client::try_from(config).map_err(|e| AppError::Client(Box::new(e)))?, server))
 }
 
 /// Waits until the cluster knows both kinds, and says what it waits for.
@@ -180,7 +180,7 @@ async fn wait_for_crds(client: &Client, server: &str, health: &Health) {
 /// # Errors
 /// Why it could not start, or why it ended other than by a signal.
 pub async fn run(settings: Settings) -> Result<(), AppError> {
-    let (client, namespace, server) = kube_client().await?;
+    let (client, server) = kube_client().await?;
     let cloud = Cloud::connect(settings.google_endpoint.as_deref()).await?;
     let (metrics, health) = (Metrics::new()?, Health::default());
     let mut stop = stop_signal()?;
@@ -194,20 +194,23 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
         Err(AppError::Ended("the HTTP server", ended.err().map_or("no error".into(), |e| e.to_string())))
     });
 
-    let namespace = settings.lease_namespace.clone().unwrap_or(namespace);
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "orchestra-controller".into());
     let me = format!("{host}_{}_{:x}", std::process::id(), jiff::Timestamp::now().as_microsecond());
-    let mut elector = Elector::new(client.clone(), &namespace, me).with_health(health.clone());
     let start = async {
         wait_for_crds(&client, &server, &health).await;
         health.started();
-        tracing::info!("waiting for the lease");
+        let namespace = match &settings.lease_namespace {
+            Some(asked) => asked.clone(),
+            None => lease::home(&client, &health).await,
+        };
+        tracing::info!(namespace, "waiting for the lease");
         let clock = clock(&settings, &client).await?;
+        let mut elector = Elector::new(client.clone(), &namespace, me).with_health(health.clone());
         elector.acquire().await;
-        Ok::<_, AppError>(clock)
+        Ok::<_, AppError>((clock, elector))
     };
-    let clock = tokio::select! {
-        clock = start => clock?,
+    let (clock, mut elector) = tokio::select! {
+        started = start => started?,
         () = stopped(&mut stop) => return Ok(()),
         ended = tasks.join_next() => return first_end(ended),
     };

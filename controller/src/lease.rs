@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
+use orchestra_planner::cloud::FaultClass;
 use orchestra_planner::lease::{
     CALL_LIMIT, DURATION, LeaseRecord, Move, RENEW_EVERY, RETRY_EVERY, Seen, decide, may_write,
 };
@@ -70,6 +72,37 @@ impl Leadership {
     }
 }
 
+/// Where Orchestra is installed.
+const INSTALLED: &str = "orchestra-system";
+/// The namespace that each cluster has.
+const ALWAYS_THERE: &str = "default";
+
+/// The namespace of the lease where none was asked for. It is the same for each who asks, whatever namespace their
+/// kubeconfig is set to: two leases would be two leaders.
+pub async fn home(client: &Client, health: &Health) -> String {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    loop {
+        match lease_call("read the namespace", namespaces.get_opt(INSTALLED)).await {
+            Ok(found) => {
+                health.note_cluster(LEASE, None);
+                return found.map_or(ALWAYS_THERE, |_| INSTALLED).to_string();
+            }
+            // Whoever may not ask is in a cluster that is looked after.
+            Err(error) if error.class() == FaultClass::Denied => return INSTALLED.to_string(),
+            Err(error) => note(health, &error),
+        }
+        tokio::time::sleep(RETRY_EVERY).await;
+    }
+}
+
+fn note(health: &Health, error: &PassError) {
+    let message = match error {
+        PassError::Kube { source, .. } => cluster_trouble("the cluster", source),
+        other => other.to_string(),
+    };
+    health.note_cluster(LEASE, Some(message));
+}
+
 /// A candidate for the lease.
 pub struct Elector {
     api: Api<Lease>,
@@ -98,14 +131,6 @@ impl Elector {
         self
     }
 
-    fn trouble(&self, error: &PassError) {
-        let message = match error {
-            PassError::Kube { source, .. } => cluster_trouble("the cluster", source),
-            other => other.to_string(),
-        };
-        self.health.note_cluster(LEASE, Some(message));
-    }
-
     /// What to ask before each write.
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
@@ -120,7 +145,7 @@ impl Elector {
                     return;
                 }
                 Ok(false) => self.health.note_cluster(LEASE, None),
-                Err(error) => self.trouble(&error),
+                Err(error) => note(&self.health, &error),
             }
             tokio::time::sleep(RETRY_EVERY).await;
         }
@@ -136,7 +161,7 @@ impl Elector {
                     self.leadership.set(None);
                     return;
                 }
-                Err(error) => self.trouble(&error),
+                Err(error) => note(&self.health, &error),
             }
             if !self.leadership.may_write() {
                 return;

@@ -1,12 +1,15 @@
 //! The controller as processes of their own: killed, doubled, and listened to.
 
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, CustomResourceExt};
 use orchestra_crds::{Rollout, RolloutPhase};
 use orchestra_sandbox::google::SECRET_MARKER;
+use orchestra_sandbox::process::Controller;
 use orchestra_tests::place::Place;
 use orchestra_tests::world::{canary, plain_environment};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Kills the controller without warning whenever the candidate's weight changes.
@@ -60,6 +63,47 @@ async fn only_the_leader_writes_and_another_takes_over() {
     second.stop().await;
     let told = std::fs::read_to_string(&log).unwrap();
     assert_eq!(place.leader().await.as_deref().unwrap_or_default(), "", "the lease is let go of at the end: {told}");
+}
+
+/// Promise 9: the namespace that a kubeconfig is set to is a person's own matter.
+#[tokio::test]
+async fn kubeconfigs_of_other_namespaces_make_no_second_leader() {
+    let mut place = Place::new().await;
+    place.install_crds().await;
+    let (first, _) = place.start();
+    place.until("a leader", async |place| place.leader().await.is_some()).await;
+    let config = std::fs::read_to_string(place.folder.path().join("kubeconfig")).unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    config["contexts"][0]["context"]["namespace"] = json!("kube-system");
+    let (path, log) = (place.folder.path().join("elsewhere"), place.folder.path().join("elsewhere.log"));
+    std::fs::write(&path, config.to_string()).unwrap();
+    let second = Controller::start(&path, place.google, &log).unwrap();
+    let told = || std::fs::read_to_string(&log).unwrap_or_default();
+    place.until("a second one waits or leads", async |_| told().contains("waiting for the lease")).await;
+    first.stop().await;
+    place.until("the second leads", async |_| told().contains("leading")).await;
+    let leases: Api<Lease> = Api::all(place.client.clone());
+    let all = leases.list(&ListParams::default()).await.unwrap();
+    assert_eq!(all.items.len(), 1, "one lease for a cluster");
+    second.stop().await;
+}
+
+/// An installed controller and one on a workstation.
+#[tokio::test]
+async fn the_lease_is_where_orchestra_is_installed() {
+    let mut place = Place::new().await;
+    place.install_crds().await;
+    let installed = Namespace {
+        metadata: ObjectMeta { name: Some("orchestra-system".into()), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
+    Api::all(place.client.clone()).create(&PostParams::default(), &installed).await.unwrap();
+    let (controller, log) = place.start();
+    let told = || std::fs::read_to_string(&log).unwrap_or_default();
+    place.until("it leads", async |_| told().contains("leading")).await;
+    let leases: Api<Lease> = Api::namespaced(place.client.clone(), "orchestra-system");
+    assert!(leases.get_opt("orchestra-controller").await.unwrap().is_some(), "{}", told());
+    controller.stop().await;
 }
 
 #[tokio::test]
