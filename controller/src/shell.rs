@@ -154,7 +154,7 @@ impl Shell {
             }
         };
         self.note_unread(key, &object.unread);
-        let seen = M::observe(self, &object, self.failed_writes(key)).await?;
+        let seen = M::observe(self, &object, self.failed_writes(key, object.meta().uid.as_deref())).await?;
         let plan = M::plan(&seen);
         self.note_urgency(key, plan.urgency);
         if plan.finalizer != Finalizer::Keep {

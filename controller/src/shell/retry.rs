@@ -15,6 +15,8 @@ const ABSENT_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 /// What went wrong with an object lately.
 #[derive(Clone, Debug)]
 pub(super) struct Troubles {
+    /// Which object of the name this is about.
+    uid: Option<String>,
     /// Passes in a row that ended early.
     attempts: u32,
     failed_writes: FailedWrites,
@@ -25,14 +27,26 @@ pub(super) struct Troubles {
 
 impl Default for Troubles {
     fn default() -> Self {
-        Self { attempts: 0, failed_writes: FailedWrites::new(), urgency: Urgency::Quiet, absent: false }
+        Self { uid: None, attempts: 0, failed_writes: FailedWrites::new(), urgency: Urgency::Quiet, absent: false }
+    }
+}
+
+impl Troubles {
+    /// The object of the name is this one now: what went wrong with another is none of its business.
+    fn turn_to(&mut self, uid: Option<&str>) {
+        if self.uid.as_deref() != uid {
+            *self = Self { uid: uid.map(String::from), ..Self::default() };
+        }
     }
 }
 
 impl Shell {
     /// Writes of an object that failed and have not succeeded since.
-    pub(super) fn failed_writes(&self, key: &Key) -> FailedWrites {
-        lock(&self.troubles).get(key).map(|troubles| troubles.failed_writes.clone()).unwrap_or_default()
+    pub(super) fn failed_writes(&self, key: &Key, uid: Option<&str>) -> FailedWrites {
+        let mut all = lock(&self.troubles);
+        let troubles = all.entry(key.clone()).or_default();
+        troubles.turn_to(uid);
+        troubles.failed_writes.clone()
     }
 
     /// Notes how a write went.
@@ -91,5 +105,23 @@ impl Shell {
         let wait = if troubles.urgency == Urgency::Rollback { wait.min(ROLLBACK_AGAIN) } else { wait };
         // The cluster's own time is real time, whatever the speed of the world.
         Duration::try_from(wait).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_not_told_what_failed_for_another_of_its_name() {
+        let mut troubles = Troubles::default();
+        troubles.turn_to(Some("first"));
+        let resource = ResourceId::try_from("service/project-one/us-central1/web".to_string()).unwrap();
+        let fault = Fault::late("write", 60);
+        troubles.failed_writes.insert(resource, FailedWrite { fault, tries: 1, at: jiff::Timestamp::UNIX_EPOCH });
+        troubles.turn_to(Some("first"));
+        assert_eq!(troubles.failed_writes.len(), 1);
+        troubles.turn_to(Some("second"));
+        assert!(troubles.failed_writes.is_empty());
     }
 }

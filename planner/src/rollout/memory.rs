@@ -170,6 +170,11 @@ impl Memory {
         self.requests.truncate(REQUESTS_KEPT);
     }
 
+    /// Whether a person has asked for another try of what had failed since then.
+    pub(super) fn was_retried_since(&self, then: Timestamp) -> bool {
+        self.requests.iter().any(|record| record.request == Request::Retry.name() && record.time.0 >= then)
+    }
+
     /// Puts the end of a release into the history.
     pub(super) fn note_end(
         &mut self,

@@ -51,6 +51,9 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
         false if desire.own == candidate.template_hash => {
             (Outcome::Superseded, "what the environment adds changed: a secret's version, a default or an address")
         }
+        false if memory.was_retried_since(candidate.started_at) => {
+            (Outcome::Superseded, "a retry of what had failed was asked for")
+        }
         false => (Outcome::Superseded, "the spec changed"),
     };
     let times = (candidate.started_at, pass.seen.now);

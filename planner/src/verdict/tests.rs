@@ -50,6 +50,16 @@ fn no_requests_are_neither_pass_nor_fail() {
 }
 
 #[test]
+fn at_a_later_step_the_words_tell_what_was_counted_before_it() {
+    let release = release();
+    let first = judge(&[minute(0, (100, 1), (900, 1))]);
+    let later = Subject { step: 2, ..subject(&release, 60) };
+    let told =
+        in_words(&count(Some(&first), &later, &Analysis::default(), &[], window_of(60, 120)), &Analysis::default());
+    assert!(told.contains("at this step are counted yet; before it: candidate 1 of 100"), "{told}");
+}
+
+#[test]
 fn a_difference_too_small_to_matter_is_no_failure() {
     let minutes: Vec<_> = (0..600).map(|n| minute(n, (10_000, 11), (10_000, 8))).collect();
     assert_ne!(judge(&minutes).verdict, Verdict::Fail);

@@ -11,6 +11,9 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         total => format!("{} of {total} failed ({:.2} %)", count.bad, count.bad as f64 * 100.0 / total as f64),
     };
     let standing = match evidence.verdict {
+        Verdict::NoData if evidence.candidate.total > 0 => {
+            "no requests of the candidate at this step are counted yet; before it".to_string()
+        }
         Verdict::NoData => "no requests of the candidate are counted yet".to_string(),
         Verdict::Fail => "sure enough that it is worse".to_string(),
         Verdict::Pass => "no sign that it is worse".to_string(),

@@ -22,6 +22,23 @@ fn a2_a_template_that_failed_is_not_released_again_by_a_change_of_the_environmen
 }
 
 #[test]
+fn what_a_retry_replaces_is_recorded_as_that() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", bad());
+    world.run(200);
+    world.set_default("1");
+    world.run(5);
+    let between = world.status().candidate.unwrap().release;
+    world.ask(Request::Retry, &world.status().latches[0].release.clone());
+    world.run(30);
+    let ended = world.status().history.into_iter().find(|entry| entry.release == between).unwrap();
+    assert_eq!(
+        (ended.outcome, ended.message.as_str()),
+        (Outcome::Superseded, "a retry of what had failed was asked for")
+    );
+}
+
+#[test]
 fn a2_what_the_environment_broke_latches_that_and_the_next_good_one_starts_by_itself() {
     let mut world = World::promoted(&["us-central1"]);
     world.traits.insert("app:1".into(), bad());
