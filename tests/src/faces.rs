@@ -159,6 +159,9 @@ impl Tap {
         if plant == Some(Plant::WaitForEveryRead) && all && request.method == Method::PATCH {
             tokio::time::sleep(READS_TAKE).await;
         }
+        if fault.is_some_and(Fault::prevents) && is_status_of_rollout(&request) {
+            self.promises.lock().unwrap().forget_unpublished();
+        }
         let reply = match fault {
             Some(Fault::CrashBefore | Fault::ClockJump(_)) => return self.die().await,
             Some(Fault::Hang) => return std::future::pending().await,
@@ -264,6 +267,10 @@ impl Tap {
         self.died.notify_one();
         std::future::pending().await
     }
+}
+
+fn is_status_of_rollout(request: &SandboxRequest) -> bool {
+    request.method != Method::GET && request.path.contains("/rollouts/") && request.path.ends_with("/status")
 }
 
 /// What makes two reads the same; those of metrics differ in their times only.

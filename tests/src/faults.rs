@@ -61,6 +61,14 @@ impl Fault {
         }
     }
 
+    /// Whether the call never takes effect, now or later.
+    pub fn prevents(self) -> bool {
+        matches!(
+            self,
+            Self::CrashBefore | Self::ClockJump(_) | Self::Hang | Self::Conflict | Self::TooMany | Self::Unavailable
+        )
+    }
+
     /// Whether the controller dies of it.
     pub fn kills(self) -> bool {
         matches!(self, Self::CrashBefore | Self::CrashAfter | Self::ClockJump(_) | Self::Handover)

@@ -21,6 +21,8 @@ const PAUSE: &str = "orchestra.cherry-ai.me/pause";
 
 /// A service and a revision of it.
 type Subject = (String, String);
+/// Shares of revisions, by service.
+type Shares = BTreeMap<String, BTreeMap<String, i64>>;
 
 /// What a revision has gone through in one service.
 #[derive(Debug, Default)]
@@ -98,7 +100,9 @@ pub struct Promises {
     /// Monitoring has no data.
     pub outage: bool,
     /// Shares in effect that the controller was last told, by service.
-    told: BTreeMap<String, BTreeMap<String, i64>>,
+    told: Shares,
+    /// The same when a status was last written: all that is left of it where the next write does not arrive.
+    published: Shares,
     pub checked: usize,
     pub broken: Vec<String>,
 }
@@ -147,6 +151,11 @@ fn steps(rollout: &Value) -> Vec<(i64, i64)> {
 }
 
 impl Promises {
+    /// A write of a Rollout's status did not arrive: nobody knows any more what it was to say.
+    pub fn forget_unpublished(&mut self) {
+        self.told.clone_from(&self.published);
+    }
+
     /// The controller is told of a service.
     pub fn tell(&mut self, service: &Value) {
         self.told.insert(text(&service["name"]).to_string(), shares(&service["trafficStatuses"]));
@@ -221,6 +230,7 @@ impl Promises {
                 self.check_claims(rollout, &after);
                 self.check_rollback(rollout, &after);
                 self.check_evidence(rollout, &after, &view);
+                self.published.clone_from(&self.told);
             }
             return;
         }
