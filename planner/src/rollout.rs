@@ -26,6 +26,7 @@ mod report;
 mod requests;
 mod restore;
 mod rollback;
+mod secrets;
 mod settings;
 mod start;
 mod steps;
@@ -37,7 +38,9 @@ use orchestra_crds::{FINALIZER, Metric, OrchestraEnvironment, Rollout, RolloutPh
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::cloud::{CountsQuery, Minute, PolicyView, Reading, RevisionView, ServiceId, ServiceView};
+use crate::cloud::{
+    CountsQuery, Minute, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId, ServiceView, VersionView,
+};
 use crate::names::RevisionName;
 use crate::plan::{Finalizer, NOW, Plan, QUIET, Urgency};
 use crate::resource::FailedWrites;
@@ -66,6 +69,9 @@ pub struct Observation {
     pub environment_unread: Vec<Unread>,
     /// Its service in each region: those of the environment in their order, and those that left it.
     pub regions: Vec<RegionView>,
+    /// Versions of secrets that were asked for; none: there is no such version, or it is not enabled.
+    #[serde(default)]
+    pub secrets: BTreeMap<SecretVersionId, Reading<Option<VersionView>>>,
     /// Writes that failed, by resource, until one to the same succeeds.
     pub failed_writes: FailedWrites,
 }
@@ -169,6 +175,7 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
                 leave::add_departures(&pass, &mut memory, &mut decision);
                 settings::add_settings(&pass, &mut memory, &mut decision);
                 invokers::add_invokers(&pass, &mut memory, &mut decision);
+                secrets::add_secrets(&pass, &memory, &mut decision);
             }
             decision
         }

@@ -10,13 +10,14 @@ use google_cloud_wkt as wkt;
 use jiff::Timestamp;
 use orchestra_crds::{Egress, Ingress};
 use orchestra_planner::cloud::{
-    Binding, ContainerView, Expr, PolicyView, Readiness, RevisionView, ServiceId, ServiceSettings, ServiceView, Target,
-    TrafficTarget, Trouble,
+    Binding, ContainerView, Expr, PolicyView, Readiness, RevisionView, SecretVersionId, ServiceId, ServiceSettings,
+    ServiceView, Target, TrafficTarget, Trouble,
 };
 use orchestra_planner::marks::Marks;
 use orchestra_planner::names::{Etag, Percent, RevisionName};
 use orchestra_planner::plan::ServiceChange;
 use orchestra_planner::template::{self, EffectiveTemplate, EnvValue, SecretVersion};
+use std::collections::BTreeSet;
 
 /// The service to send, and the mask that says which of its fields count.
 pub(super) fn service(id: &ServiceId, change: &ServiceChange) -> (Service, Vec<&'static str>) {
@@ -197,7 +198,25 @@ pub(super) fn revision_view(name: &RevisionName, revision: &Revision) -> Revisio
         Some((condition::State::ConditionFailed, condition)) => Readiness::Failed(trouble(condition)),
         _ => Readiness::Pending,
     };
-    RevisionView { name: name.clone(), containers: revision.containers.iter().map(container_view).collect(), readiness }
+    RevisionView {
+        name: name.clone(),
+        containers: revision.containers.iter().map(container_view).collect(),
+        secrets: secrets(revision),
+        readiness,
+    }
+}
+
+/// What a revision reads by a number. One that is bound to `latest` reads whatever is there.
+fn secrets(revision: &Revision) -> BTreeSet<SecretVersionId> {
+    let variables = revision.containers.iter().flat_map(|container| &container.env);
+    let keys = variables.filter_map(|variable| variable.value_source()?.secret_key_ref.as_ref());
+    let in_variables = keys.map(|key| (&key.secret, &key.version));
+    let volumes = revision.volumes.iter().filter_map(|volume| volume.secret());
+    let in_files = volumes.flat_map(|secret| secret.items.iter().map(|item| (&secret.secret, &item.version)));
+    let id = |(secret, version): (&String, &String)| {
+        Some(SecretVersionId { secret: short(secret).to_string(), version: version.parse().ok()? })
+    };
+    in_variables.chain(in_files).filter_map(id).collect()
 }
 
 fn container_view(container: &Container) -> ContainerView {

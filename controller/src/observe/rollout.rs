@@ -6,12 +6,16 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt};
 use orchestra_crds::{Lenient, OrchestraEnvironment, Rollout, RolloutStatus, Unread};
-use orchestra_planner::cloud::{Fault, Minute, PolicyView, Reading, RevisionView, ServiceId, ServiceView};
-use orchestra_planner::names::RevisionName;
+use orchestra_planner::cloud::{
+    Fault, Minute, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId, ServiceView, VersionView,
+};
+use orchestra_planner::names::{ProjectId, RevisionName};
 use orchestra_planner::plan::{Effect, Outcome, Plan};
 use orchestra_planner::promises::{Broken, broken_by_rollout};
 use orchestra_planner::resource::FailedWrites;
 use orchestra_planner::rollout::{self, Counts, Observation, Questions, RegionView};
+
+use std::collections::BTreeMap;
 
 use super::{Patience, gather};
 use crate::cluster::kube_call;
@@ -39,7 +43,16 @@ impl Managed for Rollout {
         let regions = read_services(shell, &patience, services).await?;
         let Lenient { object: rollout, unread, .. } = read.clone();
         let now = shell.clock.now();
-        let mut seen = Observation { now, rollout, unread, environment, environment_unread, regions, failed_writes };
+        let mut seen = Observation {
+            now,
+            rollout,
+            unread,
+            environment,
+            environment_unread,
+            regions,
+            secrets: BTreeMap::new(),
+            failed_writes,
+        };
         for _ in 0..ROUNDS {
             let asked = rollout::questions(&seen);
             if asked.is_empty() {
@@ -100,6 +113,7 @@ enum Answer {
     Revision(usize, RevisionName, Reading<Option<RevisionView>>),
     Policy(usize, Reading<PolicyView>),
     Counts(usize, orchestra_planner::cloud::CountsQuery, Reading<Vec<Minute>>),
+    Secret(SecretVersionId, Reading<Option<VersionView>>),
 }
 
 async fn read_services(
@@ -137,6 +151,7 @@ async fn answer(
                     seen.regions.push(RegionView::of(id, *service));
                 }
             }
+            Answer::Secret(id, read) => drop(seen.secrets.insert(id, read)),
             Answer::Revision(region, name, read) => drop(seen.regions[region].revisions.insert(name, read)),
             Answer::Policy(region, read) => seen.regions[region].policy = Some(read),
             Answer::Counts(region, query, minutes) => {
@@ -152,6 +167,7 @@ async fn answer(
 #[derive(Clone)]
 enum Question {
     Service(ServiceId),
+    Secret(ProjectId, SecretVersionId),
     Revision(usize, ServiceId, RevisionName),
     Policy(usize, ServiceId),
     Counts(usize, ServiceId, orchestra_planner::cloud::CountsQuery),
@@ -159,6 +175,9 @@ enum Question {
 
 fn open_questions(seen: &Observation, asked: &Questions) -> Vec<Question> {
     let mut open: Vec<Question> = asked.services.iter().cloned().map(Question::Service).collect();
+    if let Some(project) = seen.environment.as_ref().and_then(|e| ProjectId::new(e.spec.project.as_str()).ok()) {
+        open.extend(asked.secrets.iter().map(|secret| Question::Secret(project.clone(), secret.clone())));
+    }
     for (index, (region, asked)) in seen.regions.iter().zip(&asked.regions).enumerate() {
         let id = &region.id;
         open.extend(asked.revisions.iter().map(|name| Question::Revision(index, id.clone(), name.clone())));
@@ -176,6 +195,10 @@ impl Question {
                 Self::Service(id) => {
                     let read = cloud.run.service(&id).await;
                     Answer::Service(Box::new(shell.noted(Source::of_service(&id), read)))
+                }
+                Self::Secret(project, id) => {
+                    let read = cloud.secrets.resolve(&project, &id.secret, Some(id.version)).await;
+                    Answer::Secret(id, shell.noted(Source::new("secretmanager", &project), read))
                 }
                 Self::Revision(region, id, name) => {
                     let read = cloud.run.revision(&id, &name).await;
@@ -198,6 +221,7 @@ impl Question {
     fn unanswered(self) -> Answer {
         match self {
             Self::Service(_) => Answer::Service(Box::new(unanswered())),
+            Self::Secret(_, id) => Answer::Secret(id, unanswered()),
             Self::Revision(region, _, name) => Answer::Revision(region, name, unanswered()),
             Self::Policy(region, _) => Answer::Policy(region, unanswered()),
             Self::Counts(region, _, query) => Answer::Counts(region, query, unanswered()),

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::SecretVersionId;
 use crate::marks::Marks;
 use crate::names::{Etag, Percent, ProjectId, Region, RevisionName, ServiceName};
 
@@ -96,6 +97,9 @@ pub struct RevisionView {
     pub name: RevisionName,
     /// What its containers run.
     pub containers: Vec<ContainerView>,
+    /// The versions of secrets that it reads, in variables and files.
+    #[serde(default)]
+    pub secrets: BTreeSet<SecretVersionId>,
     /// Whether it can serve.
     pub readiness: Readiness,
 }

@@ -9,8 +9,8 @@ use super::memory::Memory;
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Placement;
-use super::{Observation, invokers, requests};
-use crate::cloud::{CountsQuery, ServiceId};
+use super::{Observation, invokers, requests, secrets};
+use crate::cloud::{CountsQuery, SecretVersionId, ServiceId};
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
 use crate::plan::Haste;
 use crate::template::own_hash;
@@ -21,6 +21,8 @@ use crate::verdict::{self, Subject};
 pub struct Questions {
     /// Services in regions that the marks of others tell of.
     pub services: Vec<ServiceId>,
+    /// Versions of secrets.
+    pub secrets: BTreeSet<SecretVersionId>,
     /// About each region that was read, in the order of the observation.
     pub regions: Vec<RegionQuestions>,
 }
@@ -39,7 +41,9 @@ pub struct RegionQuestions {
 impl Questions {
     /// Whether nothing is left to ask.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.regions.iter().all(|asked| *asked == RegionQuestions::default())
+        self.services.is_empty()
+            && self.secrets.is_empty()
+            && self.regions.iter().all(|asked| *asked == RegionQuestions::default())
     }
 }
 
@@ -105,7 +109,8 @@ pub fn questions(seen: &Observation) -> Questions {
         let place = pass.places.iter().find(|place| place.region() == &region.id.region);
         place.map(|place| about_place(&pass, &memory, place, &revisions, urgent)).unwrap_or_default()
     };
-    Questions { services: other_services(&pass), regions: seen.regions.iter().map(about).collect() }
+    let secrets = if urgent { BTreeSet::new() } else { secrets::to_ask(&pass, &memory) };
+    Questions { services: other_services(&pass), secrets, regions: seen.regions.iter().map(about).collect() }
 }
 
 /// Regions that marks tell of and nothing else does: with the status lost, they would be forgotten.

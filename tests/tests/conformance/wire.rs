@@ -30,6 +30,7 @@ async fn cloud() -> (Cloud, Sandbox) {
     let clock = Clock::starting_at(ClockReading { now: Timestamp::now(), speed: SPEED });
     let sandbox = Sandbox::new(Clock::of_this_machine(), clock, 5);
     sandbox.google.seed_secret("cherry-ai-project", "key");
+    sandbox.google.seed_secret("cherry-ai-project", "file");
     let servers = Servers::listen(None, "127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", servers.google_address);
     tokio::spawn(servers.run(sandbox.clone()));
@@ -70,13 +71,13 @@ fn revision(name: &str) -> RevisionName {
 }
 
 fn template(image: &str) -> EffectiveTemplate {
-    let version = SecretVersion { secret: "key".into(), version: 1, created_at: None };
+    let version = |secret: &str| SecretVersion { secret: secret.into(), version: 1, created_at: None };
     let container = Container {
         name: "main".into(),
         image: image.into(),
         env: BTreeMap::from([
             ("LEVEL".into(), EnvValue::Plain("info".into())),
-            ("KEY".into(), EnvValue::Secret(version.clone())),
+            ("KEY".into(), EnvValue::Secret(version("key"))),
         ]),
         mounts: BTreeMap::from([("/secrets".into(), "keys".into())]),
         cpu: Millis::parse("2"),
@@ -85,7 +86,7 @@ fn template(image: &str) -> EffectiveTemplate {
     };
     EffectiveTemplate {
         containers: vec![container],
-        volumes: BTreeMap::from([("keys".into(), SecretFile { path: "key".into(), version })]),
+        volumes: BTreeMap::from([("keys".into(), SecretFile { path: "key".into(), version: version("file") })]),
         timeout_seconds: Some(60),
         network: Some(NetworkAccess { connector: "dev".into(), egress: orchestra_crds::Egress::AllTraffic }),
         ..EffectiveTemplate::default()
@@ -135,6 +136,10 @@ async fn a_service_is_created_changed_and_deleted() {
     assert_eq!((&ready.readiness, ready.image()), (&Readiness::Ready, Some("app:1")));
     assert!(new_service().template.is_run_by(&ready.containers), "{:?}", ready.containers);
     assert!(!template("app:2").is_run_by(&ready.containers));
+    assert_eq!(
+        ready.secrets.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["file/versions/1", "key/versions/1"]
+    );
 
     let deploy = ServiceChange {
         template: Some((revision("api-two"), template("app:2"))),

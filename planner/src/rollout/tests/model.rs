@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Counts, Observation, RegionQuestions, RegionView, plan, questions, services};
 use crate::cloud::{
-    ContainerView, Count, Fault, FaultClass, Minute, PolicyView, Readiness, RevisionView, ServiceView, Target, Trouble,
+    ContainerView, Count, Fault, FaultClass, Minute, PolicyView, Readiness, RevisionView, SecretVersionId, ServiceView,
+    Target, Trouble, VersionView,
 };
 use crate::marks::Marks;
 use crate::names::{Etag, Percent, RevisionName};
@@ -52,6 +53,10 @@ pub struct World {
     /// Which revision is in which region.
     pub deployed: BTreeSet<(String, String)>,
     pub failed_writes: FailedWrites,
+    /// Which version of a secret an image reads.
+    pub secret_of: BTreeMap<String, SecretVersionId>,
+    /// Versions that are disabled.
+    pub disabled: BTreeSet<SecretVersionId>,
 }
 
 impl World {
@@ -93,6 +98,8 @@ impl World {
             policies: BTreeMap::new(),
             deployed: BTreeSet::new(),
             failed_writes: FailedWrites::new(),
+            secret_of: BTreeMap::new(),
+            disabled: BTreeSet::new(),
         }
     }
 
@@ -205,12 +212,26 @@ impl World {
         let (now, rollout, environment) = (self.now, self.rollout.clone(), self.environment.clone());
         let failed_writes = self.failed_writes.clone();
         let (unread, environment_unread) = (self.unread.clone(), self.environment_unread.clone());
-        let mut seen = Observation { now, rollout, unread, environment, environment_unread, regions, failed_writes };
+        let mut seen = Observation {
+            now,
+            rollout,
+            unread,
+            environment,
+            environment_unread,
+            regions,
+            secrets: BTreeMap::new(),
+            failed_writes,
+        };
         for round in 0.. {
             assert!(round < 8, "the questions have no end: {:?}", questions(&seen));
             let asked = questions(&seen);
             if asked.is_empty() {
                 break;
+            }
+            for id in asked.secrets {
+                let view = VersionView { number: id.version, created_at: None };
+                let read = (!self.disabled.contains(&id)).then_some(view);
+                seen.secrets.insert(id, Ok(read));
             }
             for id in asked.services {
                 let region = id.region.to_string();
@@ -238,6 +259,7 @@ impl World {
             let view = image.filter(|_| self.deployed(place, &name)).map(|image| RevisionView {
                 name: name.clone(),
                 containers: vec![ContainerView { image: image.clone(), ..ContainerView::default() }],
+                secrets: self.secret_of.get(image).cloned().into_iter().collect(),
                 readiness: match self.traits.get(image).and_then(|t| t.broken_in) == Some(place) {
                     true => Readiness::Failed(Trouble {
                         reason: "ContainerFailed".into(),

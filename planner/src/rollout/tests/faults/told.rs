@@ -1,6 +1,7 @@
 //! What the status tells.
 
 use super::*;
+use orchestra_crds::ResolvedSecret;
 
 #[test]
 fn a17_a_status_value_of_another_version_counts_as_lost() {
@@ -71,6 +72,52 @@ fn b10_a_service_that_is_not_ready_is_told() {
     world.run(2);
     assert_eq!(reason(&world), "ServiceNotReady");
     assert!(world.status().message.unwrap().contains("no enabled version"));
+}
+
+/// A world whose first image reads a version of a secret.
+fn that_reads(secret: &SecretVersionId) -> World {
+    let mut world = World::new(&["us-central1"]);
+    world.secret_of.insert("app:1".into(), secret.clone());
+    world.run(40);
+    world
+}
+
+#[test]
+fn b10_a_secret_version_of_stable_that_is_disabled_is_told_until_it_is_enabled_again() {
+    let secret = SecretVersionId { secret: "key".into(), version: 3 };
+    let mut world = that_reads(&secret);
+    assert_eq!(reason(&world), "Promoted");
+    world.disabled.insert(secret);
+    world.run(2);
+    assert_eq!((world.phase(), reason(&world).as_str()), (RolloutPhase::Promoted, "SecretMissing"));
+    assert!(world.status().message.unwrap().contains("reads version 3 of secret `key`, disabled or gone"));
+    world.disabled.clear();
+    world.run(2);
+    assert_eq!(reason(&world), "Promoted");
+}
+
+#[test]
+fn b10_a_secret_version_of_stable_that_is_disabled_is_told_beside_a_release_and_after_a_failed_one() {
+    let secret = SecretVersionId { secret: "key".into(), version: 3 };
+    for (traits, phase) in [(Traits::default(), RolloutPhase::Progressing), (bad(), RolloutPhase::RolledBack)] {
+        let mut world = that_reads(&secret);
+        world.release("app:2", traits);
+        world.run(if phase == RolloutPhase::Progressing { 5 } else { 200 });
+        world.disabled.insert(secret.clone());
+        world.run(2);
+        assert_eq!(world.phase(), phase);
+        let message = world.status().message.unwrap();
+        assert!(message.contains("reads version 3 of secret `key`"), "{message}");
+    }
+}
+
+#[test]
+fn a_secret_version_that_the_environment_looks_at_is_not_asked_for_again() {
+    let secret = SecretVersionId { secret: "key".into(), version: 3 };
+    let mut world = that_reads(&secret);
+    let resolved = ResolvedSecret { name: "key".into(), secret: "key".into(), version: 3, created_at: None };
+    world.environment.as_mut().unwrap().status.as_mut().unwrap().secrets.push(resolved);
+    assert!(world.observe().secrets.is_empty());
 }
 
 #[test]
