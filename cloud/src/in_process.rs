@@ -5,6 +5,7 @@ use google_cloud_gax::error::Error;
 use google_cloud_gax::error::rpc::Status;
 use google_cloud_gax::options::RequestOptions;
 use google_cloud_gax::response::Response;
+use google_cloud_iam_admin_v1::model as iam_admin;
 use google_cloud_iam_v1::model as iam;
 use google_cloud_longrunning::model as lro;
 use google_cloud_monitoring_v3::model as monitoring;
@@ -226,5 +227,15 @@ impl google_cloud_monitoring_v3::stub::MetricService for Stub {
             query = query.with("aggregation.groupByFields", field);
         }
         self.get(format!("/v3/{}/timeSeries", req.name), query).await
+    }
+}
+
+impl google_cloud_iam_admin_v1::stub::Iam for Stub {
+    async fn get_service_account(
+        &self,
+        req: iam_admin::GetServiceAccountRequest,
+        _: RequestOptions,
+    ) -> Result<iam_admin::ServiceAccount> {
+        self.get(format!("/v1/{}", req.name), Query::default()).await
     }
 }

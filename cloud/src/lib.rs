@@ -3,6 +3,7 @@
 //! Every call has a time limit for each attempt and one for all of them; long-running operations are started and later
 //! asked about by name. Errors are classed by status, never by text.
 
+mod accounts;
 mod call;
 mod error;
 mod in_process;
@@ -11,6 +12,7 @@ mod redis;
 mod run;
 mod secrets;
 
+pub use accounts::Accounts;
 pub use error::CloudError;
 pub use in_process::{Answer, Transport};
 pub use monitoring::Monitoring;
@@ -40,6 +42,8 @@ pub struct Cloud {
     pub secrets: Secrets,
     /// Cloud Monitoring.
     pub monitoring: Monitoring,
+    /// Service accounts.
+    pub accounts: Accounts,
 }
 
 macro_rules! client {
@@ -65,6 +69,7 @@ impl Cloud {
     /// # Errors
     /// When credentials or certificates can't be set up.
     pub async fn connect(endpoint: Option<&str>) -> Result<Self, CloudError> {
+        use google_cloud_iam_admin_v1::client::Iam;
         use google_cloud_monitoring_v3::client::MetricService;
         use google_cloud_redis_v1::client::CloudRedis;
         use google_cloud_run_v2::client::{Revisions, Services};
@@ -77,11 +82,13 @@ impl Cloud {
             redis: Memorystore { client: client!(CloudRedis, target) },
             secrets: Secrets { client: client!(SecretManagerService, target) },
             monitoring: Monitoring { client: client!(MetricService, target) },
+            accounts: Accounts { client: client!(Iam, target) },
         })
     }
 
     /// Talks REST to something in the same process, without sockets: for the simulation.
     pub fn in_process(transport: Arc<dyn Transport>) -> Self {
+        use google_cloud_iam_admin_v1::client::Iam;
         use google_cloud_monitoring_v3::client::MetricService;
         use google_cloud_redis_v1::client::CloudRedis;
         use google_cloud_run_v2::client::{Revisions, Services};
@@ -95,7 +102,8 @@ impl Cloud {
             },
             redis: Memorystore { client: CloudRedis::from_stub(stub.clone()) },
             secrets: Secrets { client: SecretManagerService::from_stub(stub.clone()) },
-            monitoring: Monitoring { client: MetricService::from_stub(stub) },
+            monitoring: Monitoring { client: MetricService::from_stub(stub.clone()) },
+            accounts: Accounts { client: Iam::from_stub(stub) },
         }
     }
 }

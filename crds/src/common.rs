@@ -202,6 +202,7 @@ pub mod condition {
     /// Environment: its Memorystore instance is as the spec says.
     pub const REDIS_READY: &str = "RedisReady";
     /// Environment: every secret is resolved to a version number.
+    pub const IDENTITY_READY: &str = "IdentityReady";
     pub const SECRETS_READY: &str = "SecretsReady";
     /// Environment: its spec names things as Google Cloud takes them, and Google knows its project and regions.
     pub const PROJECT_READY: &str = "ProjectReady";

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+mod accounts;
 mod monitoring;
 mod policy;
 mod redis;
 mod run;
 mod secrets;
+pub use accounts::*;
 pub use monitoring::*;
 pub use policy::*;
 pub use redis::*;

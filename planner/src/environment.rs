@@ -13,7 +13,7 @@ use orchestra_crds::{EnvironmentStatus, FINALIZER, OrchestraEnvironment, Unread}
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::cloud::{OperationView, Reading, RedisView, VersionView};
+use crate::cloud::{AccountView, OperationView, Reading, RedisView, VersionView};
 use crate::conditions::{self, Overall, note};
 use crate::names::{ProjectId, Region};
 use crate::plan::{BRIEFLY, Effect, Finalizer, NOW, POLL, Plan, QUIET, Urgency, hold_back, read_again, with_way_out};
@@ -21,6 +21,7 @@ use crate::resource::{FailedWrites, ResourceId};
 use part::{Part, State};
 
 pub use operations::absorb;
+pub use parts::identity::account_to_ask;
 pub use parts::redis::instance_id;
 pub use parts::secrets::{SecretQuery, secrets_to_resolve};
 
@@ -38,6 +39,9 @@ pub struct Observation {
     pub rollouts: Vec<String>,
     /// Whether Google lets us see Cloud Run in each region of the spec.
     pub regions: BTreeMap<Region, Reading<()>>,
+    /// The service account that its spec names, if it was asked for; none: there is no such account.
+    #[serde(default)]
+    pub account: Option<Reading<Option<AccountView>>>,
     /// Its Redis instance.
     pub redis: Reading<Option<RedisView>>,
     /// The operations whose names are in the status.

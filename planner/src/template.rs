@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::cloud::ContainerView;
 use crate::conditions::{Note, note};
+pub(crate) use build::account;
 pub use build::{Wanted, own_hash};
 pub use quantity::{Bytes, Millis};
 

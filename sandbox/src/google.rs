@@ -101,7 +101,7 @@ impl Google {
             connectors: connectors::Connectors::new(seed),
             operations: operations::Operations::default(),
             secrets: secrets::Secrets::default(),
-            service_accounts: service_accounts::ServiceAccounts::default(),
+            service_accounts: service_accounts::ServiceAccounts::new(),
             storage: storage::Storage::default(),
             metrics: monitoring::Metrics::default(),
             quotas: quota::Quotas::default(),

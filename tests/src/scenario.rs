@@ -193,6 +193,7 @@ async fn environment(world: &mut World, policy: &str) {
     let mut spec = plain_environment(&ONE);
     spec["redis"] = json!({"tier": "Basic", "memorySizeGb": 1});
     spec["secrets"] = json!([{"name": "key"}]);
+    spec["serviceAccount"] = json!("vertex-agent");
     spec["deletionPolicy"] = json!(policy);
     world.create_environment("shop", spec).await;
     until_ready_or_stalled(world).await;

@@ -8,9 +8,10 @@ use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt};
 use orchestra_crds::{EnvironmentStatus, Lenient, OrchestraEnvironment, Rollout};
-use orchestra_planner::cloud::{Fault, OperationView, Reading, RedisView, VersionView};
+use orchestra_planner::cloud::{AccountView, Fault, OperationView, Reading, RedisView, VersionView};
 use orchestra_planner::environment::{
-    self, Observation, SecretQuery, absorb, instance_id, operations_to_ask, project, regions, secrets_to_resolve,
+    self, Observation, SecretQuery, absorb, account_to_ask, instance_id, operations_to_ask, project, regions,
+    secrets_to_resolve,
 };
 use orchestra_planner::names::{ProjectId, Region};
 use orchestra_planner::plan::Haste;
@@ -48,6 +49,7 @@ impl Managed for OrchestraEnvironment {
             unread: read.unread.clone(),
             rollouts,
             regions: BTreeMap::new(),
+            account: None,
             redis: Ok(None),
             operations: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -94,6 +96,7 @@ impl Managed for OrchestraEnvironment {
 #[derive(Clone)]
 enum Question {
     Region(ProjectId, Region),
+    Account(ProjectId, String),
     Redis(orchestra_planner::cloud::RedisId),
     Operation(ResourceId, String),
     Secret(ProjectId, SecretQuery),
@@ -102,6 +105,7 @@ enum Question {
 /// An answer to it.
 enum Answer {
     Region(Region, Reading<()>),
+    Account(Reading<Option<AccountView>>),
     Redis(Reading<Option<RedisView>>),
     Operation(ResourceId, Reading<OperationView>),
     Secret(String, Reading<Option<VersionView>>),
@@ -118,6 +122,7 @@ fn questions(object: &OrchestraEnvironment) -> Vec<Question> {
         && let Some(project) = project(object)
     {
         asked.extend(regions(object).into_iter().map(|region| Question::Region(project.clone(), region)));
+        asked.extend(account_to_ask(object).map(|email| Question::Account(project.clone(), email)));
         asked.extend(secrets_to_resolve(object).into_iter().map(|secret| Question::Secret(project.clone(), secret)));
     }
     asked
@@ -132,6 +137,10 @@ impl Question {
                     let source = Source::of_region("run", &project, &region);
                     let read = shell.noted(source, cloud.run.look(&project, &region).await);
                     Answer::Region(region, read)
+                }
+                Self::Account(project, email) => {
+                    let read = cloud.accounts.account(&email).await;
+                    Answer::Account(shell.noted(Source::new("iam", &project), read))
                 }
                 Self::Redis(id) => {
                     let source = Source::of_region("redis", &id.project, &id.region);
@@ -155,6 +164,7 @@ impl Question {
         let late = Fault::unanswered();
         match self {
             Self::Region(_, region) => Answer::Region(region, Err(late)),
+            Self::Account(..) => Answer::Account(Err(late)),
             Self::Redis(_) => Answer::Redis(Err(late)),
             Self::Operation(resource, _) => Answer::Operation(resource, Err(late)),
             Self::Secret(_, query) => Answer::Secret(query.name, Err(late)),
@@ -166,6 +176,7 @@ impl Answer {
     fn note(self, seen: &mut Observation) {
         match self {
             Self::Region(region, read) => drop(seen.regions.insert(region, read)),
+            Self::Account(read) => seen.account = Some(read),
             Self::Redis(read) => seen.redis = read,
             Self::Operation(resource, read) => drop(seen.operations.insert(resource, read)),
             Self::Secret(name, read) => drop(seen.secrets.insert(name, read)),

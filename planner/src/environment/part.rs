@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use orchestra_crds::{EnvironmentStatus, condition};
 
 use super::Observation;
-use super::parts::{project, redis, secrets};
+use super::parts::{identity, project, redis, secrets};
 use crate::cloud::{Fault, FaultClass};
 use crate::conditions::{Note, Overall, is_true, note};
 use crate::plan::Effect;
@@ -13,6 +13,7 @@ use crate::plan::Effect;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Project,
+    Identity,
     Redis,
     Secrets,
 }
@@ -50,12 +51,13 @@ pub(super) enum LetGo {
 
 impl Part {
     /// Every part, in the order in which they are told.
-    pub(super) const ALL: [Self; 3] = [Self::Project, Self::Redis, Self::Secrets];
+    pub(super) const ALL: [Self; 4] = [Self::Project, Self::Identity, Self::Redis, Self::Secrets];
 
     /// Its condition.
     pub(super) fn condition(self) -> &'static str {
         match self {
             Self::Project => condition::PROJECT_READY,
+            Self::Identity => condition::IDENTITY_READY,
             Self::Redis => condition::REDIS_READY,
             Self::Secrets => condition::SECRETS_READY,
         }
@@ -65,6 +67,7 @@ impl Part {
     pub(super) fn plan(self, seen: &Observation, status: &mut EnvironmentStatus) -> PartPlan {
         match self {
             Self::Project => project::plan(seen),
+            Self::Identity => identity::plan(seen),
             Self::Redis => redis::plan(seen, status),
             Self::Secrets => secrets::plan(seen, status),
         }
@@ -74,7 +77,7 @@ impl Part {
     pub(super) fn let_go(self, seen: &Observation, status: &mut EnvironmentStatus) -> LetGo {
         match self {
             Self::Redis => redis::let_go(seen, status),
-            Self::Project | Self::Secrets => LetGo::Never,
+            Self::Project | Self::Identity | Self::Secrets => LetGo::Never,
         }
     }
 }

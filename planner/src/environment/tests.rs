@@ -25,6 +25,7 @@ fn seen(redis: Option<RedisView>) -> Observation {
         rollouts: vec![],
         redis: Ok(redis),
         regions: BTreeMap::new(),
+        account: None,
         operations: BTreeMap::new(),
         secrets: BTreeMap::new(),
         failed_writes: FailedWrites::new(),
@@ -51,6 +52,31 @@ fn redis_is_created_once_and_its_address_published() {
     let ready = plan(&seen(Some(view("READY", RedisTier::Basic, 2))));
     assert_eq!((ready.effects.len(), reason(&ready, "Ready").as_str()), (0, "True Ready"));
     assert_eq!(ready.status.redis.unwrap().host.as_deref(), Some("10.0.0.3"));
+}
+
+#[test]
+fn b3_a_service_account_that_is_not_there_or_can_not_be_used_or_seen_keeps_the_environment_from_being_ready() {
+    let mut world = seen(None);
+    world.environment.spec.redis = None;
+    assert_eq!(reason(&plan(&world), "IdentityReady"), "True DefaultAccount");
+    world.environment.spec.service_account = Some("web-runner".into());
+    let email = "web-runner@cherry-ai-project.iam.gserviceaccount.com";
+    assert_eq!(account_to_ask(&world.environment).as_deref(), Some(email));
+    let denied = Fault { class: FaultClass::Denied, message: "iam.serviceAccounts.get denied".into() };
+    let cases = [
+        (None, "False LookingUp"),
+        (Some(Ok(None)), "False ServiceAccountMissing"),
+        (Some(Ok(Some(AccountView { disabled: true }))), "False ServiceAccountDisabled"),
+        (Some(Err(denied)), "False AccessDenied"),
+    ];
+    for (account, told) in cases {
+        world.account = account;
+        let plan = plan(&world);
+        assert_eq!((reason(&plan, "IdentityReady").as_str(), reason(&plan, "Ready").as_str()), (told, told));
+        assert!(plan.status.message.unwrap().contains(email));
+    }
+    world.account = Some(Ok(Some(AccountView { disabled: false })));
+    assert_eq!(reason(&plan(&world), "Ready"), "True Ready");
 }
 
 #[test]

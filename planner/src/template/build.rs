@@ -223,6 +223,6 @@ fn secret_version(
 }
 
 /// The e-mail address of a service account.
-fn account(name: &str, project: &str) -> String {
+pub(crate) fn account(name: &str, project: &str) -> String {
     if name.contains('@') { name.to_string() } else { format!("{name}@{project}.iam.gserviceaccount.com") }
 }

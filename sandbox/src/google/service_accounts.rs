@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::secrets::project_number;
 
 /// By email.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ServiceAccounts(BTreeMap<String, Account>);
 
 #[derive(Debug)]
@@ -22,6 +22,14 @@ struct Account {
 }
 
 impl ServiceAccounts {
+    /// The one that the examples' services run as is there.
+    pub(super) fn new() -> Self {
+        let (id, project) = ("vertex-agent", "cherry-ai-project");
+        let email = email(id, project);
+        let account = Account::new(&email, project);
+        Self(BTreeMap::from([(email, account)]))
+    }
+
     pub(super) fn handle(
         &mut self,
         context: Context<'_>,
@@ -81,25 +89,35 @@ impl ServiceAccounts {
             let rule = "6 to 30 lowercase letters, digits and hyphens, starting with a letter";
             return Err(Problem::field("account_id", format!("{id:?}: {rule}")));
         }
-        let email = format!("{id}@{project}.iam.gserviceaccount.com");
+        let email = email(id, project);
         if self.0.contains_key(&email) {
             let message = format!("Service account {id} already exists within project projects/{project}.");
             return Err(Problem::already_exists(message));
         }
-        let number = project_number(&email);
+        let mut account = Account::new(&email, project);
+        Mask::parse("displayName,description").apply(&body["serviceAccount"], &mut account.document)?;
+        let document = account.document.clone();
+        self.0.insert(email, account);
+        Ok(document)
+    }
+}
+
+fn email(id: &str, project: &str) -> String {
+    format!("{id}@{project}.iam.gserviceaccount.com")
+}
+
+impl Account {
+    fn new(email: &str, project: &str) -> Self {
+        let number = project_number(email);
         let mut document = json!({
             "name": format!("projects/{project}/serviceAccounts/{email}"), "projectId": project, "email": email,
             "uniqueId": format!("1{number}00000000"), "oauth2ClientId": format!("1{number}00000000"),
         });
         let policy = Policy::default();
         document["etag"] = json!(policy.etag());
-        Mask::parse("displayName,description").apply(&body["serviceAccount"], &mut document)?;
-        self.0.insert(email, Account { document: document.clone(), policy });
-        Ok(document)
+        Self { document, policy }
     }
-}
 
-impl Account {
     /// The answer has the name and what was changed, nothing else.
     fn patch(&mut self, body: &Value) -> Result<Value, Problem> {
         let mask = Mask::parse(body["updateMask"].as_str().unwrap_or_default());

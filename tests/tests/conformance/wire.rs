@@ -5,8 +5,8 @@ use orchestra_cloud::Cloud;
 use orchestra_controller::clock::{Clock, ClockReading};
 use orchestra_crds::{Ingress, Redis, RedisTier};
 use orchestra_planner::cloud::{
-    Binding, CountsQuery, FaultClass, OperationView, Readiness, RedisId, ServiceId, ServiceSettings, Target,
-    TrafficTarget, VersionView, Window,
+    AccountView, Binding, CountsQuery, FaultClass, OperationView, Readiness, RedisId, ServiceId, ServiceSettings,
+    Target, TrafficTarget, VersionView, Window,
 };
 use orchestra_planner::marks::{Marks, Owner};
 use orchestra_planner::names::{Percent, ProjectId, Region, RevisionName, ServiceName};
@@ -16,6 +16,7 @@ use orchestra_planner::template::{
 };
 use orchestra_planner::traffic::{all_to, split, weight_of};
 use orchestra_sandbox::Sandbox;
+use orchestra_sandbox::exchange::Request;
 use orchestra_sandbox::journal::Fault;
 use orchestra_sandbox::serve::Servers;
 use std::collections::BTreeMap;
@@ -270,4 +271,16 @@ async fn a_lost_response_is_retryable_and_its_effect_is_found() {
     let lost = cloud.run.create(&id(), &new_service()).await.unwrap_err();
     assert_eq!(lost.class(), FaultClass::Retryable);
     assert!(cloud.run.service(&id()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn b3_a_service_account_is_there_or_not_or_disabled() {
+    let (cloud, sandbox) = cloud().await;
+    let email = "vertex-agent@cherry-ai-project.iam.gserviceaccount.com";
+    assert_eq!(cloud.accounts.account(email).await.unwrap(), Some(AccountView { disabled: false }));
+    let missing = "web-runner@cherry-ai-project.iam.gserviceaccount.com";
+    assert_eq!(cloud.accounts.account(missing).await.unwrap(), None);
+    let path = format!("/v1/projects/cherry-ai-project/serviceAccounts/{email}:disable");
+    assert_eq!(sandbox.google.handle(&Request::new(http::Method::POST, &path, Vec::new().into())).status, 200);
+    assert_eq!(cloud.accounts.account(email).await.unwrap(), Some(AccountView { disabled: true }));
 }
