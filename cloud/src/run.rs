@@ -53,7 +53,7 @@ impl CloudRun {
     /// When Google does not answer, or refuses.
     pub async fn revision(&self, id: &ServiceId, name: &RevisionName) -> Result<Option<RevisionView>, CloudError> {
         let read = self.revisions.get_revision().set_name(format!("{}/revisions/{name}", path(id))).send();
-        Ok(find("get revision", read).await?.map(|revision| model::revision_view(name, &revision)))
+        Ok(find("get revision", read).await?.map(|revision| model::revision_view(id, name, &revision)))
     }
 
     /// Creates a service; gives the name of the operation.

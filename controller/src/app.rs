@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::{Clock, ClockReading};
 use crate::health::{Health, cluster_trouble};
-use crate::lease::{self, Elector};
+use crate::lease::{Elector, Home};
 use crate::metrics::Metrics;
 use crate::shell::Shell;
 use crate::watch as watches;
@@ -101,6 +101,11 @@ pub enum AppError {
     /// Another process leads now.
     #[error("the lease was lost: another process leads, or the cluster could not be reached")]
     LeaseLost,
+    /// Orchestra was installed while this process led, or waited, in its absence.
+    #[error(
+        "Orchestra is installed in this cluster by now, and leads from its own namespace: start again to wait for it"
+    )]
+    LeaseMoved,
     /// A task that should never end did.
     #[error("{0} ended: {1}")]
     Ended(&'static str, String),
@@ -175,6 +180,20 @@ async fn wait_for_crds(client: &Client, server: &str, health: &Health) {
     }
 }
 
+/// Takes the address; what is given serves there until the process ends.
+async fn served(
+    address: SocketAddr,
+    metrics: Metrics,
+    health: Health,
+) -> Result<impl Future<Output = Result<(), AppError>>, AppError> {
+    let listener = web::listen(address).await.map_err(|source| AppError::Address { address, source })?;
+    let served = web::serve(listener, metrics, health);
+    Ok(async move {
+        let ended = served.await;
+        Err(AppError::Ended("the HTTP server", ended.err().map_or("no error".into(), |e| e.to_string())))
+    })
+}
+
 /// Runs until a signal, the loss of the lease, or the end of a task that should not end.
 ///
 /// # Errors
@@ -186,30 +205,26 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     let mut stop = stop_signal()?;
     let mut tasks: JoinSet<Result<(), AppError>> = JoinSet::new();
 
-    let address = settings.http_address;
-    let listener = web::listen(address).await.map_err(|source| AppError::Address { address, source })?;
-    let served = web::serve(listener, metrics.clone(), health.clone());
-    tasks.spawn(async move {
-        let ended = served.await;
-        Err(AppError::Ended("the HTTP server", ended.err().map_or("no error".into(), |e| e.to_string())))
-    });
+    tasks.spawn(served(settings.http_address, metrics.clone(), health.clone()).await?);
 
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "orchestra-controller".into());
     let me = format!("{host}_{}_{:x}", std::process::id(), jiff::Timestamp::now().as_microsecond());
     let start = async {
         wait_for_crds(&client, &server, &health).await;
         health.started();
-        let namespace = match &settings.lease_namespace {
-            Some(asked) => asked.clone(),
-            None => lease::home(&client, &health).await,
+        let home = match &settings.lease_namespace {
+            Some(asked) => Home::Fixed(asked.clone()),
+            None => Home::of_cluster(&client, &health).await,
         };
-        tracing::info!(namespace, "waiting for the lease");
+        tracing::info!(namespace = home.namespace(), "waiting for the lease");
         let clock = clock(&settings, &client).await?;
-        let mut elector = Elector::new(client.clone(), &namespace, me).with_health(health.clone());
-        elector.acquire().await;
-        Ok::<_, AppError>((clock, elector))
+        let mut elector = Elector::new(client.clone(), home.namespace(), me).with_health(health.clone());
+        tokio::select! {
+            () = elector.acquire() => Ok((clock, elector, home)),
+            () = home.moved(&client) => Err(AppError::LeaseMoved),
+        }
     };
-    let (clock, mut elector) = tokio::select! {
+    let (clock, mut elector, home) = tokio::select! {
         started = start => started?,
         () = stopped(&mut stop) => return Ok(()),
         ended = tasks.join_next() => return first_end(ended),
@@ -230,11 +245,19 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
         biased;
         () = stopped(&mut stop) => Ok(()),
         () = elector.keep() => return Err(AppError::LeaseLost),
+        () = home.moved(&client) => Err(AppError::LeaseMoved),
         ended = tasks.join_next() => first_end(ended),
         ended = work.join_next() => end_of_work(*stop.borrow(), ended),
     };
-    ended?;
-    shut_down(work, elector).await
+    match ended {
+        // Whoever leads from there may begin at any moment: nothing more is written here.
+        Err(AppError::LeaseMoved) => {
+            elector.release().await;
+            Err(AppError::LeaseMoved)
+        }
+        Err(error) => Err(error),
+        Ok(()) => shut_down(work, elector).await,
+    }
 }
 
 /// What the end of a controller means. After the signal they end by themselves: that is no failure, also where the signal

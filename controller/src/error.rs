@@ -50,7 +50,15 @@ impl PassError {
         }
     }
 
-    /// Whether the cluster knows no such kind.
+    /// Whether the cluster knows who asks, and lets them not.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Kube { source, .. } => matches!(source.as_ref(), kube::Error::Api(status) if status.is_forbidden()),
+            _ => false,
+        }
+    }
+
+    /// Whether the cluster knows no such kind, or namespace.
     pub(crate) fn is_unknown_kind(&self) -> bool {
         match self {
             Self::Kube { source, .. } => {

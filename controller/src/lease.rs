@@ -6,7 +6,6 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
-use orchestra_planner::cloud::FaultClass;
 use orchestra_planner::lease::{
     CALL_LIMIT, DURATION, LeaseRecord, Move, RENEW_EVERY, RETRY_EVERY, Seen, decide, may_write,
 };
@@ -77,26 +76,60 @@ const INSTALLED: &str = "orchestra-system";
 /// The namespace that each cluster has.
 const ALWAYS_THERE: &str = "default";
 
-/// The namespace of the lease where none was asked for. It is the same for each who asks, whatever namespace their
-/// kubeconfig is set to: two leases would be two leaders.
-pub async fn home(client: &Client, health: &Health) -> String {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    loop {
-        match lease_call("read the namespace", namespaces.get_opt(INSTALLED)).await {
-            Ok(found) => {
-                health.note_cluster(LEASE, None);
-                return found.map_or(ALWAYS_THERE, |_| INSTALLED).to_string();
+/// The namespace of the lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// The one that was asked for, or the one where Orchestra is installed.
+    Fixed(String),
+    /// Orchestra is not installed, until it is.
+    Makeshift,
+}
+
+impl Home {
+    /// Where it is when none was asked for. It is the same for each who asks, whatever namespace their kubeconfig is set
+    /// to: two leases would be two leaders.
+    pub async fn of_cluster(client: &Client, health: &Health) -> Self {
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        loop {
+            match lease_call("read the namespace", namespaces.get_opt(INSTALLED)).await {
+                Ok(found) => {
+                    health.note_cluster(LEASE, None);
+                    return found.map_or(Self::Makeshift, |_| Self::Fixed(INSTALLED.into()));
+                }
+                // Whoever may not ask is in a cluster that is looked after.
+                Err(error) if error.is_forbidden() => return Self::Fixed(INSTALLED.into()),
+                Err(error) => note(health, &error),
             }
-            // Whoever may not ask is in a cluster that is looked after.
-            Err(error) if error.class() == FaultClass::Denied => return INSTALLED.to_string(),
-            Err(error) => note(health, &error),
+            tokio::time::sleep(RETRY_EVERY).await;
         }
-        tokio::time::sleep(RETRY_EVERY).await;
+    }
+
+    /// Its name.
+    pub fn namespace(&self) -> &str {
+        match self {
+            Self::Fixed(namespace) => namespace,
+            Self::Makeshift => ALWAYS_THERE,
+        }
+    }
+
+    /// Waits until the lease belongs elsewhere: Orchestra is installed now, and leads from there.
+    pub async fn moved(&self, client: &Client) {
+        if let Self::Fixed(_) = self {
+            return std::future::pending().await;
+        }
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        while !matches!(lease_call("read the namespace", namespaces.get_opt(INSTALLED)).await, Ok(Some(_))) {
+            tokio::time::sleep(RENEW_EVERY).await;
+        }
     }
 }
 
 fn note(health: &Health, error: &PassError) {
     let message = match error {
+        PassError::Kube { source, .. } if error.is_unknown_kind() => {
+            let way_out = "create it, or name another by --lease-namespace";
+            format!("{}: {way_out}", cluster_trouble("the cluster", source))
+        }
         PassError::Kube { source, .. } => cluster_trouble("the cluster", source),
         other => other.to_string(),
     };

@@ -37,7 +37,10 @@ pub enum Haste {
     /// Users may be meeting a bad revision: nothing is waited for that answers slowly.
     Urgent,
     /// The same, after a pass that took back what answered at once: what answers slowly gets its turn.
-    UrgentAgain,
+    UrgentAgain {
+        /// How long a region has not answered.
+        silent: SignedDuration,
+    },
 }
 
 /// How much hurry there is, least first.

@@ -170,12 +170,16 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
             None => return unchanged(Finalizer::Remove, NOW),
         },
         (false, true) => {
+            if let Some(ignored_requests) = requests::brought_along(&pass) {
+                let status = RolloutStatus { ignored_requests, ..RolloutStatus::default() };
+                return Plan { status, ..unchanged(Finalizer::Keep, NOW) };
+            }
             let mut decision = decide(&pass, &mut memory);
             if unread::told(seen).is_none() {
                 leave::add_departures(&pass, &mut memory, &mut decision);
                 settings::add_settings(&pass, &mut memory, &mut decision);
                 invokers::add_invokers(&pass, &mut memory, &mut decision);
-                secrets::add_secrets(&pass, &memory, &mut decision);
+                secrets::add_secrets(&pass, &mut memory, &mut decision);
             }
             decision
         }

@@ -159,8 +159,10 @@ impl Tap {
         if plant == Some(Plant::WaitForEveryRead) && all && request.method == Method::PATCH {
             tokio::time::sleep(READS_TAKE).await;
         }
-        if fault.is_some_and(Fault::prevents) && is_status_of_rollout(&request) {
-            self.promises.lock().unwrap().forget_unpublished();
+        if fault.is_some_and(Fault::prevents)
+            && let Some(rollout) = self.whose_status(&request)
+        {
+            self.promises.lock().unwrap().forget_unpublished(&rollout);
         }
         let reply = match fault {
             Some(Fault::CrashBefore | Fault::ClockJump(_)) => return self.die().await,
@@ -263,14 +265,17 @@ impl Tap {
         given.get(at).map(|(status, body)| Reply::json(*status, body.clone()))
     }
 
+    /// The Rollout whose status a call is to write.
+    fn whose_status(&self, request: &SandboxRequest) -> Option<Value> {
+        let path = request.path.strip_suffix("/status").filter(|_| request.method != Method::GET)?;
+        let (namespace, name) = path.split_once("/namespaces/")?.1.split_once("/rollouts/")?;
+        self.sandbox.cluster.object("rollouts", namespace, name)
+    }
+
     async fn die(&self) -> Reply {
         self.died.notify_one();
         std::future::pending().await
     }
-}
-
-fn is_status_of_rollout(request: &SandboxRequest) -> bool {
-    request.method != Method::GET && request.path.contains("/rollouts/") && request.path.ends_with("/status")
 }
 
 /// What makes two reads the same; those of metrics differ in their times only.

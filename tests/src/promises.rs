@@ -101,7 +101,9 @@ pub struct Promises {
     pub outage: bool,
     /// Shares in effect that the controller was last told, by service.
     told: Shares,
-    /// The same when a status was last written: all that is left of it where the next write does not arrive.
+    /// The same, as far as anybody knows it still: what was told and could not be written is lost.
+    known: Shares,
+    /// What was known when a status was last written.
     published: Shares,
     pub checked: usize,
     pub broken: Vec<String>,
@@ -150,15 +152,26 @@ fn steps(rollout: &Value) -> Vec<(i64, i64)> {
     steps.iter().filter_map(weight).collect()
 }
 
+/// Makes of the services of a Rollout what another record has of them.
+fn keep_of(rollout: &Value, from: &Shares, to: &mut Shares) {
+    let ending = format!("/services/{}", text(&rollout["spec"]["serviceName"]));
+    to.retain(|name, _| !name.ends_with(&ending));
+    to.extend(from.iter().filter(|(name, _)| name.ends_with(&ending)).map(|(name, s)| (name.clone(), s.clone())));
+}
+
 impl Promises {
     /// A write of a Rollout's status did not arrive: nobody knows any more what it was to say.
-    pub fn forget_unpublished(&mut self) {
-        self.told.clone_from(&self.published);
+    pub fn forget_unpublished(&mut self, rollout: &Value) {
+        let published = std::mem::take(&mut self.published);
+        keep_of(rollout, &published, &mut self.known);
+        self.published = published;
     }
 
     /// The controller is told of a service.
     pub fn tell(&mut self, service: &Value) {
-        self.told.insert(text(&service["name"]).to_string(), shares(&service["trafficStatuses"]));
+        let (name, shares) = (text(&service["name"]).to_string(), shares(&service["trafficStatuses"]));
+        self.known.insert(name.clone(), shares.clone());
+        self.told.insert(name, shares);
     }
 
     fn check(&mut self, number: u32, holds: bool, what: impl FnOnce() -> String) {
@@ -230,7 +243,7 @@ impl Promises {
                 self.check_claims(rollout, &after);
                 self.check_rollback(rollout, &after);
                 self.check_evidence(rollout, &after, &view);
-                self.published.clone_from(&self.told);
+                keep_of(rollout, &self.known, &mut self.published);
             }
             return;
         }

@@ -191,7 +191,7 @@ fn settings(service: &Service) -> ServiceSettings {
     }
 }
 
-pub(super) fn revision_view(name: &RevisionName, revision: &Revision) -> RevisionView {
+pub(super) fn revision_view(id: &ServiceId, name: &RevisionName, revision: &Revision) -> RevisionView {
     let ready = revision.conditions.iter().find(|c| c.r#type == "Ready");
     let readiness = match ready.map(|c| (&c.state, c)) {
         Some((condition::State::ConditionSucceeded, _)) => Readiness::Ready,
@@ -201,22 +201,25 @@ pub(super) fn revision_view(name: &RevisionName, revision: &Revision) -> Revisio
     RevisionView {
         name: name.clone(),
         containers: revision.containers.iter().map(container_view).collect(),
-        secrets: secrets(revision),
+        secrets: secrets(id, revision),
         readiness,
     }
 }
 
-/// What a revision reads by a number. One that is bound to `latest` reads whatever is there.
-fn secrets(revision: &Revision) -> BTreeSet<SecretVersionId> {
+/// What a revision reads of its project by a number. One that is bound to `latest` reads whatever is there.
+fn secrets(id: &ServiceId, revision: &Revision) -> BTreeSet<SecretVersionId> {
     let variables = revision.containers.iter().flat_map(|container| &container.env);
     let keys = variables.filter_map(|variable| variable.value_source()?.secret_key_ref.as_ref());
     let in_variables = keys.map(|key| (&key.secret, &key.version));
     let volumes = revision.volumes.iter().filter_map(|volume| volume.secret());
     let in_files = volumes.flat_map(|secret| secret.items.iter().map(|item| (&secret.secret, &item.version)));
-    let id = |(secret, version): (&String, &String)| {
-        Some(SecretVersionId { secret: short(secret).to_string(), version: version.parse().ok()? })
+    let own = format!("projects/{}/secrets/", id.project);
+    let of_project = |(secret, version): (&String, &String)| {
+        let name = secret.strip_prefix(&own).unwrap_or(secret);
+        let version = version.parse().ok().filter(|_| !name.contains('/'))?;
+        Some(SecretVersionId { secret: name.to_string(), version })
     };
-    in_variables.chain(in_files).filter_map(id).collect()
+    in_variables.chain(in_files).filter_map(of_project).collect()
 }
 
 fn container_view(container: &Container) -> ContainerView {

@@ -42,7 +42,12 @@ impl Managed for OrchestraEnvironment {
             None => vec![],
         };
         let namespace = object.namespace().unwrap_or_default();
-        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), read, |_, _| Haste::Ordinary);
+        let patience = Patience::new(
+            Api::namespaced(shell.kube.clone(), &namespace),
+            read,
+            |_, _, _| Haste::Ordinary,
+            shell.clock.now(),
+        );
         let mut seen = Observation {
             now: shell.clock.now(),
             environment: object.clone(),

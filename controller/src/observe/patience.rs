@@ -2,10 +2,12 @@
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
+use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use orchestra_crds::{Lenient, Unread};
 use orchestra_planner::plan::Haste;
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -17,37 +19,54 @@ use crate::shell::Managed;
 const BUDGET: Duration = Duration::from_secs(20);
 /// The same where users may be meeting a bad revision.
 const URGENT_BUDGET: Duration = Duration::from_millis(400);
-/// The same for the passes after the first: a region that answers slowly is to be taken back as well.
-const URGENT_AGAIN_BUDGET: Duration = Duration::from_secs(2);
+/// The same for the passes after the first: a region that answers slowly is to be taken back as well. The longer it has
+/// not answered, the longer it is listened to.
+const URGENT_AGAIN_BUDGET: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(10);
+/// Longest that is waited for what decides nothing.
+const ASIDE: Duration = Duration::from_secs(1);
 /// Longest that an urgent pass waits for the first answer: without one it can do nothing.
 const URGENT_FIRST_ANSWER: Duration = Duration::from_secs(5);
 /// How often a pass that waits looks whether it has become urgent.
 const LOOK_UP: Duration = Duration::from_millis(250);
 
+/// How much hurry there is, by an object, what of it can't be read, and the time.
+type HasteOf<M> = fn(&M, &[Unread], Timestamp) -> Haste;
+
 /// How long a pass waits for its reads.
 pub(super) struct Patience<'a, M: Managed> {
     api: Api<Lenient<M>>,
     read: &'a Lenient<M>,
-    haste: fn(&M, &[Unread]) -> Haste,
+    haste: HasteOf<M>,
+    now: Timestamp,
     until: Instant,
     /// Until when the first answer is waited for.
     first_until: Instant,
 }
 
 impl<'a, M: Managed> Patience<'a, M> {
-    pub(super) fn new(api: Api<Lenient<M>>, read: &'a Lenient<M>, haste: fn(&M, &[Unread]) -> Haste) -> Self {
-        let (budget, first) = match haste(&read.object, &read.unread) {
+    pub(super) fn new(api: Api<Lenient<M>>, read: &'a Lenient<M>, haste: HasteOf<M>, now: Timestamp) -> Self {
+        let (budget, first) = match haste(&read.object, &read.unread, now) {
             Haste::Ordinary => (BUDGET, BUDGET),
             Haste::Urgent => (URGENT_BUDGET, URGENT_FIRST_ANSWER),
-            Haste::UrgentAgain => (URGENT_AGAIN_BUDGET, URGENT_FIRST_ANSWER),
+            Haste::UrgentAgain { silent } => {
+                let listened = Duration::try_from(silent).unwrap_or_default() / 4;
+                let budget = listened.clamp(*URGENT_AGAIN_BUDGET.start(), *URGENT_AGAIN_BUDGET.end());
+                (budget, budget.max(URGENT_FIRST_ANSWER))
+            }
         };
-        let now = Instant::now();
-        Self { api, read, haste, until: now + budget, first_until: now + first }
+        let start = Instant::now();
+        Self { api, read, haste, now, until: start + budget, first_until: start + first }
+    }
+
+    /// What is asked from now on decides nothing, and is not waited for long.
+    pub(super) fn ask_aside(&mut self) {
+        let until = Instant::now() + ASIDE;
+        (self.until, self.first_until) = (self.until.min(until), self.first_until.min(until));
     }
 
     /// Whether what is waited for is left for a pass over the object as it is by now.
     async fn is_overtaken(&self) -> bool {
-        let urgent = |read: &Lenient<M>| (self.haste)(&read.object, &read.unread) != Haste::Ordinary;
+        let urgent = |read: &Lenient<M>| (self.haste)(&read.object, &read.unread, self.now) != Haste::Ordinary;
         if urgent(self.read) {
             return false;
         }

@@ -23,7 +23,7 @@ use crate::error::PassError;
 use crate::health::Source;
 use crate::shell::{Managed, Shell};
 
-/// More rounds of questions than any observation opens: services, revisions, another name, counts.
+/// More rounds of questions than any observation opens: services, revisions, another name, counts, secrets.
 const ROUNDS: usize = 8;
 
 impl Managed for Rollout {
@@ -38,7 +38,8 @@ impl Managed for Rollout {
     ) -> Result<Observation, PassError> {
         let namespace = read.namespace().unwrap_or_default();
         let (environment, environment_unread) = environment_of(shell, &read.object, &namespace).await?;
-        let patience = Patience::new(Api::namespaced(shell.kube.clone(), &namespace), read, rollout::haste);
+        let api = Api::namespaced(shell.kube.clone(), &namespace);
+        let mut patience = Patience::new(api, read, rollout::haste, shell.clock.now());
         let services = rollout::services(&read.object, environment.as_ref());
         let regions = read_services(shell, &patience, services).await?;
         let Lenient { object: rollout, unread, .. } = read.clone();
@@ -57,6 +58,9 @@ impl Managed for Rollout {
             let asked = rollout::questions(&seen);
             if asked.is_empty() {
                 break;
+            }
+            if !asked.secrets.is_empty() {
+                patience.ask_aside();
             }
             answer(shell, &patience, &mut seen, asked).await?;
         }

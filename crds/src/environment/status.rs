@@ -61,6 +61,9 @@ pub struct RedisStatus {
     /// Memory, in GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_size_gb: Option<i32>,
+    /// The size of the confirmation that has been used: less memory again waits for another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_memory_size_gb: Option<i32>,
     /// Labels that this environment put on it.
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     pub granted_labels: Vec<String>,

@@ -56,6 +56,9 @@ pub struct RolloutStatus {
     /// How the last releases ended, newest first.
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<ReleaseRecord>,
+    /// Operator requests that were there before the first release, by name: they mean none of this object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ignored_requests: BTreeMap<String, String>,
     /// Operator requests that were acted on, newest first.
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestRecord>,
@@ -94,6 +97,9 @@ pub struct StableStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub template: Option<serde_json::Value>,
+    /// Versions of secrets that it reads and that were last seen to be disabled or gone, as `SECRET/versions/NUMBER`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_secrets: Vec<String>,
 }
 
 /// The revision that is taking over.

@@ -261,6 +261,33 @@ proptest! {
 }
 
 #[test]
+fn a_confirmation_of_less_memory_is_good_for_one_time() {
+    let mut world = seen(Some(view("READY", RedisTier::Basic, 10)));
+    world.environment.spec.redis.as_mut().unwrap().memory_size_gb = 5;
+    world.environment.metadata.annotations =
+        Some([(orchestra_crds::CONFIRM_SHRINK.to_string(), "5".to_string())].into());
+    let shrinks =
+        |plan: &Plan<EnvironmentStatus>| matches!(plan.effects[..], [Effect::ResizeRedis { memory_size_gb: 5, .. }]);
+    let look = |world: &mut Observation, size: i32| {
+        world.redis = Ok(Some(view("READY", RedisTier::Basic, size)));
+        let plan = plan(world);
+        world.environment.status = Some(EnvironmentStatus { operations: vec![], ..plan.status.clone() });
+        plan
+    };
+    assert!(shrinks(&look(&mut world, 10)));
+    assert!(shrinks(&look(&mut world, 10)), "until it is done");
+    assert!(look(&mut world, 5).effects.is_empty());
+    let again = look(&mut world, 20);
+    assert_eq!((again.effects.len(), reason(&again, "Stalled").as_str()), (0, "True RedisShrinkUnconfirmed"));
+    assert!(again.status.message.unwrap().contains("take off"));
+    world.environment.metadata.annotations = None;
+    look(&mut world, 20);
+    world.environment.metadata.annotations =
+        Some([(orchestra_crds::CONFIRM_SHRINK.to_string(), "5".to_string())].into());
+    assert!(shrinks(&look(&mut world, 20)), "it was set anew");
+}
+
+#[test]
 fn less_memory_waits_for_a_person_who_confirms_that_size() {
     let mut world = seen(Some(view("READY", RedisTier::StandardHa, 5)));
     world.environment = environment(json!({"tier": "StandardHa", "memorySizeGb": 2}));

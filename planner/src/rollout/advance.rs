@@ -12,11 +12,12 @@ use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
 use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
 use super::{Turn, failure, judge, keep, reach, requests, supersede};
-use crate::conditions::note;
+use crate::conditions::{Overall, note};
 use crate::marks::Position;
 use crate::names::Region;
 use crate::plan::{Effect, NOW, POLL, ServiceChange};
 use crate::resource::ResourceId;
+use crate::traffic::weight_of;
 use crate::verdict::in_words;
 
 /// Takes the candidate on, in the first region where it is not done.
@@ -177,6 +178,15 @@ fn act(
         (Progress::Moving(_), _) => {
             Decision::working(RolloutPhase::Progressing, "Moving", format!("{region}: traffic is moving"))
         }
+        (Progress::Drifted(_), Some(how)) => {
+            let share = place.view().map_or(0, |view| weight_of(&candidate.release.revision, &view.serving).get());
+            let message = format!(
+                "{region}: somebody changed the traffic past Orchestra: `{}` gets {share} %, and stays there: held, {how}",
+                candidate.release.revision
+            );
+            let held = Decision::held(message.clone());
+            Decision { overall: Overall::Reconciling(note("TrafficChanged", message)), ..held }
+        }
         (_, Some(how)) => Decision::held(format!("{region}: held, {how}")),
         (state, None) => forward_write(Placement { pass, memory, place, candidate }, desire, state),
     };
@@ -184,7 +194,7 @@ fn act(
 }
 
 /// Whether a candidate is a change of traffic back to what was promoted before.
-fn goes_back(memory: &Memory, candidate: &Candidate) -> bool {
+pub(super) fn goes_back(memory: &Memory, candidate: &Candidate) -> bool {
     let no_steps = candidate.course.as_ref().is_some_and(|course| course.steps == Steps::default());
     no_steps && memory.promoted.iter().any(|p| p.revision == candidate.release.revision)
 }
@@ -296,7 +306,7 @@ fn waiting(now: Timestamp, message: &str, reason: &str, until: Option<Timestamp>
         }
         None => {
             let mut decision = Decision::held(message);
-            decision.overall = crate::conditions::Overall::Reconciling(note(reason, message));
+            decision.overall = Overall::Reconciling(note(reason, message));
             decision
         }
     }

@@ -9,6 +9,7 @@ use super::memory::Memory;
 use super::pass::Pass;
 use super::place::Place;
 use super::{unknown_marks, unread};
+use crate::plan::Effect;
 use crate::resource::ResourceId;
 use crate::second_look;
 
@@ -31,19 +32,20 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
         );
         return Some(Decision::stalled(RolloutPhase::Deleting, "EnvironmentMissing", message));
     }
-    if let Some((place, fault)) = pass.unread().next() {
-        let what = format!("the service in {}", place.region());
-        return Some(blamed(pass, since, Decision::unreadable(RolloutPhase::Deleting, &what, fault).with_way_out()));
-    }
     if let Some(decision) = unknown_marks(pass, RolloutPhase::Deleting) {
         return Some(decision.with_way_out());
     }
     let mine: Vec<&Place<'_>> = pass.places.iter().filter(|place| is_mine(place)).collect();
+    let effects: Vec<Effect> = mine.iter().filter_map(|place| let_go(pass, memory, place, place.view()?)).collect();
+    if let Some((place, fault)) = pass.unread().next() {
+        let what = format!("the service in {}", place.region());
+        let unread = Decision::unreadable(RolloutPhase::Deleting, &what, fault).with_way_out();
+        return Some(blamed(pass, since, unread.with_effects(effects)));
+    }
     if mine.is_empty() {
         return unless_seen_twice(pass, memory);
     }
     memory.absent_since = None;
-    let effects = mine.iter().filter_map(|place| let_go(pass, memory, place, place.view()?)).collect();
     let what = if policy(pass) == DeletionPolicy::Delete { "deleted" } else { "released" };
     let regions: Vec<String> = mine.iter().map(|place| left(pass, place)).collect();
     let message = format!("the Cloud Run services are being {what}: {}", regions.join(", "));

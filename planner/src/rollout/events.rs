@@ -12,7 +12,7 @@ use crate::plan::Event;
 use crate::verdict::in_words;
 
 /// Changes that are under way and that a person should know of, by the reason of the conditions.
-const WARNED_OF: [&str; 3] = ["TrafficCorrected", "MarksRestored", "ServiceGone"];
+const WARNED_OF: [&str; 4] = ["TrafficCorrected", "TrafficChanged", "MarksRestored", "ServiceGone"];
 
 /// What changed between two statuses.
 pub(super) fn between(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Vec<Event> {

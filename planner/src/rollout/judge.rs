@@ -97,7 +97,8 @@ pub(super) fn analysis<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> &'a 
 }
 
 /// What the evidence in a region is about, by each metric, while a weight is in effect there. Where the service can't be
-/// read, that is the one that was last seen, if nothing was written since: its users are there all the same.
+/// read, where somebody changed its traffic, or where the candidate is not ready for a while, that is the one that was last
+/// seen, if nothing was written since.
 pub(super) fn subjects<'c>(
     candidate: &'c Candidate,
     state: &Progress,
@@ -105,7 +106,8 @@ pub(super) fn subjects<'c>(
 ) -> impl Iterator<Item = Subject<'c>> + use<'c> {
     let weight = match state {
         Progress::On(Standing { weight, .. }) => *weight,
-        Progress::Unreadable(_) => last_weight(candidate, known),
+        // Its users are there all the same.
+        Progress::Unreadable(_) | Progress::Drifted(_) | Progress::Starting(_) => last_weight(candidate, known),
         _ => None,
     };
     let about = move |(step, since)| {

@@ -10,6 +10,7 @@ use orchestra_crds::{
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::steps::Steps;
+use crate::cloud::SecretVersionId;
 use crate::marks::{News, PROMOTED_KEPT, PromotedMark};
 use crate::names::{Fingerprint, Region, ReleaseId, RevisionName, TemplateHash};
 
@@ -37,6 +38,8 @@ pub(super) struct Memory {
     pub(super) deleting_since: Option<Timestamp>,
     pub(super) absent_since: Option<Timestamp>,
     pub(super) granted: GrantedStatus,
+    /// Requests that mean nothing here, by name.
+    pub(super) ignored_requests: BTreeMap<String, String>,
 }
 
 /// The revision that traffic goes back to.
@@ -47,6 +50,8 @@ pub(super) struct Stable {
     pub(super) template_hash: Option<TemplateHash>,
     pub(super) inputs: BTreeSet<Fingerprint>,
     pub(super) template: Option<Template>,
+    /// Versions of secrets that it reads, and that were last seen to be disabled or gone.
+    pub(super) missing_secrets: BTreeSet<SecretVersionId>,
 }
 
 /// The revision that is taking over.
@@ -102,7 +107,7 @@ pub(super) struct RegionMemory {
     pub(super) evidence: Vec<EvidenceStatus>,
     /// The release that is known not to have come here.
     pub(super) untouched_by: Option<ReleaseId>,
-    /// Since when a candidate that is ready waits for a change of the service to end.
+    /// Since when a candidate waits: one that is ready for a change of the service to end, or to be ready.
     pub(super) waiting_since: Option<Timestamp>,
     /// Since when a change of the traffic is under way that was not seen to take effect.
     pub(super) moving_since: Option<Timestamp>,
@@ -172,7 +177,9 @@ impl Memory {
 
     /// Whether a person has asked for another try of what had failed since then.
     pub(super) fn was_retried_since(&self, then: Timestamp) -> bool {
-        self.requests.iter().any(|record| record.request == Request::Retry.name() && record.time.0 >= then)
+        // A status has whole seconds.
+        let since = |record: &RequestRecord| record.time.0.as_second() >= then.as_second();
+        self.requests.iter().any(|record| record.request == Request::Retry.name() && since(record))
     }
 
     /// Puts the end of a release into the history.
@@ -219,6 +226,7 @@ impl Candidate {
             template_hash: Some(self.template_hash.clone()),
             inputs: self.inputs.clone(),
             template,
+            missing_secrets: BTreeSet::new(),
         }
     }
 

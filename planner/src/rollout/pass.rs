@@ -205,7 +205,14 @@ impl Recovery<'_, '_> {
             as_candidate.or(as_promoted)
         });
         let image = self.pass.image_of(self.places, &revision);
-        Some(Stable { revision, image, template_hash, inputs: BTreeSet::new(), template: None })
+        Some(Stable {
+            revision,
+            image,
+            template_hash,
+            inputs: BTreeSet::new(),
+            template: None,
+            missing_secrets: BTreeSet::new(),
+        })
     }
 
     fn promoted(&self, memory: &mut Memory) {

@@ -98,7 +98,7 @@ impl Placement<'_, '_> {
             None | Some(Ok(None)) => return Progress::NotDeployed,
             Some(Err(fault)) => return Progress::Unreadable(fault.clone()),
             Some(Ok(Some(revision))) => match &revision.readiness {
-                Readiness::Pending => return Progress::Starting(since),
+                Readiness::Pending => return Progress::Starting(self.starting_since(since)),
                 Readiness::Failed(trouble) => return Progress::Broken(trouble.clone()),
                 Readiness::Ready => {}
             },
@@ -109,6 +109,16 @@ impl Placement<'_, '_> {
         match mark {
             Some(mark) => self.marked_progress(view, mark),
             None => Progress::Ready,
+        }
+    }
+
+    /// Since when it starts: one that has had traffic was ready before, and starts again.
+    fn starting_since(&self, written: Timestamp) -> Timestamp {
+        match self.mark().map(|mark| mark.position) {
+            Some(Position::At(_) | Position::Full) => {
+                self.memory.region(self.place.region()).waiting_since.unwrap_or(self.pass.seen.now)
+            }
+            Some(Position::Deployed) | None => written,
         }
     }
 

@@ -1,16 +1,18 @@
 //! What to read from the cloud before planning.
 
+use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{OrchestraEnvironment, Request, Rollout, RolloutPhase, Unread};
 use std::collections::BTreeSet;
 
 use super::desire::Desire;
 use super::judge::{analysis, subjects};
-use super::memory::Memory;
+use super::memory::{Latch, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Placement;
 use super::{Observation, invokers, requests, secrets};
 use crate::cloud::{CountsQuery, SecretVersionId, ServiceId};
+use crate::marks::News;
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
 use crate::plan::Haste;
 use crate::template::own_hash;
@@ -21,7 +23,7 @@ use crate::verdict::{self, Subject};
 pub struct Questions {
     /// Services in regions that the marks of others tell of.
     pub services: Vec<ServiceId>,
-    /// Versions of secrets.
+    /// Versions of secrets, once nothing else is open: they are told of, and decide nothing.
     pub secrets: BTreeSet<SecretVersionId>,
     /// About each region that was read, in the order of the observation.
     pub regions: Vec<RegionQuestions>,
@@ -71,7 +73,7 @@ pub fn services(rollout: &Rollout, environment: Option<&OrchestraEnvironment>) -
 
 /// Whether users may be meeting a bad revision, by the object alone, of which all could be read or not: then nothing is
 /// waited for that a way back does not use.
-pub fn haste(rollout: &Rollout, unread: &[Unread]) -> Haste {
+pub fn haste(rollout: &Rollout, unread: &[Unread], now: Timestamp) -> Haste {
     let tried = rollout
         .status
         .as_ref()
@@ -80,8 +82,15 @@ pub fn haste(rollout: &Rollout, unread: &[Unread]) -> Haste {
     match (is_urgent(rollout, unread), tried) {
         (false, _) => Haste::Ordinary,
         (true, false) => Haste::Urgent,
-        (true, true) => Haste::UrgentAgain,
+        (true, true) => Haste::UrgentAgain { silent: silent(rollout, now) },
     }
+}
+
+/// How long a region has not been read.
+fn silent(rollout: &Rollout, now: Timestamp) -> SignedDuration {
+    let regions = rollout.status.iter().flat_map(|status| &status.regions);
+    let since = regions.filter_map(|region| region.unreadable_since.as_ref()).map(|since| since.0).min();
+    since.map_or(SignedDuration::ZERO, |since| now.duration_since(since).max(SignedDuration::ZERO))
 }
 
 fn is_urgent(rollout: &Rollout, unread: &[Unread]) -> bool {
@@ -91,10 +100,10 @@ fn is_urgent(rollout: &Rollout, unread: &[Unread]) -> bool {
         let aborted = requests::means(rollout, Request::Abort, &candidate.release);
         // One that is superseded while paused stays where it is, and goes on being judged.
         let held = requests::paused(rollout, Some(&candidate.release)).is_some();
-        // Of a template that can't be read it is not known.
-        let superseded = unread.is_empty()
-            && memory.latches.is_empty()
-            && own_hash(&rollout.spec.template) != candidate.template_hash;
+        // Of a template that can't be read it is not known; while the spec's has failed, or may have, another stands in.
+        let own = own_hash(&rollout.spec.template);
+        let other_failed = |latch: &Latch| matches!(&latch.news, News::Template(failed) if *failed != own);
+        let superseded = unread.is_empty() && own != candidate.template_hash && memory.latches.iter().all(other_failed);
         aborted || (superseded && !held)
     });
     failing || leaves || rollout.metadata.deletion_timestamp.is_some()
@@ -109,8 +118,12 @@ pub fn questions(seen: &Observation) -> Questions {
         let place = pass.places.iter().find(|place| place.region() == &region.id.region);
         place.map(|place| about_place(&pass, &memory, place, &revisions, urgent)).unwrap_or_default()
     };
-    let secrets = if urgent { BTreeSet::new() } else { secrets::to_ask(&pass, &memory) };
-    Questions { services: other_services(&pass), secrets, regions: seen.regions.iter().map(about).collect() }
+    let (services, regions) = (other_services(&pass), seen.regions.iter().map(about).collect());
+    let asked = Questions { services, regions, secrets: BTreeSet::new() };
+    match asked.is_empty() && !urgent {
+        true => Questions { secrets: secrets::to_ask(&pass, &memory), ..asked },
+        false => asked,
+    }
 }
 
 /// Regions that marks tell of and nothing else does: with the status lost, they would be forgotten.

@@ -244,7 +244,11 @@ fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: Regio
     let Some(candidate) = &memory.candidate else { return (new, false) };
     let progress = Placement { pass, memory, place, candidate }.progress();
     new.overdue_since = deadline::overdue_since(pass, memory, place, candidate, &progress);
-    let waits = progress == Progress::Ready && view.is_some_and(|view| !view.settled);
+    let waits = match progress {
+        Progress::Ready => view.is_some_and(|view| !view.settled),
+        Progress::Starting(_) => true,
+        _ => false,
+    };
     new.waiting_since = waits.then(|| known.waiting_since.unwrap_or(pass.seen.now));
     let same_release = known.step.clone().filter(|step| step.release == candidate.release);
     match &progress {
@@ -263,6 +267,8 @@ fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: Regio
         }
         // Between two steps the one before is still shown.
         Progress::Moving(_) | Progress::Unreadable(_) => new.step = same_release,
+        // What it was is judged on.
+        Progress::Drifted(_) | Progress::Starting(_) => new.step = same_release,
         _ => {}
     }
     let is_seen = !matches!(progress, Progress::Moving(_) | Progress::Unreadable(_));

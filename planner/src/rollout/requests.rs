@@ -1,7 +1,10 @@
 //! What people ask of a release, as typed as it can be: each request names the release or step that it means.
 
 use orchestra_crds::{Request, Rollout};
+use std::collections::BTreeMap;
 
+use super::pass::Pass;
+use super::place::{Ownership, Place};
 use crate::names::{Region, ReleaseId};
 
 /// The value of the promote annotation that ends a step: it fits no other step, region or release.
@@ -14,8 +17,35 @@ pub(super) fn strategy_token(release: &ReleaseId) -> String {
     format!("{release}/strategy")
 }
 
-fn value(rollout: &Rollout, request: Request) -> Option<&str> {
+fn annotation(rollout: &Rollout, request: Request) -> Option<&str> {
     rollout.metadata.annotations.as_ref()?.get(&request.key()).map(String::as_str)
+}
+
+fn value(rollout: &Rollout, request: Request) -> Option<&str> {
+    let ignored = rollout.status.as_ref().and_then(|status| status.ignored_requests.get(request.name()));
+    annotation(rollout, request).filter(|value| ignored.map(String::as_str) != Some(*value))
+}
+
+/// The requests that are ignored and still there.
+pub(super) fn ignored(rollout: &Rollout) -> BTreeMap<String, String> {
+    let known = rollout.status.as_ref().map(|status| status.ignored_requests.clone()).unwrap_or_default();
+    let still = |(name, value): &(String, String)| {
+        Request::ALL.iter().any(|r| r.name() == name && annotation(rollout, *r) == Some(value.as_str()))
+    };
+    known.into_iter().filter(still).collect()
+}
+
+/// Requests that an object brings along which is looked at for the first time: they were meant for another of its name.
+pub(super) fn brought_along(pass: &Pass<'_>) -> Option<BTreeMap<String, String>> {
+    let rollout = &pass.seen.rollout;
+    // With the status lost, the service knows this very object.
+    let may_be_ours = |place: &Place<'_>| place.seen.service.is_err() || place.ownership == Ownership::Ours;
+    if rollout.status.is_some() || pass.places.iter().any(may_be_ours) {
+        return None;
+    }
+    let there = |request: &Request| Some((request.name().to_string(), annotation(rollout, *request)?.to_string()));
+    let all: BTreeMap<String, String> = Request::ALL.iter().filter_map(there).collect();
+    (!all.is_empty()).then_some(all)
 }
 
 /// Whether a request is there that means this.

@@ -5,10 +5,11 @@ use jiff::SignedDuration;
 use orchestra_crds::RolloutPhase;
 
 use super::decision::Decision;
+use super::desire::Desire;
 use super::memory::{Memory, Stable};
 use super::pass::Pass;
 use super::place::Place;
-use super::{Turn, judge, settings};
+use super::{Turn, judge, settings, supersede};
 use crate::conditions::note;
 use crate::marks::Marks;
 use crate::plan::{Effect, NewService};
@@ -26,6 +27,9 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
         && let Some(back) = judge::held(pass, memory, &candidate)
     {
         return Some(back);
+    }
+    if supersede::can_be_taken_back(pass, memory, &Desire::of(pass, memory)) {
+        return None;
     }
     if let Some(left) = in_doubt(pass, memory, &gone) {
         let message = format!("{region}: the service is not found any more: looking once more");

@@ -7,14 +7,15 @@ use super::desire::Desire;
 use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::place::Place;
+use super::progress::Progress;
 use super::rollback::{Withdrawn, is_blocked, withdraw};
-use super::{Turn, judge};
+use super::{Turn, advance, judge};
 use crate::resource::ROLLBACK_AGAIN;
 use crate::traffic::only_revision;
 
 /// Takes a candidate back that is not wanted any more. None: there is none.
 pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Option<Turn> {
-    let candidate = memory.candidate.clone().filter(|candidate| !desire.wants(pass, candidate))?;
+    let candidate = memory.candidate.clone().filter(|candidate| leaves(pass, memory, desire, candidate))?;
     let release = &candidate.release;
     if memory.spreads_stable() {
         memory.candidate = None;
@@ -47,19 +48,55 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
         memory.note_promoted(&release.revision, Some(candidate.template_hash.clone()));
     }
     let (outcome, message) = match returned {
+        true if desire.own == candidate.template_hash => {
+            (Outcome::Returned, "what the environment adds went back to what the stable revision runs with")
+        }
         true => (Outcome::Returned, "the spec went back to the stable template"),
         false if desire.own == candidate.template_hash => {
             (Outcome::Superseded, "what the environment adds changed: a secret's version, a default or an address")
         }
-        false if memory.was_retried_since(candidate.started_at) => {
-            (Outcome::Superseded, "a retry of what had failed was asked for")
-        }
+        false if was_retried(memory, &candidate) => (Outcome::Superseded, "a retry of what had failed was asked for"),
         false => (Outcome::Superseded, "the spec changed"),
     };
     let times = (candidate.started_at, pass.seen.now);
     memory.note_end((release, candidate.image.clone()), outcome, message.into(), times);
     memory.candidate = None;
     Some(Turn::Again)
+}
+
+/// Whether a candidate makes room for what is wanted.
+fn leaves(pass: &Pass<'_>, memory: &Memory, desire: &Desire, candidate: &Candidate) -> bool {
+    !desire.wants(pass, candidate) && (desire.goes_back(pass, memory) || !ends_first(pass, memory, candidate))
+}
+
+/// A way back that needs nothing but traffic, or is held up by a region that can't be read. What it leads away from may be
+/// what somebody fled from: users stay where it has brought them, and what is new starts from there.
+fn ends_first(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> bool {
+    let states = judge::states(pass, memory, candidate);
+    let is_traffic = |state: &Progress| {
+        matches!(state, Progress::Ready | Progress::Moving(_) | Progress::Done | Progress::Unreadable(_))
+    };
+    let has_come = states.iter().any(|(_, state)| matches!(state, Progress::Moving(_) | Progress::Done));
+    !memory.spreads_stable()
+        && advance::goes_back(memory, candidate)
+        && has_come
+        && states.iter().all(|(_, state)| is_traffic(state))
+}
+
+/// Whether a candidate that is not wanted any more can be taken out of the traffic somewhere now: that waits for nothing.
+pub(super) fn can_be_taken_back(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> bool {
+    let Some(candidate) = memory.candidate.as_ref().filter(|candidate| leaves(pass, memory, desire, candidate)) else {
+        return false;
+    };
+    let held = pass.paused(Some(&candidate.release)).is_some() && !desire.goes_back(pass, memory);
+    let back = || withdraw(pass, memory, &Withdrawn { release: &candidate.release, failed: None });
+    !memory.spreads_stable() && !held && !back().effects.is_empty()
+}
+
+/// Whether it stood in for what had failed, with stable's template, and a person has asked for another try of that.
+fn was_retried(memory: &Memory, candidate: &Candidate) -> bool {
+    let stands_in = memory.stable.as_ref().is_some_and(|s| s.template_hash.as_ref() == Some(&candidate.template_hash));
+    stands_in && memory.was_retried_since(candidate.started_at)
 }
 
 /// Whether a first revision has all requests of a region.

@@ -109,7 +109,7 @@ impl Promises {
             let found = services.iter().find(|(name, _)| name.ends_with(&ending));
             let (Some(claimed), Some((name, service))) = (region["weight"].as_i64(), found) else { continue };
             let serving = shares(&service["trafficStatuses"]).get(subject).copied().unwrap_or(0);
-            let told = self.told.get(name).and_then(|shares| shares.get(subject)).copied().unwrap_or(0);
+            let told = self.known.get(name).and_then(|shares| shares.get(subject)).copied().unwrap_or(0);
             self.check(15, claimed == serving || claimed == told, || {
                 format!("{ending}: claims {claimed} of {subject}, has {serving}, was told {told}")
             });

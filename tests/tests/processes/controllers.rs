@@ -88,16 +88,22 @@ async fn kubeconfigs_of_other_namespaces_make_no_second_leader() {
     second.stop().await;
 }
 
-/// An installed controller and one on a workstation.
+/// An installed controller and one on a workstation, also one that was there first.
 #[tokio::test]
 async fn the_lease_is_where_orchestra_is_installed() {
     let mut place = Place::new().await;
     place.install_crds().await;
+    let (mut first, early) = place.start();
+    place.until("a leader", async |place| place.leader().await.is_some()).await;
     let installed = Namespace {
         metadata: ObjectMeta { name: Some("orchestra-system".into()), ..ObjectMeta::default() },
         ..Namespace::default()
     };
     Api::all(place.client.clone()).create(&PostParams::default(), &installed).await.unwrap();
+    first.ended().await;
+    let why = std::fs::read_to_string(&early).unwrap();
+    assert!(why.contains("Orchestra is installed in this cluster by now"), "{why}");
+    assert_eq!(place.leader().await.as_deref().unwrap_or_default(), "", "it has let go of the lease");
     let (controller, log) = place.start();
     let told = || std::fs::read_to_string(&log).unwrap_or_default();
     place.until("it leads", async |_| told().contains("leading")).await;

@@ -81,6 +81,7 @@ pub(in super::super) fn plan(seen: &Observation, status: &mut EnvironmentStatus)
     };
     let mut redis = RedisStatus { instance: id.name.clone(), ..status.redis.take().unwrap_or_default() };
     show(view, &mut redis);
+    redis.confirmed_memory_size_gb = used_confirmation(seen, &redis);
     let granted = redis.granted_labels.clone();
     redis.granted_labels = seen.environment.spec.labels.keys().cloned().collect();
     status.redis = Some(redis);
@@ -153,7 +154,8 @@ fn present(
             if adopts { PartPlan { note: crate::conditions::note("RedisAdopting", taking), ..plan } } else { plan }
         });
     }
-    if let Some(refused) = loses_data(seen, wanted, view, id) {
+    let used = status.redis.as_ref().and_then(|redis| redis.confirmed_memory_size_gb);
+    if let Some(refused) = loses_data(seen, wanted, view, (id, used)) {
         return refused;
     }
     if view.memory_size_gb != wanted.memory_size_gb {
@@ -188,16 +190,32 @@ fn needs_a_new_one(wanted: &Redis, view: &RedisView, id: &RedisId) -> Option<Par
     }
 }
 
-/// Less memory than what is kept in it would cost data: a person confirms that, for this very size.
-fn loses_data(seen: &Observation, wanted: &Redis, view: &RedisView, id: &RedisId) -> Option<PartPlan> {
+/// The size for which a person confirms less memory.
+fn confirmation(seen: &Observation) -> Option<i32> {
+    seen.environment.metadata.annotations.as_ref()?.get(CONFIRM_SHRINK)?.parse().ok()
+}
+
+/// The confirmation that is there and has been used: once it has that size. It is good for one time.
+fn used_confirmation(seen: &Observation, redis: &RedisStatus) -> Option<i32> {
+    let used = |size: &i32| redis.memory_size_gb == Some(*size) || redis.confirmed_memory_size_gb == Some(*size);
+    confirmation(seen).filter(used)
+}
+
+/// Less memory than what is kept in it would cost data: a person confirms that, for this very size, each time.
+fn loses_data(
+    seen: &Observation,
+    wanted: &Redis,
+    view: &RedisView,
+    (id, used): (&RedisId, Option<i32>),
+) -> Option<PartPlan> {
     let (from, to) = (view.memory_size_gb, wanted.memory_size_gb);
-    let confirmed = seen.environment.metadata.annotations.as_ref().and_then(|all| all.get(CONFIRM_SHRINK));
-    if to >= from || confirmed.is_some_and(|size| *size == to.to_string()) {
+    if to >= from || (confirmation(seen) == Some(to) && used != Some(to)) {
         return None;
     }
+    let again = if used == Some(to) { "take off (it was for an earlier change) and set anew" } else { "confirm with" };
     let message = format!(
         "spec.redis.memorySizeGb: `{}` has {from} GiB, and what does not fit into {to} GiB would be lost: set it back, or \
-         confirm with the annotation {CONFIRM_SHRINK}: \"{to}\"",
+         {again} the annotation {CONFIRM_SHRINK}: \"{to}\"",
         id.name
     );
     Some(PartPlan::stalled("RedisShrinkUnconfirmed", message))

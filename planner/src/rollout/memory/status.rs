@@ -6,11 +6,12 @@ use orchestra_crds::{
     CandidateStatus, CourseStatus, FailureStatus, GrantedStatus, LatchStatus, PromotedStatus, RegionStatus, Rollout,
     RolloutStatus, StableStatus, StepStatus,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Candidate, Course, Failure, Latch, Memory, RegionMemory, Stable, StepMemory};
 use crate::marks::{News, PromotedMark};
 use crate::names::{Fingerprint, Region, ReleaseId, RevisionName, TemplateHash};
+use crate::rollout::requests;
 use crate::rollout::steps::Steps;
 
 /// The largest template that is kept for what the environment changes while a newer one has failed, as JSON.
@@ -35,7 +36,8 @@ fn hash(text: &str) -> Option<TemplateHash> {
 impl Memory {
     /// Reads a status.
     pub(in crate::rollout) fn of(rollout: &Rollout) -> Self {
-        rollout.status.as_ref().map(Self::read).unwrap_or_default()
+        let memory = rollout.status.as_ref().map(Self::read).unwrap_or_default();
+        Self { ignored_requests: requests::ignored(rollout), ..memory }
     }
 
     fn read(status: &RolloutStatus) -> Self {
@@ -61,6 +63,7 @@ impl Memory {
             deleting_since: time(status.deleting_since.as_ref()),
             absent_since: time(status.absent_since.as_ref()),
             granted: status.granted.clone().unwrap_or_default(),
+            ignored_requests: BTreeMap::new(),
         }
     }
 
@@ -83,6 +86,7 @@ impl Memory {
         status.promoted = self.promoted.into_iter().map(promoted).collect();
         status.history = self.history;
         status.requests = self.requests;
+        status.ignored_requests = self.ignored_requests;
         status.deleting_since = self.deleting_since.map(Time);
         status.absent_since = self.absent_since.map(Time);
         status.granted = (self.granted != GrantedStatus::default()).then_some(self.granted);
@@ -97,6 +101,7 @@ impl Stable {
             template_hash: status.template_hash.as_deref().and_then(hash),
             inputs: fingerprints(&status.inputs),
             template: status.template.clone().and_then(|template| serde_json::from_value(template).ok()),
+            missing_secrets: status.missing_secrets.iter().filter_map(|id| id.clone().try_into().ok()).collect(),
         })
     }
 
@@ -108,6 +113,7 @@ impl Stable {
             template_hash: self.template_hash.map(|hash| hash.to_string()),
             inputs: texts(&self.inputs),
             template: template.filter(|template| template.to_string().len() <= TEMPLATE_KEPT_BYTES),
+            missing_secrets: self.missing_secrets.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Promise 24: a new version of the controller starts no release and writes nothing. What this version saw, remembered and
 //! marked was recorded, and every later one has to read it as this one did. `RECORD=1 cargo test -p orchestra-planner
-//! recorded` writes the records; they are written once, and changed only with a reason in the changelog.
+//! recorded` writes the records. They are written once: a new form gets a folder of its own, and those before it stay.
 
 // A record is a file.
 #![allow(clippy::disallowed_methods)]
@@ -46,6 +46,13 @@ fn on_a_step(asked: Option<Request>) -> World {
     world
 }
 
+/// Where the records of each form are, newest first.
+const FORMS: [&str; 2] = ["", "before-untouched/"];
+
+fn records() -> impl Iterator<Item = String> {
+    FORMS.into_iter().flat_map(|form| STORIES.map(|(name, _)| format!("{form}{name}")))
+}
+
 fn path(name: &str) -> PathBuf {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/rollout/tests/recorded"));
     folder.join(format!("{name}.json"))
@@ -62,11 +69,11 @@ fn record(name: &str, story: Story) {
 
 #[test]
 fn what_an_earlier_version_recorded_is_read_as_it_was_and_nothing_is_written() {
-    for (name, story) in STORIES {
-        if std::env::var_os("RECORD").is_some() {
-            record(name, story);
-        }
-        let text = std::fs::read_to_string(path(name)).unwrap();
+    if std::env::var_os("RECORD").is_some() {
+        STORIES.into_iter().for_each(|(name, story)| record(name, story));
+    }
+    for name in records() {
+        let text = std::fs::read_to_string(path(&name)).unwrap();
         let Record { observation: seen, annotations } = serde_json::from_str(&text).unwrap();
         for region in &seen.regions {
             let (marks, stored) = (&region.view().unwrap().marks, &annotations[region.id.region.as_str()]);
@@ -84,8 +91,8 @@ fn what_an_earlier_version_recorded_is_read_as_it_was_and_nothing_is_written() {
 
 #[test]
 fn with_the_recorded_status_lost_the_marks_tell_the_same() {
-    for (name, _) in STORIES {
-        let text = std::fs::read_to_string(path(name)).unwrap();
+    for name in records() {
+        let text = std::fs::read_to_string(path(&name)).unwrap();
         let Record { observation: mut seen, .. } = serde_json::from_str(&text).unwrap();
         let before = seen.rollout.status.take().unwrap();
         let plan = plan(&seen);

@@ -39,6 +39,34 @@ fn what_a_retry_replaces_is_recorded_as_that() {
 }
 
 #[test]
+fn what_an_edit_replaces_is_recorded_as_that_though_it_was_a_retry() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.release("app:2", bad());
+    world.run(200);
+    world.traits.insert("app:2".into(), Traits::default());
+    world.ask(Request::Retry, &world.status().latches[0].release.clone());
+    world.run(5);
+    let retried = world.status().candidate.unwrap().release;
+    world.release("app:3", Traits::default());
+    world.run(10);
+    let ended = world.status().history.into_iter().find(|entry| entry.release == retried).unwrap();
+    assert_eq!((ended.outcome, ended.message.as_str()), (Outcome::Superseded, "the spec changed"));
+}
+
+#[test]
+fn what_the_environment_takes_back_is_recorded_as_that() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.set_default("1");
+    world.run_until(|w| w.weights("app:1") == [100] && w.status().candidate.is_some());
+    world.run(10);
+    world.environment.as_mut().unwrap().spec.defaults = None;
+    world.run(10);
+    let ended = &world.status().history[0];
+    assert_eq!(ended.outcome, Outcome::Returned);
+    assert!(ended.message.contains("the environment adds went back"), "{}", ended.message);
+}
+
+#[test]
 fn a2_what_the_environment_broke_latches_that_and_the_next_good_one_starts_by_itself() {
     let mut world = World::promoted(&["us-central1"]);
     world.traits.insert("app:1".into(), bad());

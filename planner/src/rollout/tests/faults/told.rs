@@ -112,6 +112,36 @@ fn b10_a_secret_version_of_stable_that_is_disabled_is_told_beside_a_release_and_
 }
 
 #[test]
+fn b10_a_read_that_fails_changes_nothing_of_what_is_told_of_a_secret() {
+    let secret = SecretVersionId { secret: "key".into(), version: 3 };
+    let mut world = that_reads(&secret);
+    world.disabled.insert(secret.clone());
+    world.run(2);
+    let told = world.status();
+    assert_eq!(told.stable.as_ref().unwrap().missing_secrets, ["key/versions/3"]);
+    let mut seen = world.observe();
+    let fault = Fault { class: FaultClass::Retryable, message: "503".into() };
+    seen.secrets.insert(secret, Err(fault));
+    assert_eq!(plan(&seen).status.conditions, told.conditions);
+}
+
+#[test]
+fn nothing_that_is_to_be_done_waits_for_a_secret_version() {
+    let secret = SecretVersionId { secret: "key".into(), version: 3 };
+    let mut world = that_reads(&secret);
+    world.release("app:2", bad());
+    let mut asked = 0;
+    for _ in 0..100 {
+        let seen = world.observe();
+        asked += seen.secrets.len();
+        assert!(plan(&seen).effects.is_empty() || seen.secrets.is_empty());
+        world.run(1);
+    }
+    assert_eq!(world.phase(), RolloutPhase::RolledBack);
+    assert_ne!(asked, 0);
+}
+
+#[test]
 fn a_secret_version_that_the_environment_looks_at_is_not_asked_for_again() {
     let secret = SecretVersionId { secret: "key".into(), version: 3 };
     let mut world = that_reads(&secret);
