@@ -157,7 +157,8 @@ impl Placement<'_, '_> {
     fn before_traffic(&self, mark: &CandidateMark) -> Progress {
         match self.steps().after(0) {
             Move::Begin(first) => {
-                let (step, since) = self.remembered_step(0, first).unwrap_or((first, mark.at.max(self.pass.seen.now)));
+                let (step, since) =
+                    self.remembered_step(mark, 0, first).unwrap_or((first, mark.at.max(self.pass.seen.now)));
                 Progress::On(Standing { step, since, weight: None })
             }
             Move::Traffic(_) => Progress::Ready,
@@ -167,18 +168,20 @@ impl Placement<'_, '_> {
     fn standing(&self, view: &ServiceView, mark: &CandidateMark, number: u32) -> Standing {
         let since = self.in_effect_since(view, mark, number);
         let weight = Some((number, since));
-        match self.remembered_step(number, number + 1) {
+        match self.remembered_step(mark, number, number + 1) {
             Some((step, since)) => Standing { step, since, weight },
             None => Standing { step: number, since, weight },
         }
     }
 
-    /// The remembered step, if it is one of those that follow a position without moving traffic.
-    fn remembered_step(&self, position: u32, first: u32) -> Option<(u32, Timestamp)> {
+    /// The remembered step, if it is one of those that follow a position without moving traffic. Where the position was
+    /// written again since, it holds anew.
+    fn remembered_step(&self, mark: &CandidateMark, position: u32, first: u32) -> Option<(u32, Timestamp)> {
         let known = self.memory.region(self.place.region()).step?;
         let fits = known.release == self.candidate.release
             && known.number >= first
             && self.steps().are_still(position, known.number)
+            && known.started_at.as_second() >= mark.at.as_second()
             && known.started_at <= self.pass.seen.now;
         fits.then_some((known.number, known.started_at))
     }
