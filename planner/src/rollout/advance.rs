@@ -279,7 +279,7 @@ fn on_step(
         (Ruling::Fail(why), _) => {
             return failure::latch(pass, memory, "AnalysisFailed", &format!("{where_}: {why}"));
         }
-        (_, Some(how)) => Decision::held(format!("{where_}: held, {how}")),
+        (_, Some(how)) => Decision::held(format!("{where_}: held, {how}{edited}")),
         (Ruling::Wait(note, until), None) => {
             waiting(now, &format!("{where_}: {}{edited}", note.message), &note.reason, until)
         }
@@ -324,7 +324,7 @@ fn edited_words(pass: &Pass<'_>, candidate: &Candidate) -> &'static str {
     let now = strategy_hash(&Steps::of(&spec.strategy), &spec.analysis);
     let frozen = strategy_hash(&course.steps, &course.analysis);
     let differs = now != frozen && course.steps != Steps::default();
-    if differs { "; strategy and analysis were edited since: that applies to the next release" } else { "" }
+    if differs { "; strategy or analysis was edited since: that applies to the next release" } else { "" }
 }
 
 /// The step passed: the next one begins.

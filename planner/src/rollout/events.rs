@@ -7,7 +7,8 @@ use super::decision::Decision;
 use super::pass::Pass;
 use super::report;
 use super::steps::{Step, Steps, span};
-use crate::conditions::{self, Overall};
+use crate::conditions::{self, Note, Overall};
+use crate::names::Fingerprint;
 use crate::plan::Event;
 use crate::verdict::in_words;
 
@@ -22,8 +23,11 @@ pub(super) fn between(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus,
     events.extend(failed(old, new));
     let ended = ended(old, new);
     let told = ended.is_some();
+    let went_well =
+        new.history.first().is_some_and(|last| !matches!(last.outcome, Outcome::RolledBack | Outcome::Failed));
     events.extend(ended);
-    let stalled = stalled(old, new, decision).filter(|_| !told);
+    // That a release failed says why it goes no further; that it was promoted does not.
+    let stalled = stalled(old, new, decision).filter(|_| !told || went_well);
     let stalled_reason = stalled.as_ref().map(|event| event.reason.clone());
     events.extend(stalled);
     events.extend(warned(old, new, decision));
@@ -106,20 +110,26 @@ fn stalled(old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Opt
     let newly = !conditions::is_true(&old.conditions, STALLED) || reason(old) != reason(new);
     let release = new.candidate.as_ref().map_or("", |candidate| candidate.release.as_str());
     match &decision.overall {
-        Overall::Stalled(note) if newly => Some(Event::warning(&note.reason, release, &note.message)),
+        Overall::Stalled(note) if newly => Some(Event::warning(&note.reason, occasion(release, note), &note.message)),
         Overall::Reconciling(note) if decision.phase == RolloutPhase::Paused && reason(old) != reason(new) => {
-            Some(Event::normal(&note.reason, release, &note.message))
+            Some(Event::normal(&note.reason, occasion(release, note), &note.message))
         }
         _ => None,
     }
+}
+
+/// What makes an event another one than the last of its reason: clients count those of the same occasion, and show the
+/// words of the first.
+fn occasion(about: &str, note: &Note) -> String {
+    format!("{about}-{}", Fingerprint::of(&note.message))
 }
 
 /// Something was changed past Orchestra.
 fn warned(old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Option<Event> {
     let Overall::Reconciling(note) = &decision.overall else { return None };
     let tell = WARNED_OF.contains(&note.reason.as_str()) && reason(old) != reason(new);
-    let action = format!("generation-{}", new.observed_generation.unwrap_or_default());
-    tell.then(|| Event::warning(&note.reason, action, &note.message))
+    let about = format!("generation-{}", new.observed_generation.unwrap_or_default());
+    tell.then(|| Event::warning(&note.reason, occasion(&about, note), &note.message))
 }
 
 /// Regions that can't be read, and not only for a moment.

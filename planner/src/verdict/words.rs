@@ -17,6 +17,9 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         Verdict::NoData => "no requests of the candidate are counted yet".to_string(),
         Verdict::Fail => "sure enough that it is worse".to_string(),
         Verdict::Pass => "no sign that it is worse".to_string(),
+        Verdict::Undecided if evidence.evidence_percent >= 100 => {
+            "sure enough that it is worse, by less than what the analysis counts as harm".to_string()
+        }
         Verdict::Undecided if leans_to_harm(evidence) => {
             format!("signs that it is worse, {} % of what a rollback needs", evidence.evidence_percent)
         }

@@ -342,3 +342,20 @@ fn requests_that_a_new_object_brings_along_are_none_of_its_releases() {
         );
     }
 }
+
+#[test]
+fn the_same_in_another_region_is_an_event_of_its_own() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.events.clear();
+    let stable = RevisionName::new(world.status().stable.unwrap().revision).unwrap();
+    let other = RevisionName::new("api-byhand0000").unwrap();
+    for region in ["us-central1", "us-west4"] {
+        let by_hand = crate::traffic::split(&stable, &other, crate::names::Percent::clamped(40), &[]);
+        let service = world.cloud.get_mut(region).unwrap();
+        (service.traffic, service.serving) = (by_hand.clone(), by_hand);
+        world.run(10);
+    }
+    let told = world.events.iter().filter(|event| event.reason == "TrafficCorrected");
+    let occasions: std::collections::BTreeSet<&str> = told.map(|event| event.action.as_str()).collect();
+    assert_eq!(occasions.len(), 2, "{:?}", world.events);
+}
