@@ -11,6 +11,7 @@ use orchestra_sandbox::google::SECRET_MARKER;
 use orchestra_sandbox::journal::Api;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 const FAILED: &str = "orchestra.cherry-ai.me/failed";
 const OWNER: &str = "orchestra.cherry-ai.me/owner";
@@ -22,7 +23,7 @@ const PAUSE: &str = "orchestra.cherry-ai.me/pause";
 /// A service and a revision of it.
 type Subject = (String, String);
 /// Shares of revisions, by service.
-type Shares = BTreeMap<String, BTreeMap<String, i64>>;
+type Shares = BTreeMap<String, Arc<BTreeMap<String, i64>>>;
 
 /// What a revision has gone through in one service.
 #[derive(Debug, Default)]
@@ -169,7 +170,7 @@ impl Promises {
 
     /// The controller is told of a service.
     pub fn tell(&mut self, service: &Value) {
-        let (name, shares) = (text(&service["name"]).to_string(), shares(&service["trafficStatuses"]));
+        let (name, shares) = (text(&service["name"]).to_string(), Arc::new(shares(&service["trafficStatuses"])));
         self.known.insert(name.clone(), shares.clone());
         self.told.insert(name, shares);
     }
@@ -235,13 +236,14 @@ impl Promises {
         let view = sandbox.google.view();
         let after = services(&view);
         let rollouts = sandbox.cluster.objects("rollouts");
-        if api == Api::Kubernetes && status >= 300 {
+        let is_status_of_other = request.path.ends_with("/status") && !request.path.contains("/rollouts/");
+        if api == Api::Kubernetes && (status >= 300 || is_status_of_other) {
             return;
         }
         self.after_end(sandbox, api, request, &view);
         if api == Api::Kubernetes {
-            let about =
-                rollouts.iter().filter(|r| request.path.contains(&format!("/{}", text(&r["metadata"]["name"]))));
+            let is_about = |r: &&Value| request.path.contains(&format!("/rollouts/{}", text(&r["metadata"]["name"])));
+            let about = rollouts.iter().filter(is_about);
             for rollout in about {
                 self.note_news(rollout);
                 self.check_claims(rollout, &after);

@@ -6,7 +6,7 @@ use orchestra_crds::{EvidenceStatus, Outcome, Request, RolloutPhase};
 use super::deadline;
 use super::decision::Decision;
 use super::desire::Desire;
-use super::memory::{Candidate, Course, Memory, StepMemory};
+use super::memory::{Candidate, Course, Memory, RegionMemory, StepMemory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
@@ -375,12 +375,28 @@ pub(super) fn foreign(place: &Place<'_>) -> Decision {
     Decision::stalled(RolloutPhase::Pending, "ServiceNotOurs", message)
 }
 
+/// What its users met, region by region where there are several. None: nothing was judged.
+fn judged_words(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
+    let settings = judge::analysis(pass, candidate);
+    let of = |known: &RegionMemory| known.evidence_about(&candidate.release).next().map(|e| in_words(e, settings));
+    let regions: Vec<(&Region, Option<String>)> =
+        pass.waves().filter_map(|place| Some((place.region(), of(memory.regions.get(place.region())?)))).collect();
+    match regions.as_slice() {
+        [(_, words)] => words.clone(),
+        several if several.iter().all(|(_, words)| words.is_none()) => None,
+        several => {
+            let each =
+                several.iter().map(|(region, words)| format!("{region}: {}", words.as_deref().unwrap_or("not judged")));
+            Some(each.collect::<Vec<_>>().join("; "))
+        }
+    }
+}
+
 /// The candidate has everything everywhere: it is stable now.
 fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Candidate) -> Turn {
     let spreads_stable = memory.spreads_stable();
-    let judged = memory.regions.values().flat_map(|known| known.evidence_about(&candidate.release)).next();
-    let message = match judged {
-        Some(evidence) => in_words(evidence, judge::analysis(pass, &candidate)),
+    let message = match judged_words(pass, memory, &candidate) {
+        Some(words) => words,
         None if memory.stable.is_none() => "first revision: nothing to compare with".to_string(),
         None if candidate.steps() == Steps::default() => {
             "without analysis: it has no steps to be judged on".to_string()

@@ -107,7 +107,8 @@ pub(super) struct RegionMemory {
     pub(super) evidence: Vec<EvidenceStatus>,
     /// The release that is known not to have come here.
     pub(super) untouched_by: Option<ReleaseId>,
-    /// Since when a candidate waits: one that is ready for a change of the service to end, or to be ready.
+    /// Since when a candidate waits: one that is ready for a change of the service to end, one that has had
+    /// traffic to be ready again.
     pub(super) waiting_since: Option<Timestamp>,
     /// Since when a change of the traffic is under way that was not seen to take effect.
     pub(super) moving_since: Option<Timestamp>,

@@ -10,7 +10,7 @@ use super::memory::{Latch, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Placement;
-use super::{Observation, invokers, requests, secrets};
+use super::{Observation, advance, invokers, requests, secrets};
 use crate::cloud::{CountsQuery, SecretVersionId, ServiceId};
 use crate::marks::News;
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
@@ -74,12 +74,12 @@ pub fn services(rollout: &Rollout, environment: Option<&OrchestraEnvironment>) -
 /// Whether users may be meeting a bad revision, by the object alone, of which all could be read or not: then nothing is
 /// waited for that a way back does not use.
 pub fn haste(rollout: &Rollout, unread: &[Unread], now: Timestamp) -> Haste {
-    let tried = rollout
-        .status
-        .as_ref()
-        .and_then(|status| status.phase)
-        .is_some_and(|phase| matches!(phase, RolloutPhase::RollingBack | RolloutPhase::Deleting));
-    match (is_urgent(rollout, unread), tried) {
+    let memory = Memory::of(rollout);
+    let phase = rollout.status.as_ref().and_then(|status| status.phase);
+    // A way back is finished before what is new starts: what answers slowly has its part in that.
+    let finishes = memory.candidate.as_ref().is_some_and(|candidate| advance::goes_back(&memory, candidate));
+    let tried = finishes || matches!(phase, Some(RolloutPhase::RollingBack | RolloutPhase::Deleting));
+    match (is_urgent(rollout, &memory, unread), tried) {
         (false, _) => Haste::Ordinary,
         (true, false) => Haste::Urgent,
         (true, true) => Haste::UrgentAgain { silent: silent(rollout, now) },
@@ -93,8 +93,7 @@ fn silent(rollout: &Rollout, now: Timestamp) -> SignedDuration {
     since.map_or(SignedDuration::ZERO, |since| now.duration_since(since).max(SignedDuration::ZERO))
 }
 
-fn is_urgent(rollout: &Rollout, unread: &[Unread]) -> bool {
-    let memory = Memory::of(rollout);
+fn is_urgent(rollout: &Rollout, memory: &Memory, unread: &[Unread]) -> bool {
     let failing = memory.failure.as_ref().is_some_and(|failure| !failure.rolled_back);
     let leaves = memory.candidate.as_ref().is_some_and(|candidate| {
         let aborted = requests::means(rollout, Request::Abort, &candidate.release);
@@ -112,7 +111,7 @@ fn is_urgent(rollout: &Rollout, unread: &[Unread]) -> bool {
 /// What is still to be asked. Each answer may open another question, until none is left.
 pub fn questions(seen: &Observation) -> Questions {
     let (pass, memory) = Pass::recover(seen);
-    let urgent = is_urgent(&seen.rollout, &seen.unread);
+    let urgent = is_urgent(&seen.rollout, &Memory::of(&seen.rollout), &seen.unread);
     let revisions = revisions(&pass, &memory);
     let about = |region: &super::RegionView| {
         let place = pass.places.iter().find(|place| place.region() == &region.id.region);

@@ -9,6 +9,7 @@ use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress};
 use super::{deadline, events, keep, reach, requests};
 use crate::conditions::{self, Overall};
+use crate::marks::Position;
 use crate::names::RevisionName;
 use crate::plan::{Effect, Finalizer, POLL, Plan, Urgency, hold_back, with_way_out};
 use crate::traffic::weight_of;
@@ -220,6 +221,11 @@ fn region_status(
     }
 }
 
+/// Whether a candidate was given traffic in a region: it was ready then.
+fn has_had_traffic(place: &Place<'_>, revision: &RevisionName) -> bool {
+    place.marks.candidate_named(revision).is_some_and(|mark| mark.position != Position::Deployed)
+}
+
 /// What is remembered of a region in which nothing of ours is.
 fn unseen(known: RegionMemory) -> RegionMemory {
     let RegionMemory { absent_since, untouched_by, .. } = known;
@@ -246,7 +252,7 @@ fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: Regio
     new.overdue_since = deadline::overdue_since(pass, memory, place, candidate, &progress);
     let waits = match progress {
         Progress::Ready => view.is_some_and(|view| !view.settled),
-        Progress::Starting(_) => true,
+        Progress::Starting(_) => has_had_traffic(place, &candidate.release.revision),
         _ => false,
     };
     new.waiting_since = waits.then(|| known.waiting_since.unwrap_or(pass.seen.now));
