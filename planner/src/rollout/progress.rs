@@ -200,12 +200,9 @@ impl Placement<'_, '_> {
     fn in_effect_since(&self, view: &ServiceView, mark: &CandidateMark, number: u32) -> Timestamp {
         let known = self.memory.region(self.place.region()).step;
         let recorded = known.filter(|step| step.release == self.candidate.release && step.number == number);
-        match recorded.map(|step| step.started_at) {
-            // Written again since.
-            Some(at) if at.as_second() < mark.at.as_second() => mark.at,
-            Some(at) => at,
-            None => view.settled_at.map_or(mark.at, |settled| settled.max(mark.at)),
-        }
+        // What was recorded before it was written again is about another time.
+        let since_written = recorded.map(|step| step.started_at).filter(|at| at.as_second() >= mark.at.as_second());
+        since_written.unwrap_or_else(|| view.settled_at.map_or(mark.at, |settled| settled.max(mark.at)))
     }
 
     /// The revision that this region can go back to.
