@@ -103,7 +103,7 @@ pub enum AppError {
     LeaseLost,
     /// Orchestra was installed while this process led, or waited, in its absence.
     #[error(
-        "Orchestra is installed in this cluster by now, and leads from its own namespace: start again to wait for it"
+        "Orchestra is installed in this cluster by now, and another leads from its namespace: start again to wait for it"
     )]
     LeaseMoved,
     /// A task that should never end did.
@@ -250,7 +250,7 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
         ended = work.join_next() => end_of_work(*stop.borrow(), ended),
     };
     match ended {
-        // Whoever leads from there may begin at any moment: nothing more is written here.
+        // Whoever leads from there writes already: nothing more is written here.
         Err(AppError::LeaseMoved) => {
             elector.release().await;
             Err(AppError::LeaseMoved)

@@ -81,7 +81,7 @@ const ALWAYS_THERE: &str = "default";
 pub enum Home {
     /// The one that was asked for, or the one where Orchestra is installed.
     Fixed(String),
-    /// Orchestra is not installed, until it is.
+    /// Orchestra is not installed, until somebody leads from there.
     Makeshift,
 }
 
@@ -112,13 +112,18 @@ impl Home {
         }
     }
 
-    /// Waits until the lease belongs elsewhere: Orchestra is installed now, and leads from there.
+    /// Waits until the lease belongs elsewhere: somebody leads from where Orchestra is installed by now.
     pub async fn moved(&self, client: &Client) {
         if let Self::Fixed(_) = self {
             return std::future::pending().await;
         }
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        while !matches!(lease_call("read the namespace", namespaces.get_opt(INSTALLED)).await, Ok(Some(_))) {
+        let leases: Api<Lease> = Api::namespaced(client.clone(), INSTALLED);
+        let is_held = |lease: &Lease| record(lease).holder.is_some_and(|holder| !holder.is_empty());
+        loop {
+            let read = lease_call("read the lease", leases.get_opt(NAME)).await;
+            if read.is_ok_and(|lease| lease.as_ref().is_some_and(is_held)) {
+                return;
+            }
             tokio::time::sleep(RENEW_EVERY).await;
         }
     }

@@ -100,13 +100,13 @@ async fn the_lease_is_where_orchestra_is_installed() {
         ..Namespace::default()
     };
     Api::all(place.client.clone()).create(&PostParams::default(), &installed).await.unwrap();
-    first.ended().await;
-    let why = std::fs::read_to_string(&early).unwrap();
-    assert!(why.contains("Orchestra is installed in this cluster by now"), "{why}");
-    assert_eq!(place.leader().await.as_deref().unwrap_or_default(), "", "it has let go of the lease");
     let (controller, log) = place.start();
     let told = || std::fs::read_to_string(&log).unwrap_or_default();
     place.until("it leads", async |_| told().contains("leading")).await;
+    first.ended().await;
+    let why = std::fs::read_to_string(&early).unwrap();
+    assert!(why.contains("another leads from its namespace"), "{why}");
+    assert_eq!(place.leader().await.as_deref().unwrap_or_default(), "", "it has let go of the lease");
     let leases: Api<Lease> = Api::namespaced(place.client.clone(), "orchestra-system");
     assert!(leases.get_opt("orchestra-controller").await.unwrap().is_some(), "{}", told());
     controller.stop().await;
