@@ -68,7 +68,7 @@ pub(super) fn add_departures(pass: &Pass<'_>, memory: &mut Memory, decision: &mu
             continue;
         };
         let Some(view) = view.as_ref().filter(|_| is_mine(place)) else {
-            if !is_over(pass, memory, place) {
+            if decision.writes(&service_of(place)) || !is_over(pass, memory, place) {
                 leaving.push(region.to_string());
             }
             continue;

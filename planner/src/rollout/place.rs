@@ -156,7 +156,15 @@ impl<'a> Place<'a> {
 
     /// The marks of this service with our owner mark, and with what failed.
     pub(super) fn owned_marks(&self, seen: &Observation, memory: &Memory) -> Marks {
-        Marks { owner: Some(seen.owner()), ..self.marks.clone() }.knowing(memory.failures())
+        Marks { owner: Some(self.owner(seen)), ..self.marks.clone() }.knowing(memory.failures())
+    }
+
+    /// The owner mark that a write leaves here: one that takes a release back where the region was let go takes nothing
+    /// over.
+    pub(super) fn owner(&self, seen: &Observation) -> Owner {
+        let is_let_go = self.leaves && self.ownership == Ownership::Released;
+        let owner = seen.owner();
+        Owner { uid: owner.uid.filter(|_| !is_let_go), ..owner }
     }
 }
 
@@ -212,14 +220,14 @@ fn rebuilt_candidate(
         StepKind::Weight => Some(step.number),
         StepKind::Pause => steps.weight_step(step.number),
     });
-    let position = match share {
-        Percent::NONE => Position::Deployed,
-        Percent::ALL => Position::Full,
-        share => match on_known.filter(|number| steps.share_at(Position::At(*number)) == Some(share)) {
-            Some(number) => Position::At(number),
-            // Moved by hand: it belongs on the step that it was seen on.
-            None => steps.with_share(share).or(on_known).map_or(Position::Deployed, Position::At),
-        },
+    let fits = |number: &u32| steps.share_at(Position::At(*number)) == Some(share);
+    let position = match (share, on_known) {
+        (_, Some(number)) if fits(&number) => Position::At(number),
+        // Moved by hand: it belongs on the step that it was seen on. Another step's share may have been written just now.
+        (Percent::NONE | Percent::ALL, Some(number)) => Position::At(number),
+        (Percent::NONE, None) => Position::Deployed,
+        (Percent::ALL, None) => Position::Full,
+        (share, on_known) => steps.with_share(share).or(on_known).map_or(Position::Deployed, Position::At),
     };
     let since = known.filter(|step| Some(step.number) == on_known && position == Position::At(step.number));
     let analysis = candidate.course.as_ref().map_or(&seen.rollout.spec.analysis, |course| &course.analysis);

@@ -231,7 +231,7 @@ impl Placement<'_, '_> {
             news: Some(self.candidate.news.clone()),
         };
         Marks {
-            owner: Some(self.pass.seen.owner()),
+            owner: Some(self.place.owner(self.pass.seen)),
             stable: self.memory.stable.as_ref().map(|stable| stable.revision.clone()),
             candidate: Some(candidate),
             last_release: before.last_release.max(self.candidate.release.number),

@@ -306,3 +306,20 @@ fn a_write_of_another_restarts_neither_a_pause_nor_a_hold() {
     world.run(3);
     assert_eq!(world.status().regions[0].step, began);
 }
+
+/// Seeds 700001159 and 700006351: the way back came between the two looks that let a region go, and took it over again.
+#[test]
+fn a_way_back_does_not_take_a_region_over_that_was_let_go() {
+    for seconds in 0..12 {
+        let mut world = World::promoted(&["us-central1", "us-west4"]);
+        world.release("app:2", Traits::default());
+        world.run_until(|w| w.weights("app:2") == [10, 0]);
+        world.environment.as_mut().unwrap().spec.regions.truncate(1);
+        world.run(seconds);
+        world.ask(Request::Abort, &world.release_id());
+        world.run(100);
+        assert_eq!((world.phase(), world.weights("app:2")[0]), (RolloutPhase::RolledBack, 0));
+        let left = world.cloud["us-west4"].marks.owner.clone().unwrap();
+        assert_eq!((left.uid, world.status().regions.len()), (None, 1), "after {seconds} s");
+    }
+}
