@@ -260,15 +260,11 @@ fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: Regio
     match &progress {
         Progress::On(standing) => {
             let kind = candidate.steps().at(standing.step).map(super::steps::Step::kind);
-            // A step that began in this pass is known already.
-            let begun = same_release.filter(|step| step.number > standing.step);
-            new.step = begun.or_else(|| {
-                kind.map(|kind| StepMemory {
-                    release: candidate.release.clone(),
-                    number: standing.step,
-                    kind,
-                    started_at: standing.since,
-                })
+            new.step = kind.map(|kind| StepMemory {
+                release: candidate.release.clone(),
+                number: standing.step,
+                kind,
+                started_at: standing.since,
             });
         }
         // Between two steps the one before is still shown.

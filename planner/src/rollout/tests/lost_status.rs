@@ -262,3 +262,43 @@ fn what_failed_is_marked_everywhere_at_once() {
     assert_eq!(world.phase(), RolloutPhase::RolledBack);
     assert!(world.weights("app:2").iter().all(|weight| *weight == 0), "it is not released again");
 }
+
+/// Seed 700010675: traffic moved by hand to nothing or everything, and the marks stripped with it.
+#[test]
+fn marks_stripped_from_traffic_moved_by_hand_put_the_candidate_on_the_step_that_it_was_seen_on() {
+    for share in [0, 100] {
+        let mut world = World::promoted(&["us-central1"]);
+        let steps = serde_json::json!([
+            {"pause": {"durationSeconds": 60}}, {"weight": 27, "holdSeconds": 60}, {"pause": {"durationSeconds": 300}},
+            {"weight": 65, "holdSeconds": 60},
+        ]);
+        world.rollout.spec.strategy = serde_json::from_value(serde_json::json!({"canary": {"steps": steps}})).unwrap();
+        world.release("app:2", Traits::default());
+        world.run_until(|w| w.status().step.as_deref() == Some("3/4"));
+        let candidate = RevisionName::new(world.candidate()).unwrap();
+        let stable = RevisionName::new(world.status().stable.unwrap().revision).unwrap();
+        let service = world.cloud.get_mut("us-central1").unwrap();
+        service.traffic = crate::traffic::split(&stable, &candidate, crate::names::Percent::clamped(share), &[]);
+        service.serving = service.traffic.clone();
+        service.marks = crate::marks::Marks::default();
+        world.writes.clear();
+        world.run(400);
+        assert_eq!(world.phase(), RolloutPhase::Promoted);
+        assert_eq!(world.writes[1], "us-central1 app:1 73 app:2 27", "from {share} %: {:?}", world.writes);
+    }
+}
+
+/// A step that the traffic contradicts, as a restored or an edited status may have it, is not waited for without end.
+#[test]
+fn a_remembered_step_that_can_not_be_in_effect_gives_way_to_the_one_that_is() {
+    let mut world = World::promoted(&["us-central1"]);
+    let steps = serde_json::json!([
+        {"pause": {"durationSeconds": 60}}, {"weight": 27, "holdSeconds": 60}, {"weight": 65, "holdSeconds": 60},
+    ]);
+    world.rollout.spec.strategy = serde_json::from_value(serde_json::json!({"canary": {"steps": steps}})).unwrap();
+    world.release("app:2", Traits::default());
+    world.run_until(|w| w.status().step.as_deref() == Some("1/3"));
+    world.rollout.status.as_mut().unwrap().regions[0].step.as_mut().unwrap().number = 3;
+    world.run(400);
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+}
