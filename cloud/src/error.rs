@@ -69,6 +69,47 @@ fn describe(error: &Error) -> String {
     }
 }
 
+/// Google's canonical code for a failure, as https://google.aip.dev/193 maps them from HTTP.
+pub(crate) fn code(error: &Error) -> &'static str {
+    match (error.status(), error.http_status_code()) {
+        (Some(status), _) => NAMES.iter().find(|(code, _)| *code == status.code).map_or("UNKNOWN", |(_, name)| name),
+        (None, Some(400)) => "INVALID_ARGUMENT",
+        (None, Some(401)) => "UNAUTHENTICATED",
+        (None, Some(403)) => "PERMISSION_DENIED",
+        (None, Some(404)) => "NOT_FOUND",
+        (None, Some(409)) => "ABORTED",
+        (None, Some(412)) => "FAILED_PRECONDITION",
+        (None, Some(429)) => "RESOURCE_EXHAUSTED",
+        (None, Some(503)) => "UNAVAILABLE",
+        (None, Some(504)) => "DEADLINE_EXCEEDED",
+        (None, Some(500..)) => "INTERNAL",
+        (None, Some(_)) => "UNKNOWN",
+        (None, None) if error.is_timeout() => "DEADLINE_EXCEEDED",
+        (None, None) if error.is_authentication() => "UNAUTHENTICATED",
+        (None, None) => "UNAVAILABLE",
+    }
+}
+
+/// Codes as metrics name them.
+const NAMES: [(Code, &str); 16] = [
+    (Code::Cancelled, "CANCELLED"),
+    (Code::Unknown, "UNKNOWN"),
+    (Code::InvalidArgument, "INVALID_ARGUMENT"),
+    (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+    (Code::NotFound, "NOT_FOUND"),
+    (Code::AlreadyExists, "ALREADY_EXISTS"),
+    (Code::PermissionDenied, "PERMISSION_DENIED"),
+    (Code::ResourceExhausted, "RESOURCE_EXHAUSTED"),
+    (Code::FailedPrecondition, "FAILED_PRECONDITION"),
+    (Code::Aborted, "ABORTED"),
+    (Code::OutOfRange, "OUT_OF_RANGE"),
+    (Code::Unimplemented, "UNIMPLEMENTED"),
+    (Code::Internal, "INTERNAL"),
+    (Code::Unavailable, "UNAVAILABLE"),
+    (Code::DataLoss, "DATA_LOSS"),
+    (Code::Unauthenticated, "UNAUTHENTICATED"),
+];
+
 fn classify(error: &Error) -> FaultClass {
     if let Some(status) = error.status() {
         return of_code(status.code);

@@ -13,6 +13,7 @@ mod run;
 mod secrets;
 
 pub use accounts::Accounts;
+pub use call::{Made, Observer};
 pub use error::CloudError;
 pub use in_process::{Answer, Transport};
 pub use monitoring::Monitoring;
@@ -20,6 +21,7 @@ pub use redis::Memorystore;
 pub use run::CloudRun;
 pub use secrets::Secrets;
 
+use call::Calls;
 use google_cloud_auth::credentials::{Credentials, anonymous};
 use google_cloud_gax::retry_policy::{Aip194Strict, RetryPolicyExt};
 use std::sync::Arc;
@@ -78,11 +80,15 @@ impl Cloud {
         let anonymous = anonymous::Builder::new().build();
         let target = endpoint.map(|endpoint| (endpoint, &anonymous));
         Ok(Self {
-            run: CloudRun { services: client!(Services, target), revisions: client!(Revisions, target) },
-            redis: Memorystore { client: client!(CloudRedis, target) },
-            secrets: Secrets { client: client!(SecretManagerService, target) },
-            monitoring: Monitoring { client: client!(MetricService, target) },
-            accounts: Accounts { client: client!(Iam, target) },
+            run: CloudRun {
+                services: client!(Services, target),
+                revisions: client!(Revisions, target),
+                calls: Calls::of("run"),
+            },
+            redis: Memorystore { client: client!(CloudRedis, target), calls: Calls::of("redis") },
+            secrets: Secrets { client: client!(SecretManagerService, target), calls: Calls::of("secretmanager") },
+            monitoring: Monitoring { client: client!(MetricService, target), calls: Calls::of("monitoring") },
+            accounts: Accounts { client: client!(Iam, target), calls: Calls::of("iam") },
         })
     }
 
@@ -99,11 +105,26 @@ impl Cloud {
             run: CloudRun {
                 services: Services::from_stub(stub.clone()),
                 revisions: Revisions::from_stub(stub.clone()),
+                calls: Calls::of("run"),
             },
-            redis: Memorystore { client: CloudRedis::from_stub(stub.clone()) },
-            secrets: Secrets { client: SecretManagerService::from_stub(stub.clone()) },
-            monitoring: Monitoring { client: MetricService::from_stub(stub.clone()) },
-            accounts: Accounts { client: Iam::from_stub(stub) },
+            redis: Memorystore { client: CloudRedis::from_stub(stub.clone()), calls: Calls::of("redis") },
+            secrets: Secrets {
+                client: SecretManagerService::from_stub(stub.clone()),
+                calls: Calls::of("secretmanager"),
+            },
+            monitoring: Monitoring { client: MetricService::from_stub(stub.clone()), calls: Calls::of("monitoring") },
+            accounts: Accounts { client: Iam::from_stub(stub), calls: Calls::of("iam") },
         }
+    }
+
+    /// The same, telling somebody of each call.
+    #[must_use]
+    pub fn observed(mut self, observer: &Arc<dyn Observer>) -> Self {
+        let Self { run, redis, secrets, monitoring, accounts } = &mut self;
+        for calls in [&mut run.calls, &mut redis.calls, &mut secrets.calls, &mut monitoring.calls, &mut accounts.calls]
+        {
+            calls.tell(observer);
+        }
+        self
     }
 }

@@ -12,12 +12,13 @@ use orchestra_planner::cloud::{Count, CountsQuery, Minute, ServiceId};
 use std::collections::BTreeMap;
 
 use crate::CloudError;
-use crate::call::{PAGES, call};
+use crate::call::{Calls, PAGES};
 
 /// The Monitoring port.
 #[derive(Clone, Debug)]
 pub struct Monitoring {
     pub(crate) client: MetricService,
+    pub(crate) calls: Calls,
 }
 
 impl Monitoring {
@@ -53,7 +54,7 @@ impl Monitoring {
                 .set_aggregation(aggregation.clone())
                 .set_view(TimeSeriesView::Full)
                 .set_page_token(token);
-            let page = call("list time series", list.send()).await?;
+            let page = self.calls.call("list time series", list.send()).await?;
             page.time_series.iter().for_each(|series| add(&mut minutes, series, query));
             token = page.next_page_token;
             if token.is_empty() {

@@ -8,12 +8,13 @@ use orchestra_planner::cloud::{OperationView, RedisId, RedisView};
 use std::collections::BTreeMap;
 
 use crate::CloudError;
-use crate::call::{call, find, once, view};
+use crate::call::{Calls, once, view};
 
 /// The Memorystore port.
 #[derive(Clone, Debug)]
 pub struct Memorystore {
     pub(crate) client: CloudRedis,
+    pub(crate) calls: Calls,
 }
 
 fn parent(id: &RedisId) -> String {
@@ -31,7 +32,7 @@ impl Memorystore {
     /// When Google does not answer, or refuses.
     pub async fn instance(&self, id: &RedisId) -> Result<Option<RedisView>, CloudError> {
         let read = self.client.get_instance().set_name(path(id)).send();
-        Ok(find("get Redis instance", read).await?.map(read_instance))
+        Ok(self.calls.find("get Redis instance", read).await?.map(read_instance))
     }
 
     /// Reads an operation.
@@ -39,7 +40,7 @@ impl Memorystore {
     /// # Errors
     /// When Google does not answer, or refuses.
     pub async fn operation(&self, name: &str) -> Result<OperationView, CloudError> {
-        let read = find("get Redis operation", self.client.get_operation().set_name(name).send()).await?;
+        let read = self.calls.find("get Redis operation", self.client.get_operation().set_name(name).send()).await?;
         Ok(view(read, "Redis operation"))
     }
 
@@ -63,7 +64,7 @@ impl Memorystore {
             .set_redis_version(redis.version.clone().unwrap_or_default())
             .set_labels(labels.clone());
         let create = self.client.create_instance().set_parent(parent(id)).set_instance_id(&id.name);
-        Ok(call("create Redis instance", once(create.set_instance(wanted)).send()).await?.name)
+        Ok(self.calls.call("create Redis instance", once(create.set_instance(wanted)).send()).await?.name)
     }
 
     /// Changes the memory, in GiB; gives the name of the operation.
@@ -85,7 +86,7 @@ impl Memorystore {
     async fn update(&self, id: &RedisId, wanted: Instance, field: &str) -> Result<String, CloudError> {
         let mask = FieldMask::default().set_paths([field]);
         let update = self.client.update_instance().set_instance(wanted.set_name(path(id))).set_update_mask(mask);
-        Ok(call("update Redis instance", once(update).send()).await?.name)
+        Ok(self.calls.call("update Redis instance", once(update).send()).await?.name)
     }
 
     /// Deletes an instance and all its data; gives the name of the operation.
@@ -94,7 +95,7 @@ impl Memorystore {
     /// When another operation is under way, or Google refuses.
     pub async fn delete(&self, id: &RedisId) -> Result<String, CloudError> {
         let delete = self.client.delete_instance().set_name(path(id));
-        Ok(call("delete Redis instance", once(delete).send()).await?.name)
+        Ok(self.calls.call("delete Redis instance", once(delete).send()).await?.name)
     }
 }
 

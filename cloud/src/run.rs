@@ -10,13 +10,14 @@ use orchestra_planner::names::{Etag, ProjectId, Region, RevisionName};
 use orchestra_planner::plan::{NewService, ServiceChange};
 
 use crate::CloudError;
-use crate::call::{call, find, once};
+use crate::call::{Calls, once};
 
 /// The Cloud Run port.
 #[derive(Clone, Debug)]
 pub struct CloudRun {
     pub(crate) services: Services,
     pub(crate) revisions: Revisions,
+    pub(crate) calls: Calls,
 }
 
 fn parent(id: &ServiceId) -> String {
@@ -34,7 +35,9 @@ impl CloudRun {
     /// When there is no such project or region, or we may not see it; or when Google does not answer.
     pub async fn look(&self, project: &ProjectId, region: &Region) -> Result<(), CloudError> {
         let parent = format!("projects/{project}/locations/{region}");
-        call("list services", self.services.list_services().set_parent(parent).set_page_size(1).send()).await?;
+        self.calls
+            .call("list services", self.services.list_services().set_parent(parent).set_page_size(1).send())
+            .await?;
         Ok(())
     }
 
@@ -44,7 +47,7 @@ impl CloudRun {
     /// When Google does not answer, or refuses.
     pub async fn service(&self, id: &ServiceId) -> Result<Option<ServiceView>, CloudError> {
         let read = self.services.get_service().set_name(path(id)).send();
-        Ok(find("get service", read).await?.map(model::service_view))
+        Ok(self.calls.find("get service", read).await?.map(model::service_view))
     }
 
     /// Reads a revision.
@@ -53,7 +56,7 @@ impl CloudRun {
     /// When Google does not answer, or refuses.
     pub async fn revision(&self, id: &ServiceId, name: &RevisionName) -> Result<Option<RevisionView>, CloudError> {
         let read = self.revisions.get_revision().set_name(format!("{}/revisions/{name}", path(id))).send();
-        Ok(find("get revision", read).await?.map(|revision| model::revision_view(id, name, &revision)))
+        Ok(self.calls.find("get revision", read).await?.map(|revision| model::revision_view(id, name, &revision)))
     }
 
     /// Creates a service; gives the name of the operation.
@@ -69,7 +72,7 @@ impl CloudRun {
         };
         let (service, _) = model::service(id, &change);
         let create = self.services.create_service().set_parent(parent(id)).set_service_id(id.name.as_str());
-        Ok(call("create service", once(create.set_service(service)).send()).await?.name)
+        Ok(self.calls.call("create service", once(create.set_service(service)).send()).await?.name)
     }
 
     /// Changes a service; gives the name of the operation.
@@ -81,7 +84,7 @@ impl CloudRun {
         let service = service.set_name(path(id)).set_etag(etag.0.as_str());
         let update = self.services.update_service().set_service(service);
         let update = update.set_update_mask(FieldMask::default().set_paths(mask));
-        Ok(call("update service", once(update).send()).await?.name)
+        Ok(self.calls.call("update service", once(update).send()).await?.name)
     }
 
     /// Deletes a service; gives the name of the operation.
@@ -90,7 +93,7 @@ impl CloudRun {
     /// Conflict when it has changed since it was read.
     pub async fn delete(&self, id: &ServiceId, etag: &Etag) -> Result<String, CloudError> {
         let delete = self.services.delete_service().set_name(path(id)).set_etag(etag.0.as_str());
-        Ok(call("delete service", once(delete).send()).await?.name)
+        Ok(self.calls.call("delete service", once(delete).send()).await?.name)
     }
 
     /// Reads who may call a service.
@@ -100,7 +103,7 @@ impl CloudRun {
     pub async fn policy(&self, id: &ServiceId) -> Result<PolicyView, CloudError> {
         let options = GetPolicyOptions::new().set_requested_policy_version(3);
         let read = self.services.get_iam_policy().set_resource(path(id)).set_options(options).send();
-        Ok(model::policy_view(call("get IAM policy", read).await?))
+        Ok(model::policy_view(self.calls.call("get IAM policy", read).await?))
     }
 
     /// Changes who may call a service.
@@ -110,7 +113,7 @@ impl CloudRun {
     pub async fn set_policy(&self, id: &ServiceId, policy: &PolicyView) -> Result<(), CloudError> {
         let policy: Policy = model::policy(policy);
         let set = self.services.set_iam_policy().set_resource(path(id)).set_policy(policy);
-        call("set IAM policy", once(set).send()).await?;
+        self.calls.call("set IAM policy", once(set).send()).await?;
         Ok(())
     }
 }

@@ -8,12 +8,13 @@ use orchestra_planner::cloud::VersionView;
 use orchestra_planner::names::ProjectId;
 
 use crate::CloudError;
-use crate::call::{PAGES, find};
+use crate::call::{Calls, PAGES};
 
 /// The Secret Manager port.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     pub(crate) client: SecretManagerService,
+    pub(crate) calls: Calls,
 }
 
 impl Secrets {
@@ -31,7 +32,7 @@ impl Secrets {
         let found = match version {
             Some(number) => {
                 let read = self.client.get_secret_version().set_name(format!("{secret}/versions/{number}")).send();
-                find("get secret version", read).await?.filter(|v| v.state == State::Enabled)
+                self.calls.find("get secret version", read).await?.filter(|v| v.state == State::Enabled)
             }
             None => self.newest(&secret).await?,
         };
@@ -43,7 +44,8 @@ impl Secrets {
         let mut token = String::new();
         for _ in 0..PAGES {
             let list = self.client.list_secret_versions().set_parent(secret).set_filter("state:ENABLED");
-            let page = find("list secret versions", list.set_page_size(1).set_page_token(token).send()).await?;
+            let page =
+                self.calls.find("list secret versions", list.set_page_size(1).set_page_token(token).send()).await?;
             let Some(page) = page else { return Ok(None) };
             token = page.next_page_token;
             let first = page.versions.into_iter().next();

@@ -2,7 +2,7 @@
 
 use http::header::{HeaderValue, USER_AGENT};
 use kube::Client;
-use orchestra_cloud::Cloud;
+use orchestra_cloud::{Cloud, Observer};
 use orchestra_crds::{GROUP, VERSION};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,6 +43,9 @@ pub struct Settings {
     /// Namespace of the Lease for leader election. Default: orchestra-system, or default where that does not exist.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
     pub lease_namespace: Option<String>,
+    /// How many objects have metrics of their own, by name; 0: none.
+    #[arg(long, default_value_t = crate::metrics::DEFAULT_BOUND, value_name = "NUMBER")]
+    pub metrics_objects: usize,
     /// Run along with the clock of a sandbox: URL of its /sandbox/clock. For development only.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub sandbox_clock: Option<String>,
@@ -200,8 +203,9 @@ async fn served(
 /// Why it could not start, or why it ended other than by a signal.
 pub async fn run(settings: Settings) -> Result<(), AppError> {
     let (client, server) = kube_client().await?;
-    let cloud = Cloud::connect(settings.google_endpoint.as_deref()).await?;
-    let (metrics, health) = (Metrics::new()?, Health::default());
+    let (metrics, health) = (Metrics::new(settings.metrics_objects)?, Health::default());
+    let observer: Arc<dyn Observer> = Arc::new(metrics.clone());
+    let cloud = Cloud::connect(settings.google_endpoint.as_deref()).await?.observed(&observer);
     let mut stop = stop_signal()?;
     let mut tasks: JoinSet<Result<(), AppError>> = JoinSet::new();
 

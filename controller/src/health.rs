@@ -63,11 +63,6 @@ impl Source {
     pub(crate) fn new(api: &'static str, place: impl ToString) -> Self {
         Self { api, place: place.to_string() }
     }
-
-    /// The name of the API.
-    pub(crate) fn api(&self) -> &'static str {
-        self.api
-    }
 }
 
 #[derive(Debug)]
@@ -117,6 +112,11 @@ fn fix(fault: &Fault) -> &'static str {
 impl Health {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kinds whose watch fails.
+    pub(crate) fn failing_watches(&self) -> BTreeSet<&'static str> {
+        self.state().watches.keys().map(|(kind, _)| *kind).collect()
     }
 
     /// The CRDs are there.

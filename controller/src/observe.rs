@@ -13,11 +13,9 @@ use crate::shell::Shell;
 use patience::{Patience, gather};
 
 impl Shell {
-    /// What a read gave, with its fault counted and told.
+    /// What a read gave, with its fault told.
     fn noted<T>(&self, source: Source, read: Result<T, CloudError>) -> Reading<T> {
         let reading = read.map_err(orchestra_planner::cloud::Fault::from);
-        let word = if reading.is_ok() { "ok" } else { "error" };
-        self.metrics.reads.with_label_values(&[source.api(), word]).inc();
         self.health.note_google(source, reading.as_ref().err());
         reading
     }

@@ -29,7 +29,7 @@ use crate::cluster::kube_call;
 use crate::error::PassError;
 use crate::health::Health;
 use crate::lease::Leadership;
-use crate::metrics::Metrics;
+use crate::metrics::{Key, Metrics, Series};
 use retry::Troubles;
 
 /// What the shell works with.
@@ -43,9 +43,6 @@ pub struct Shell {
     recorder: Recorder,
     troubles: Mutex<BTreeMap<Key, Troubles>>,
 }
-
-/// Kind, namespace and name.
-type Key = (&'static str, String, String);
 
 /// A kind that the shell manages.
 pub trait Managed: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
@@ -81,6 +78,12 @@ where
     /// The conditions of a status.
     fn conditions(status: &mut Self::Status) -> &mut Vec<Condition>;
 
+    /// What an object shows in metrics, with its phase.
+    fn shown(&self, key: &Key, status: &Self::Status) -> (Option<String>, Vec<Series>);
+
+    /// Counts what happened between two statuses that were stored one after the other.
+    fn count(metrics: &Metrics, before: &Self::Status, after: &Self::Status, now: Timestamp);
+
     /// The status with what came of an effect.
     fn absorb(status: Self::Status, effect: &Effect, outcome: &Outcome, now: Timestamp) -> Self::Status;
 }
@@ -112,28 +115,40 @@ impl Shell {
     /// One pass over one object. Gives the real time after which to look again; none when the object is gone.
     pub async fn reconcile<M: Managed>(&self, namespace: &str, name: &str) -> Option<Duration> {
         let key = (M::KIND, namespace.to_string(), name.to_string());
+        self.metrics.look_begins(&key);
         let timer = self.metrics.pass_seconds.with_label_values(&[M::KIND]).start_timer();
         let result = self.pass::<M>(namespace, name, &key).await;
         timer.observe_duration();
         let word = result.as_ref().map_or_else(|e| e.category(), |_| "ok");
         self.metrics.passes.with_label_values(&[M::KIND, word]).inc();
+        let next = self.next_look::<M>(&key, result).await;
+        self.metrics.look_ended(&key, next);
+        next
+    }
+
+    /// What the end of a pass means for the next.
+    async fn next_look<M: Managed>(
+        &self,
+        key: &Key,
+        result: Result<Option<SignedDuration>, PassError>,
+    ) -> Option<Duration> {
         match result {
             Ok(None) => {
-                let again = self.look_once_more(&key);
+                let again = self.look_once_more(key);
                 if again.is_none() {
-                    self.calm(&key, true);
+                    self.calm(key, true);
                 }
                 again.map(|again| self.clock.real_span(again))
             }
             Ok(next) => {
-                self.calm(&key, false);
+                self.calm(key, false);
                 next.map(|next| self.clock.real_span(next))
             }
             Err(error) => {
                 if error.is_status_refused() {
-                    self.tell_refused::<M>(&key, &error).await;
+                    self.tell_refused::<M>(key, &error).await;
                 }
-                Some(self.after_error(&key, &error))
+                Some(self.after_error(key, &error))
             }
         }
     }
@@ -173,6 +188,7 @@ impl Shell {
             }
             written => written?,
         };
+        self.note_status(key, &object.object, &plan.status);
         let acted = match written {
             Some(written) => self.run_effects(&api, written, &plan, key).await,
             None => Ok(None),
@@ -192,6 +208,16 @@ impl Shell {
         for unread in unread {
             tracing::error!(kind, namespace, name, %unread, "a part of this object can't be read: correct it");
         }
+    }
+
+    /// Counts what a status that is stored now tells, and shows it.
+    fn note_status<M: Managed>(&self, key: &Key, before: &M, stored: &M::Status) {
+        let known = before.status().cloned().unwrap_or_default();
+        if known != *stored {
+            M::count(&self.metrics, &known, stored, self.clock.now());
+        }
+        let (phase, series) = before.shown(key, stored);
+        self.metrics.show(key, phase, series);
     }
 
     fn may_write(&self) -> Result<(), PassError> {

@@ -15,6 +15,11 @@ async fn ready(State((_, health)): State<(Metrics, Health)>) -> (StatusCode, Str
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, told)
 }
 
+async fn metrics(State((metrics, health)): State<(Metrics, Health)>) -> String {
+    metrics.show_watches(&health.failing_watches());
+    metrics.render()
+}
+
 /// Takes the address.
 pub(crate) async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let listener = TcpListener::bind(address).await?;
@@ -25,7 +30,7 @@ pub(crate) async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> 
 /// Serves until the process ends.
 pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, health: Health) -> std::io::Result<()> {
     let router = Router::new()
-        .route("/metrics", get(|State((metrics, _)): State<(Metrics, Health)>| async move { metrics.render() }))
+        .route("/metrics", get(self::metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state((metrics, health));

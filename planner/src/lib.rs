@@ -18,3 +18,4 @@ mod second_look;
 pub mod template;
 pub mod traffic;
 pub mod verdict;
+pub mod words;

@@ -12,7 +12,7 @@ use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, Verdict};
 use crate::cloud::{Count, Minute, Window};
 use crate::names::ReleaseId;
 use state::State;
-pub use words::in_words;
+pub use words::{in_words, standing};
 
 /// The least that Cloud Run's metrics have to be waited for: they arrive so late at most, by Google's documentation.
 const LEAST_DELAY_SECONDS: i32 = 180;

@@ -55,7 +55,7 @@ pub struct World {
 
 fn shell(tap: &Arc<Tap>, clock: Clock, leadership: Leadership, name: &'static str) -> Shell {
     let cloud = Cloud::in_process(Arc::new(GoogleFace { tap: tap.clone(), caller: name }));
-    Shell::new(kube_client(tap.clone(), name), cloud, clock, leadership, Metrics::new().unwrap())
+    Shell::new(kube_client(tap.clone(), name), cloud, clock, leadership, Metrics::new(100).unwrap())
 }
 
 impl World {

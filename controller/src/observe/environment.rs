@@ -24,6 +24,7 @@ use super::{Patience, gather};
 use crate::cluster::kube_call;
 use crate::error::PassError;
 use crate::health::Source;
+use crate::metrics::{Key, Metrics, Series, shown};
 use crate::shell::{Managed, Shell};
 
 impl Managed for OrchestraEnvironment {
@@ -79,6 +80,12 @@ impl Managed for OrchestraEnvironment {
     fn broken(_: &Observation, effects: &[Effect]) -> Option<Broken> {
         broken_by_any(effects)
     }
+
+    fn shown(&self, key: &Key, status: &EnvironmentStatus) -> (Option<String>, Vec<Series>) {
+        (None, shown::environment(key, self, status))
+    }
+
+    fn count(_: &Metrics, _: &EnvironmentStatus, _: &EnvironmentStatus, _: Timestamp) {}
 
     fn status(&self) -> Option<&EnvironmentStatus> {
         self.status.as_ref()

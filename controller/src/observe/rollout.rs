@@ -21,6 +21,7 @@ use super::{Patience, gather};
 use crate::cluster::kube_call;
 use crate::error::PassError;
 use crate::health::Source;
+use crate::metrics::{Key, Metrics, Series, shown, word};
 use crate::shell::{Managed, Shell};
 
 /// More rounds of questions than any observation opens: services, revisions, another name, counts, secrets.
@@ -73,6 +74,14 @@ impl Managed for Rollout {
 
     fn broken(seen: &Observation, effects: &[Effect]) -> Option<Broken> {
         broken_by_rollout(seen, effects)
+    }
+
+    fn shown(&self, key: &Key, status: &RolloutStatus) -> (Option<String>, Vec<Series>) {
+        (status.phase.map(word), shown::rollout(key, self, status))
+    }
+
+    fn count(metrics: &Metrics, before: &RolloutStatus, after: &RolloutStatus, now: Timestamp) {
+        metrics.count_releases(before, after, now);
     }
 
     fn status(&self) -> Option<&RolloutStatus> {

@@ -17,6 +17,12 @@ impl Shell {
     pub(super) async fn publish<R: Resource<DynamicType = ()>>(&self, object: &R, events: &[Event]) {
         let reference: ObjectReference = object.object_ref(&());
         for event in events {
+            let kind = R::kind(&());
+            let type_ = match event.severity {
+                Severity::Normal => "Normal",
+                Severity::Warning => "Warning",
+            };
+            self.metrics.events.with_label_values(&[&kind, type_, event.reason.as_str()]).inc();
             let told = KubeEvent {
                 type_: match event.severity {
                     Severity::Normal => EventType::Normal,

@@ -6,11 +6,12 @@ use orchestra_crds::{CandidateStatus, Outcome, RegionStatus, RolloutPhase, Rollo
 use super::decision::Decision;
 use super::pass::Pass;
 use super::report;
-use super::steps::{Step, Steps, span};
+use super::steps::{Step, Steps};
 use crate::conditions::{self, Note, Overall};
 use crate::names::Fingerprint;
 use crate::plan::Event;
 use crate::verdict::in_words;
+use crate::words::span;
 
 /// Changes that are under way and that a person should know of, by the reason of the conditions.
 const WARNED_OF: [&str; 4] = ["TrafficCorrected", "TrafficChanged", "MarksRestored", "ServiceGone"];

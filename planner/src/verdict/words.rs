@@ -10,7 +10,18 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         0 => "no requests".to_string(),
         total => format!("{} of {total} failed ({:.2} %)", count.bad, count.bad as f64 * 100.0 / total as f64),
     };
-    let standing = match evidence.verdict {
+    let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
+    format!(
+        "{}: candidate {}, stable at the same time {}{fault}",
+        standing(evidence, settings),
+        rate(evidence.candidate),
+        rate(evidence.stable)
+    )
+}
+
+/// Where the evidence stands, without the counts.
+pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
+    match evidence.verdict {
         Verdict::NoData if evidence.candidate.total > 0 => {
             "no requests of the candidate at this step are counted yet; before it".to_string()
         }
@@ -27,11 +38,5 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         Verdict::Undecided => {
             format!("undecided so far: {} of {} requests judged", evidence.step_candidate, settings.minimum_requests)
         }
-    };
-    let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
-    format!(
-        "{standing}: candidate {}, stable at the same time {}{fault}",
-        rate(evidence.candidate),
-        rate(evidence.stable)
-    )
+    }
 }

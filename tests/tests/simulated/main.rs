@@ -1,6 +1,8 @@
 //! What happens in the deterministic simulation: no sleep, no real time.
 
+mod argocd;
 mod faults;
+mod metrics;
 mod planted;
 mod planted_memory;
 mod recovery;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::Resource;
 use orchestra_controller::error::PassError;
+use orchestra_controller::metrics::{Key, Metrics, Series};
 use orchestra_controller::shell::{Managed, Shell};
 use orchestra_crds::{Lenient, Rollout, RolloutStatus};
 use orchestra_planner::names::Percent;
@@ -84,6 +85,12 @@ impl Managed for Careless {
     fn broken(seen: &Observation, effects: &[Effect]) -> Option<Broken> {
         Rollout::broken(seen, effects)
     }
+
+    fn shown(&self, _: &Key, _: &Self::Status) -> (Option<String>, Vec<Series>) {
+        (None, vec![])
+    }
+
+    fn count(_: &Metrics, _: &Self::Status, _: &Self::Status, _: jiff::Timestamp) {}
 
     fn status(&self) -> Option<&RolloutStatus> {
         self.0.status.as_ref()

@@ -4,8 +4,9 @@
 use jiff::SignedDuration;
 use orchestra_crds::{Pause as PauseSpec, Step as StepSpec};
 
-use super::{Ruling, StepContext, later, span};
+use super::{Ruling, StepContext, later};
 use crate::conditions::note;
+use crate::words::span;
 
 /// A planned wait.
 #[derive(Clone, Debug, PartialEq)]

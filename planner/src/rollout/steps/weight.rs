@@ -3,10 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{AnalysisMode, EvidenceStatus, Fallback, Metric, Step as StepSpec, Verdict};
 
-use super::{Ruling, StepContext, later, span};
+use super::{Ruling, StepContext, later};
 use crate::conditions::note;
 use crate::names::Percent;
 use crate::verdict::{delay, in_words, leans_to_harm};
+use crate::words::span;
 
 /// How long a share is held if the spec does not say.
 const HOLD_SECONDS: i32 = 300;

@@ -1,0 +1,101 @@
+//! Argo CD's health checks and actions, run as it runs them, on every state that the scenarios reach.
+
+use mlua::{Lua, LuaOptions, LuaSerdeExt, StdLib, Value as LuaValue};
+use orchestra_tests::scenario::Scenario;
+use orchestra_tests::world::World;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+const HEALTH: &str = include_str!("../../../examples/argocd/lua/health.lua");
+const DISCOVERY: &str = include_str!("../../../examples/argocd/lua/discovery.lua");
+const ACTIONS: [(&str, &str); 5] = [
+    ("abort", include_str!("../../../examples/argocd/lua/abort.lua")),
+    ("pause", include_str!("../../../examples/argocd/lua/pause.lua")),
+    ("promote", include_str!("../../../examples/argocd/lua/promote.lua")),
+    ("resume", include_str!("../../../examples/argocd/lua/resume.lua")),
+    ("retry", include_str!("../../../examples/argocd/lua/retry.lua")),
+];
+
+/// Runs a script over an object with what Argo CD gives it: the base library and tables, and neither strings nor mathematics.
+fn run(script: &str, object: &Value) -> Value {
+    let lua = Lua::new_with(StdLib::TABLE, LuaOptions::default()).unwrap();
+    let options = mlua::SerializeOptions::new().serialize_none_to_null(false).serialize_unit_to_null(false);
+    let given = lua.to_value_with(object, options).unwrap();
+    lua.globals().set("obj", given).unwrap();
+    let made: LuaValue = lua.load(script).eval().unwrap_or_else(|error| panic!("{error}\n{object:#}"));
+    lua.from_value(made).unwrap()
+}
+
+fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
+    object["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == type_ && c["status"] == "True")
+}
+
+/// What a person would expect to see.
+fn expected(object: &Value) -> &'static str {
+    if object["status"]["observedGeneration"] != object["metadata"]["generation"] {
+        return "Progressing";
+    }
+    match object["status"]["phase"].as_str().unwrap_or_default() {
+        "Promoted" if condition(object, "Ready").is_some() => "Healthy",
+        "Paused" => "Suspended",
+        "RolledBack" | "Failed" => "Degraded",
+        _ if condition(object, "Stalled").is_some() => "Degraded",
+        _ if condition(object, "Ready").is_some() => "Healthy",
+        _ => "Progressing",
+    }
+}
+
+/// Each state of an object that a scenario goes through.
+fn states(world: &World) -> Vec<Value> {
+    let cluster = &world.tap.sandbox.cluster;
+    let written = cluster.history();
+    let ours = |object: &&Value| matches!(object["kind"].as_str(), Some("Rollout" | "OrchestraEnvironment"));
+    written.iter().filter(ours).cloned().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_is_what_a_person_would_expect_in_every_state() {
+    let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for scenario in Scenario::ALL {
+        let (_, world) = scenario.play(None).await;
+        for object in states(&world) {
+            let health = run(HEALTH, &object);
+            let waits = object["metadata"]["deletionTimestamp"].is_null();
+            assert!(!waits || health["status"] == expected(&object), "{health} {object:#}");
+            assert!(health["message"].is_string());
+            let phase = object["status"]["phase"].as_str().unwrap_or("none").to_string();
+            seen.entry(phase).or_default().insert(health["status"].as_str().unwrap().into());
+        }
+    }
+    for phase in ["Deploying", "Progressing", "RollingBack", "RolledBack", "Promoted"] {
+        assert!(seen.contains_key(phase), "no scenario reaches {phase}: {seen:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_is_offered_where_it_means_something_and_writes_what_the_plugin_writes() {
+    let mut offered: BTreeSet<String> = BTreeSet::new();
+    for scenario in [Scenario::CanaryThatPromotes, Scenario::CanaryThatRollsBack, Scenario::AbortAndRetry] {
+        let (_, world) = scenario.play(None).await;
+        for object in states(&world).iter().filter(|object| object["kind"] == "Rollout") {
+            let found = run(DISCOVERY, object);
+            let may = |name: &str| found[name]["disabled"] == false;
+            assert_eq!(may("abort"), object["status"]["candidate"].is_object(), "{object:#}");
+            for (name, script) in ACTIONS.iter().filter(|(name, _)| may(name)) {
+                offered.insert(name.to_string());
+                let asked = run(script, object);
+                let annotation = &asked["metadata"]["annotations"][format!("orchestra.cherry-ai.me/{name}")];
+                let status = &object["status"];
+                let bound_to = match *name {
+                    "promote" => &status["candidate"]["promoteToken"],
+                    "abort" | "pause" => &status["candidate"]["release"],
+                    "retry" if status["latches"].is_array() => &status["latches"][0]["release"],
+                    "retry" => &status["failed"]["release"],
+                    _ => &Value::Null,
+                };
+                assert!(annotation == bound_to, "{name}: {annotation} {bound_to}");
+            }
+        }
+    }
+    assert_eq!(offered.into_iter().collect::<Vec<_>>(), ["abort", "pause", "promote", "retry"]);
+}
