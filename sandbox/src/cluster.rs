@@ -1,5 +1,6 @@
 //! A Kubernetes API: what kubectl and kube-rs need to apply, get, watch, describe and delete.
 
+mod admission;
 mod auth;
 mod body;
 mod built_in;
@@ -94,12 +95,12 @@ impl Cluster {
                 let asked = body::object(request, &target.kind)?.value;
                 metadata::check_version(&target.kind, &asked)?;
                 let store = self.store();
-                let writer = Call { request, warnings: vec![] }.writer(&store, &target);
+                let writer = Call { request, user: user.clone(), warnings: vec![] }.writer(&store, &target);
                 Ok(Reply::json(201, auth::review(&store, &user, &target.kind, &writer, asked)))
             }
             Some(Route::Resource(target)) => {
                 auth::check(&self.store(), &user, &target, request)?;
-                let mut call = Call { request, warnings: vec![] };
+                let mut call = Call { request, user, warnings: vec![] };
                 let answer = self.resource(&target, &mut call);
                 warnings.append(&mut call.warnings);
                 answer
@@ -198,6 +199,13 @@ impl Cluster {
             changes.map(|change| (plural(&change.key.0), change.key.1.clone(), change.key.2.clone())).collect()
         });
         (store.version(), changes)
+    }
+
+    /// What was stored of objects, one version after the other, as far back as watches can go.
+    pub fn history(&self) -> Vec<Value> {
+        let store = self.store();
+        let oldest = store.oldest().saturating_sub(1);
+        store.since(oldest).into_iter().flatten().map(|change| (**change.object).clone()).collect()
     }
 
     /// All objects of a kind, for tests and for `/sandbox/state`.

@@ -34,6 +34,19 @@ impl Controller {
     /// # Errors
     /// When there is none, it can't be started, or the file can't be written.
     pub fn start(kubeconfig: &Path, google: SocketAddr, log: &Path) -> Result<Self, SandboxError> {
+        Self::start_with(&[], kubeconfig, google, log)
+    }
+
+    /// The same, with further arguments.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn start_with(
+        arguments: &[&str],
+        kubeconfig: &Path,
+        google: SocketAddr,
+        log: &Path,
+    ) -> Result<Self, SandboxError> {
         let program = program()?;
         let file = std::fs::File::create(log).map_err(|source| SandboxError::File { path: log.into(), source })?;
         let child = Command::new(&program)
@@ -41,6 +54,7 @@ impl Controller {
             .args(["--google-endpoint", &format!("http://{google}")])
             .args(["--sandbox-clock", &format!("http://{google}/sandbox/clock")])
             .args(["--http-address", "127.0.0.1:0"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)

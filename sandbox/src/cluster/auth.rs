@@ -27,22 +27,29 @@ pub(super) enum User {
 }
 
 /// What someone would like to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wish {
-    verb: String,
-    group: String,
-    resource: String,
-    namespace: String,
-    name: String,
+    pub(super) verb: String,
+    pub(super) group: String,
+    pub(super) resource: String,
+    /// Subresource.
+    pub(super) part: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
 }
 
 impl Wish {
+    /// As roles name it: `rollouts/status`.
+    fn full_resource(&self) -> String {
+        if self.part.is_empty() { self.resource.clone() } else { format!("{}/{}", self.resource, self.part) }
+    }
+
     fn denied_to(&self, user: &User) -> String {
         let place = match self.namespace.as_str() {
             "" => "at the cluster scope".to_string(),
             namespace => format!("in the namespace {namespace:?}"),
         };
-        let (verb, resource, group) = (&self.verb, &self.resource, &self.group);
+        let (verb, resource, group) = (&self.verb, self.full_resource(), &self.group);
         format!("User {:?} cannot {verb} resource {resource:?} in API group {group:?} {place}", user.name())
     }
 }
@@ -71,7 +78,7 @@ fn acts_for(store: &Store, caller: User, request: &Request) -> Result<User, Refu
         User::ServiceAccount { namespace, name } => ("serviceaccounts", namespace.clone(), name.clone()),
         user => ("users", String::new(), user.name()),
     };
-    let wish = Wish { verb: "impersonate".into(), group: String::new(), resource: resource.into(), namespace, name };
+    let wish = Wish { verb: "impersonate".into(), resource: resource.into(), namespace, name, ..Wish::default() };
     match reason(store, &caller, &wish) {
         Some(_) => Ok(other),
         None => Err(Refusal::forbidden_resource("", resource, &wish.name, &wish.denied_to(&caller))),
@@ -86,7 +93,7 @@ fn named(name: &str) -> User {
 }
 
 impl User {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
             Self::Trusted => "sandbox-admin".into(),
             Self::ServiceAccount { namespace, name } => format!("system:serviceaccount:{namespace}:{name}"),
@@ -95,7 +102,7 @@ impl User {
         }
     }
 
-    fn groups(&self) -> Vec<String> {
+    pub(super) fn groups(&self) -> Vec<String> {
         match self {
             Self::Trusted => vec!["system:masters".into(), "system:authenticated".into()],
             Self::ServiceAccount { namespace, .. } => vec![
@@ -135,11 +142,11 @@ fn verb(target: &Target, request: &Request) -> &'static str {
 
 /// Refuses what the user may not.
 pub(super) fn check(store: &Store, user: &User, target: &Target, request: &Request) -> Result<(), Refusal> {
-    let part = target.part.map(|part| format!("/{}", part.name())).unwrap_or_default();
     let wish = Wish {
         verb: verb(target, request).into(),
         group: target.kind.group.clone(),
-        resource: format!("{}{part}", target.kind.plural),
+        resource: target.kind.plural.clone(),
+        part: target.part.map(|part| part.name().to_string()).unwrap_or_default(),
         namespace: target.namespace.clone().unwrap_or_default(),
         name: target.name().into(),
     };
@@ -197,16 +204,40 @@ fn reason(store: &Store, user: &User, wish: &Wish) -> Option<String> {
     if *user == User::Trusted {
         return Some(String::new());
     }
-    let has = |rule: &Value, field: &str, value: &str| {
+    let granted =
+        grants(store, user, &wish.namespace).into_iter().find(|grant| grant.rules.iter().any(|r| fits(r, wish)));
+    granted.map(|grant| grant.words)
+}
+
+/// Whether a rule of a role allows it.
+fn fits(rule: &Value, wish: &Wish) -> bool {
+    let has = |field: &str, value: &str| {
         rule[field].as_array().is_some_and(|list| list.iter().any(|item| item == "*" || item == value))
     };
-    let fits = |rule: &Value| {
-        has(rule, "verbs", &wish.verb)
-            && has(rule, "apiGroups", &wish.group)
-            && has(rule, "resources", &wish.resource)
-            && (rule["resourceNames"].as_array().is_none_or(Vec::is_empty) || has(rule, "resourceNames", &wish.name))
-    };
-    grants(store, user, &wish.namespace).into_iter().find(|g| g.rules.iter().any(fits)).map(|grant| grant.words)
+    has("verbs", &wish.verb)
+        && has("apiGroups", &wish.group)
+        && has("resources", &wish.full_resource())
+        && (rule["resourceNames"].as_array().is_none_or(Vec::is_empty) || has("resourceNames", &wish.name))
+}
+
+/// What somebody may do in a namespace, kept for later questions.
+#[derive(Clone, Debug)]
+pub(super) struct Rights {
+    everything: bool,
+    namespace: String,
+    rules: Vec<Value>,
+}
+
+impl Rights {
+    pub(super) fn of(store: &Store, user: &User, namespace: &str) -> Self {
+        let rules = grants(store, user, namespace).into_iter().flat_map(|grant| grant.rules).collect();
+        Self { everything: *user == User::Trusted, namespace: namespace.into(), rules }
+    }
+
+    /// Questions about another namespace are answered with no.
+    pub(super) fn allow(&self, wish: &Wish) -> bool {
+        self.everything || (wish.namespace == self.namespace && self.rules.iter().any(|rule| fits(rule, wish)))
+    }
 }
 
 /// What everyone may who is known, as the default roles of a cluster have it.
@@ -246,11 +277,11 @@ pub(super) fn review(store: &Store, user: &User, kind: &Kind, writer: &Writer, m
         review["metadata"] = json!({});
         managed::note(kind, writer, None, &mut review);
         let asked = &review["spec"]["resourceAttributes"];
-        let part = asked["subresource"].as_str().map(|part| format!("/{part}")).unwrap_or_default();
         let wish = Wish {
             verb: text(&asked["verb"]).into(),
             group: text(&asked["group"]).into(),
-            resource: format!("{}{part}", text(&asked["resource"])),
+            resource: text(&asked["resource"]).into(),
+            part: text(&asked["subresource"]).into(),
             namespace: text(&asked["namespace"]).into(),
             name: text(&asked["name"]).into(),
         };

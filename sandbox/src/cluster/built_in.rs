@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::admission::{self, BINDINGS, POLICIES};
 use super::kinds::Kind;
 use super::metadata::fields::METADATA;
 use super::refusal::{Cause, Refusal};
@@ -39,7 +40,7 @@ impl Names {
     }
 }
 
-const KINDS: [Names; 16] = [
+const KINDS: [Names; 20] = [
     names("", "ConfigMap", "configmaps", &["cm"]),
     names("", "Event", "events", &["ev"]),
     names("", "Namespace", "namespaces", &["ns"]).of_cluster().with_status(),
@@ -56,7 +57,13 @@ const KINDS: [Names; 16] = [
     names("authorization.k8s.io", "SelfSubjectAccessReview", ACCESS_REVIEW, &[]).of_cluster().with_status(),
     names("authorization.k8s.io", "SelfSubjectRulesReview", RULES_REVIEW, &[]).of_cluster().with_status(),
     names("coordination.k8s.io", "Lease", "leases", &[]),
+    names("admissionregistration.k8s.io", "ValidatingAdmissionPolicy", POLICIES, &[]).of_cluster().with_status(),
+    names("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding", BINDINGS, &[]).of_cluster(),
+    names("networking.k8s.io", "NetworkPolicy", "networkpolicies", &["netpol"]),
+    names("policy", "PodDisruptionBudget", "poddisruptionbudgets", &["pdb"]).with_status(),
 ];
+
+const HAVE_GENERATIONS: [&str; 6] = [CRD, POLICIES, BINDINGS, "deployments", "networkpolicies", "poddisruptionbudgets"];
 
 pub(super) fn kinds() -> Vec<Kind> {
     KINDS.iter().map(kind).collect()
@@ -69,7 +76,7 @@ pub(super) fn token_request() -> Kind {
 
 fn kind(names: &Names) -> Kind {
     let listed = |list: &[&str]| list.iter().map(ToString::to_string).collect();
-    let generation = matches!(names.plural, CRD | "deployments");
+    let generation = HAVE_GENERATIONS.contains(&names.plural);
     Kind {
         group: names.group.into(),
         version: "v1".into(),
@@ -119,6 +126,12 @@ fn merging(plural: &str) -> Value {
         "services" => {
             json!({"spec": open(json!({"selector": atomic, "ports": by(&["port", "protocol"], Value::Null)}))})
         }
+        "networkpolicies" => json!({"spec": open(json!({"podSelector": atomic}))}),
+        "poddisruptionbudgets" => json!({"spec": open(json!({"selector": atomic}))}),
+        POLICIES => {
+            let by_name = by(&["name"], Value::Null);
+            json!({"spec": open(json!({"matchConditions": by_name, "variables": by_name}))})
+        }
         CRD => json!({"status": open(json!({"conditions": by(&["type"], Value::Null)}))}),
         "deployments" => {
             let container = open(json!({
@@ -129,6 +142,7 @@ fn merging(plural: &str) -> Value {
                 "containers": by(&["name"], container.clone()), "initContainers": by(&["name"], container),
                 "volumes": by(&["name"], Value::Null), "nodeSelector": atomic,
                 "imagePullSecrets": by(&["name"], Value::Null),
+                "topologySpreadConstraints": by(&["topologyKey", "whenUnsatisfiable"], Value::Null),
             }));
             let template = open(json!({"spec": pod}));
             let status = open(json!({"conditions": by(&["type"], Value::Null)}));
@@ -228,6 +242,7 @@ pub(super) fn prepare(kind: &Kind, object: &mut Value) {
 pub(super) fn validate(kind: &Kind, object: &Value, before: Option<&Value>) -> Vec<Cause> {
     match kind.plural.as_str() {
         "leases" => lease(&object["spec"]),
+        POLICIES => admission::validate(object),
         "secrets" => secret(object, before),
         "events" if kind.group == "events.k8s.io" && before.is_none() => event(object),
         "rolebindings" | "clusterrolebindings" => match before {

@@ -1,5 +1,6 @@
 //! One request while it is answered.
 
+use super::auth::User;
 use super::managed::Writer;
 use super::route::Target;
 use super::store::Store;
@@ -9,6 +10,7 @@ use crate::exchange::Request;
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     pub(super) request: &'a Request,
+    pub(super) user: User,
     pub(super) warnings: Vec<String>,
 }
 

@@ -175,6 +175,18 @@ impl Refusal {
         refusal
     }
 
+    /// A ValidatingAdmissionPolicy said no, for that reason.
+    pub(super) fn denied_by_policy(kind: &Kind, name: &str, why: &str, reason: &str) -> Self {
+        let (code, reason) = match reason {
+            "Unauthorized" => (401, "Unauthorized"),
+            "Forbidden" => (403, "Forbidden"),
+            "RequestEntityTooLarge" => (413, "RequestEntityTooLarge"),
+            _ => (422, "Invalid"),
+        };
+        let refusal = Self { code, reason, ..Self::forbidden(kind, name, why) };
+        refusal.with("causes", json!([{"message": why}]))
+    }
+
     pub(super) fn terminating(kind: &Kind, name: &str, namespace: &str) -> Self {
         let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
         let cause = Cause {

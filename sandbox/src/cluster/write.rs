@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::admission::{self, Attempt};
 use super::body::Body;
 use super::built_in::{self, CRD};
 use super::call::Call;
@@ -121,6 +122,7 @@ fn create_decoded(
     }
     note(kind, &mut object);
     let defined = validate(target, &name, &object, None)?;
+    admit(store, target, call, &name, None, &object)?;
     built_in::prepare(kind, &mut object);
     let key = key(kind, target.namespace.as_deref(), &name);
     if let Some(there) = store.get(&key) {
@@ -189,6 +191,19 @@ fn validate(target: &Target, name: &str, object: &Value, before: Option<&Value>)
         return Ok(None);
     }
     crd::kind_of(object).map(Some).map_err(|causes| Refusal::invalid(kind, name, &causes))
+}
+
+/// Refuses what a policy refuses.
+fn admit(
+    store: &Store,
+    target: &Target,
+    call: &Call<'_>,
+    name: &str,
+    before: Option<&Value>,
+    object: &Value,
+) -> Result<(), Refusal> {
+    let (user, is_dry) = (&call.user, call.is_dry());
+    admission::check(store, &Attempt { user, target, name, before, object, is_dry })
 }
 
 pub(super) fn replace(store: &mut Store, target: &Target, call: &mut Call<'_>) -> Result<Value, Refusal> {
@@ -296,6 +311,7 @@ pub(super) fn update(
     keep_the_other_half(target, &before, &mut object);
     note(kind, &before, &mut object);
     let defined = validate(target, name, &object, Some(&before))?;
+    admit(store, target, call, name, Some(&before), &object)?;
     if kind.has_generation && changed_outside_status(&before, &object) {
         let generation = before["metadata"]["generation"].as_i64().unwrap_or(0);
         object["metadata"]["generation"] = json!(generation + 1);
