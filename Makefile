@@ -4,6 +4,7 @@ SHELL := bash
 
 SANDBOX := target/sandbox
 SPEED ?= 60
+HELM ?= target/tools/helm
 SEEDS ?= 200
 FIRST ?= 0
 export SEEDS FIRST
@@ -53,12 +54,32 @@ clients: ## Install Google's Python clients into target/clients, for make test t
 	python3 -m venv target/clients
 	target/clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
 
+.PHONY: tools
+tools: $(HELM) ## Install Helm into target/tools
+
+$(HELM):
+	python3 tests/tools/fetch.py $(dir $(HELM))
+
 .PHONY: crds
 crds: ## Write crds/*.yaml from the types
 	cargo run -q -p orchestra-crds --bin crdgen -- crds
 
+.PHONY: generate
+generate: crds $(HELM) ## Write all that is made from the code: crds/, references, dashboards, alerts, parts of the chart, deploy/
+	cargo run -q -p orchestra-tests --bin generate -- .
+	$(call render,deploy/controller.yaml)
+
+# The manifest for plain kubectl: what the chart makes with its defaults, without Helm's own labels.
+define render
+{ printf '%s\n' '# Made from charts/orchestra by `make generate`; do not edit. After the CRDs: kubectl apply -f crds/' \
+  '# In Google Cloud it acts as the Kubernetes service account below: docs/install.md.' \
+  'apiVersion: v1' 'kind: Namespace' 'metadata:' '  name: orchestra-system'; \
+  $(HELM) template orchestra charts/orchestra --namespace orchestra-system --set crds.enabled=false \
+  | sed -e '/helm.sh\/chart:/d' -e '/managed-by: Helm/d' -e '/^# Source:/d'; } > $(1)
+endef
+
 .PHONY: lint
-lint: lint-rust lint-fmt lint-clippy lint-deps lint-generated lint-deny ## Formatting, clippy, dependency direction, generated files, licences
+lint: lint-rust lint-fmt lint-clippy lint-deps lint-generated lint-chart lint-alerts lint-deny ## Formatting, clippy, dependency direction, generated files, chart, alerts, licences
 
 # The Rust version that is promised is the one that everything here is tried with.
 .PHONY: lint-rust
@@ -89,12 +110,27 @@ lint-deps:
 	@echo "dependency direction: ok"
 
 .PHONY: lint-generated
-lint-generated:
-	@mkdir -p target/crds && cargo run -q -p orchestra-crds --bin crdgen -- target/crds
-	@diff -u crds/orchestraenvironments.yaml target/crds/orchestraenvironments.yaml \
-	  && diff -u crds/rollouts.yaml target/crds/rollouts.yaml \
-	  || { echo "crds/*.yaml is stale: make crds" >&2; exit 1; }
+lint-generated: $(HELM)
+	@rm -rf target/generated && mkdir -p target/generated/crds target/generated/deploy
+	@cargo run -q -p orchestra-crds --bin crdgen -- target/generated/crds
+	@cargo run -q -p orchestra-tests --bin generate -- target/generated
+	@$(call render,target/generated/deploy/controller.yaml)
+	@cd target/generated && find . -type f | while read -r file; do \
+	  diff -u "../../$$file" "$$file" || { echo "$$file is stale: make generate" >&2; exit 1; }; done
 	@echo "generated files: ok"
+
+.PHONY: lint-chart
+lint-chart: $(HELM)
+	@for values in charts/orchestra/ci/*.yaml; do $(HELM) lint --strict --quiet charts/orchestra -f $$values || exit 1; done
+	@echo "chart: ok"
+
+# Prometheus' own tool reads the alerts, and tries each in a case where it fires and one where it is silent.
+.PHONY: lint-alerts
+lint-alerts:
+	@if command -v promtool >/dev/null; then \
+	  promtool check rules dashboards/alerts.yaml >/dev/null && promtool test rules dashboards/alerts_test.yaml >/dev/null \
+	  || { promtool test rules dashboards/alerts_test.yaml; exit 1; }; echo "alerts: ok"; \
+	else echo "alerts: not checked, promtool is not there (Debian has it in the package prometheus)"; fi
 
 .PHONY: lint-deny
 lint-deny:

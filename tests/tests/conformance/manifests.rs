@@ -1,7 +1,10 @@
 //! The manifests that users apply are what they say.
 
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use orchestra_crds::{OrchestraEnvironment, Rollout};
 use serde::de::{Deserialize, DeserializeOwned};
@@ -50,11 +53,16 @@ fn every_manifest_is_strictly_what_it_says() {
             "Role" => check::<Role>(&document),
             "RoleBinding" => check::<RoleBinding>(&document),
             "Deployment" => check::<Deployment>(&document),
+            "NetworkPolicy" => check::<NetworkPolicy>(&document),
+            "PodDisruptionBudget" => check::<PodDisruptionBudget>(&document),
+            "Service" => check::<Service>(&document),
+            "ValidatingAdmissionPolicy" => check::<ValidatingAdmissionPolicy>(&document),
+            "ValidatingAdmissionPolicyBinding" => check::<ValidatingAdmissionPolicyBinding>(&document),
             "OrchestraEnvironment" => check::<OrchestraEnvironment>(&document),
             "Rollout" => check::<Rollout>(&document),
             other => panic!("unknown kind {other}"),
         }
         count += 1;
     }
-    assert_eq!(count, 7 + 2 + 5 + 4 + 4);
+    assert_eq!(count, 16 + 2 + 5 + 4 + 4);
 }

@@ -2,5 +2,8 @@
 
 mod clients;
 mod controllers;
+mod helm;
 mod kubectl;
+mod plugin;
+mod rights;
 mod troubles;

