@@ -2,7 +2,9 @@
 
 mod admission;
 mod cluster;
+mod dashboards;
 mod google;
 mod manifests;
+mod people;
 mod recordings;
 mod wire;
