@@ -1,134 +1,106 @@
-//! `kubectl orchestra`: asks a release for something, bound to the revision that it shows now.
+//! `kubectl orchestra`: shows releases, and asks them for something, bound to the release that is shown.
 
-use clap::Parser;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
-use orchestra_crds::{Request, Rollout};
-use serde_json::json;
+mod args;
+mod cluster;
+mod error;
+mod events;
+mod outcome;
+mod print;
+mod request;
+mod screen;
+mod watch;
+
+use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
 
-/// What the cluster notes as the writer of a request.
-const MANAGER: &str = "kubectl-orchestra";
+use args::{Cli, Command, NameArgs, StatusArgs};
+use cluster::Cluster;
+use error::CliError;
+use outcome::Outcome;
+use request::Verb;
 
-#[derive(Parser)]
-#[command(name = "kubectl-orchestra", bin_name = "kubectl orchestra", version, about = "Asks a release for something")]
-struct Cli {
-    /// Namespace of the Rollout. Default: that of the kubeconfig.
-    #[arg(short, long, global = true)]
-    namespace: Option<String>,
-    /// What to ask for.
-    #[arg(value_enum)]
-    verb: Verb,
-    /// The Rollout.
-    rollout: String,
-}
+/// Something could not be asked, or was asked in a way that can't be read.
+const NOT_ASKED: u8 = 4;
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Verb {
-    /// Send all requests back to stable and end the release.
-    Abort,
-    /// Try what failed again, as a new revision.
-    Retry,
-    /// End the current step as passed; moves one step.
-    Promote,
-    /// Hold the release where it is.
-    Pause,
-    /// Let a held release go on.
-    Resume,
-}
-
-/// Why nothing was asked.
-#[derive(Debug, thiserror::Error)]
-enum CliError {
-    #[error("{} (namespace `{}`: another is asked for with -n)", .0.message, .1)]
-    Refused(Box<kube::core::Status>, String),
-    #[error("{0}; does KUBECONFIG name a cluster that answers?")]
-    Cluster(kube::Error),
-    #[error(
-        "the answer can't be read: {0}; correct the Rollout with kubectl edit, or use the plugin of the controller's version"
-    )]
-    Unreadable(kube::Error),
-    #[error("Rollout `{0}`: {1}")]
-    NothingTo(String, &'static str),
-}
-
-impl CliError {
-    fn of(error: kube::Error, namespace: &str) -> Self {
-        match error {
-            kube::Error::Api(status) => Self::Refused(status, namespace.to_string()),
-            kube::Error::SerdeError(_) => Self::Unreadable(error),
-            other => Self::Cluster(other),
+async fn ask(cluster: &Cluster, verb: Verb, args: &NameArgs) -> Result<(), CliError> {
+    let name = &args.rollout.0;
+    let asked = request::annotation(verb, &cluster.rollout(name).await?)?;
+    cluster.ask(name, asked.request, asked.value.as_deref()).await?;
+    match args.output {
+        Some(output) => print::objects(&[cluster.rollout(name).await?], true, output),
+        None => {
+            println!("rollout/{name} {}", asked.said);
+            Ok(())
         }
     }
 }
 
-/// The annotation to write, and what to say about it.
-#[derive(Debug)]
-struct Annotation {
-    request: Request,
-    /// What the request is bound to; none takes the annotation off.
-    value: Option<String>,
-    said: String,
+async fn status(cluster: &Cluster, args: &StatusArgs) -> Result<ExitCode, CliError> {
+    let Some(name) = args.rollout.as_ref().map(|name| name.0.as_str()) else {
+        let rollouts = cluster.list(args).await?;
+        match args.output {
+            Some(output) => print::objects(&rollouts, false, output)?,
+            None if rollouts.is_empty() => {
+                println!("no Rollouts in {}", if args.all_namespaces { "the cluster" } else { &cluster.namespace })
+            }
+            None => print::lines(&screen::table(&rollouts, args.all_namespaces)),
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    if args.watch {
+        return Ok(watch::to_the_end(cluster, name, args.timeout).await?.exit_code());
+    }
+    let rollout = cluster.rollout(name).await?;
+    match args.output {
+        Some(output) => print::objects(std::slice::from_ref(&rollout), true, output)?,
+        None => print::lines(&watch::shown(cluster, &rollout).await?),
+    }
+    Ok(Outcome::of(&rollout).exit_code())
 }
 
-fn annotation(verb: Verb, rollout: &Rollout) -> Result<Annotation, CliError> {
-    let name = rollout.name_any();
-    let status = rollout.status.clone().unwrap_or_default();
-    let candidate = status.candidate.as_ref().map(|c| c.release.clone());
-    let of = |request, value: Option<String>, missing, said: &str| match value {
-        Some(value) => Ok(Annotation { request, said: format!("{said} {value}"), value: Some(value) }),
-        None => Err(CliError::NothingTo(name.clone(), missing)),
-    };
-    let held = match status.stable.is_none() && status.failed.is_none() {
-        // A status that was lost comes back from the marks, once each region can be read.
-        true => "which release is going on, if any, is not known yet: kubectl get oro -o wide says what it waits for",
-        false => "no release is going on: kubectl get oro -o wide says what it waits for",
-    };
-    let paused_for = rollout.annotations().get(&Request::Pause.key());
-    let is_held = rollout.spec.paused || (candidate.is_some() && paused_for == candidate.as_ref());
-    match verb {
-        Verb::Abort => of(Request::Abort, candidate, held, "aborting"),
-        Verb::Pause => of(Request::Pause, candidate, held, "pausing"),
-        Verb::Retry => {
-            let latched = status.latches.first().map(|latch| latch.release.clone());
-            let failed = latched.or(status.failed.map(|failed| failed.release));
-            of(Request::Retry, failed, "nothing that is asked for has failed", "retrying")
-        }
-        Verb::Promote => {
-            let token = status.candidate.and_then(|c| c.promote_token);
-            let missing = "no step is in effect that could end: kubectl get oro -o wide says what it waits for";
-            let said = if is_held { "held, and to be promoted as soon as it is resumed:" } else { "promoting" };
-            of(Request::Promote, token, missing, said)
-        }
-        Verb::Resume if paused_for.is_none() => Err(CliError::NothingTo(
-            name,
-            match rollout.spec.paused {
-                true => "spec.paused is true, in the object itself: set it to false where you keep it",
-                false => "it is not paused: kubectl get oro -o wide says what it waits for",
-            },
-        )),
-        Verb::Resume => {
-            let said = match (rollout.spec.paused, is_held) {
-                (true, _) => "resuming; spec.paused still holds it",
-                (false, true) => "resuming",
-                (false, false) => "the pause was of another release, and is taken off",
-            };
-            Ok(Annotation { request: Request::Pause, value: None, said: said.into() })
+/// A Rollout, printed as lines or as it is.
+async fn show(
+    cluster: &Cluster,
+    args: &NameArgs,
+    lines: impl AsyncFn(&orchestra_crds::Rollout) -> Result<Vec<String>, CliError>,
+) -> Result<(), CliError> {
+    let rollout = cluster.rollout(&args.rollout.0).await?;
+    match args.output {
+        Some(output) => print::objects(&[rollout], true, output),
+        None => {
+            print::lines(&lines(&rollout).await?);
+            Ok(())
         }
     }
 }
 
-async fn run(cli: Cli) -> Result<String, CliError> {
-    let client = Client::try_default().await.map_err(CliError::Cluster)?;
-    let namespace = cli.namespace.unwrap_or_else(|| client.default_namespace().to_string());
-    let api: Api<Rollout> = Api::namespaced(client, &namespace);
-    let rollout = &cli.rollout;
-    let failed = |error| CliError::of(error, &namespace);
-    let asked = annotation(cli.verb, &api.get(rollout).await.map_err(failed)?)?;
-    let patch = json!({"metadata": {"annotations": {asked.request.key(): asked.value}}});
-    let writer = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-    api.patch(rollout, &writer, &Patch::Merge(patch)).await.map_err(failed)?;
-    Ok(format!("rollout/{rollout} {}", asked.said))
+async fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    let asks = match &cli.command {
+        Command::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "kubectl-orchestra", &mut std::io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Version => {
+            println!("kubectl-orchestra {}", env!("CARGO_PKG_VERSION"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => Cluster::connect(&cli.cluster).await?,
+    };
+    let cluster = asks;
+    match &cli.command {
+        Command::Status(args) => return status(&cluster, args).await,
+        Command::History(args) => show(&cluster, args, async |rollout| Ok(screen::history(rollout))).await?,
+        Command::Events(args) => {
+            show(&cluster, args, async |rollout| Ok(events::lines(&cluster.events(rollout).await?))).await?
+        }
+        Command::Promote(args) => ask(&cluster, Verb::Promote, args).await?,
+        Command::Pause(args) => ask(&cluster, Verb::Pause, args).await?,
+        Command::Resume(args) => ask(&cluster, Verb::Resume, args).await?,
+        Command::Abort(args) => ask(&cluster, Verb::Abort, args).await?,
+        Command::Retry(args) => ask(&cluster, Verb::Retry, args).await?,
+        Command::Completion { .. } | Command::Version => {}
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[tokio::main]
@@ -136,43 +108,20 @@ async fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         eprintln!("kubectl orchestra: a TLS provider is installed already");
     }
-    match run(Cli::parse()).await {
-        Ok(said) => {
-            println!("{said}");
-            ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::from(NOT_ASKED) } else { ExitCode::SUCCESS };
+            // Where nobody reads it, nothing can be said about it.
+            let _ = error.print();
+            return code;
         }
+    };
+    match run(cli).await {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("kubectl orchestra: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(NOT_ASKED)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rollout(status: serde_json::Value) -> Rollout {
-        let object = json!({
-            "apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "Rollout", "metadata": {"name": "api"},
-            "spec": {"environmentRef": {"name": "e"}, "serviceName": "api", "template": {"containers": [{"image": "a"}]},
-                     "strategy": {"immediate": {}}},
-            "status": status,
-        });
-        serde_json::from_value(object).unwrap()
-    }
-
-    #[test]
-    fn requests_are_bound_to_the_release_that_is_shown() {
-        let candidate = json!({
-            "release": "api-x.3", "revision": "api-x", "image": "a", "startedAt": "2026-01-01T00:00:00Z",
-            "templateHash": "aaaaaaaaaa", "news": "template:aaaaaaaaaa", "promoteToken": "api-x.3/us-central1/1",
-        });
-        let going_on = rollout(json!({"candidate": candidate}));
-        let asked = |verb| annotation(verb, &going_on).map(|asked| (asked.request, asked.value));
-        assert_eq!(asked(Verb::Abort).unwrap(), (Request::Abort, Some("api-x.3".into())));
-        assert_eq!(asked(Verb::Promote).unwrap(), (Request::Promote, Some("api-x.3/us-central1/1".into())));
-        assert!(asked(Verb::Retry).is_err());
-        assert!(asked(Verb::Resume).unwrap_err().to_string().contains("not paused"));
     }
 }

@@ -1,0 +1,154 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-orchestra",
+    bin_name = "kubectl orchestra",
+    version,
+    about = "Shows releases, and asks them for something",
+    after_help = "Exit codes of status: 0 promoted, 1 rolled back or failed, 2 waits for a person, 3 is still under way (with --watch: at the time-out), 4 could not be asked."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the objects are.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClusterArgs {
+    /// Namespace of the Rollout. Default: that of the kubeconfig.
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The kubeconfig. Default: $KUBECONFIG, or ~/.kube/config.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<std::path::PathBuf>,
+}
+
+/// How something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// The objects, as JSON.
+    Json,
+    /// The objects, as YAML.
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// How a release stands; without a name, all of them.
+    Status(StatusArgs),
+    /// How the last releases ended, and what can be gone back to.
+    History(NameArgs),
+    /// What was told of a Rollout, oldest first.
+    Events(NameArgs),
+    /// End the current step as passed; moves one step.
+    Promote(NameArgs),
+    /// Hold the release where it is.
+    Pause(NameArgs),
+    /// Let a held release go on.
+    Resume(NameArgs),
+    /// Send all requests back to stable and end the release.
+    Abort(NameArgs),
+    /// Try what failed again, as a new revision.
+    Retry(NameArgs),
+    /// A script that completes commands in a shell.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// The version of this plugin.
+    Version,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct NameArgs {
+    /// The Rollout, as NAME or rollout/NAME.
+    pub rollout: Name,
+    /// Print the objects instead.
+    #[arg(short, long, value_enum)]
+    pub output: Option<Output>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The Rollout, as NAME or rollout/NAME.
+    pub rollout: Option<Name>,
+    /// Go on until the release has ended, or waits for a person. In a terminal the screen is drawn anew each time.
+    #[arg(short, long)]
+    pub watch: bool,
+    /// With --watch: the longest to wait, such as 30m.
+    #[arg(long, default_value = "2h", value_parser = span, requires = "watch")]
+    pub timeout: std::time::Duration,
+    /// Those of all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "rollout")]
+    pub all_namespaces: bool,
+    /// Those with these labels.
+    #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "rollout")]
+    pub selector: Option<String>,
+    /// Print the objects instead.
+    #[arg(short, long, value_enum, conflicts_with = "watch")]
+    pub output: Option<Output>,
+}
+
+/// The name of a Rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(pub String);
+
+impl std::str::FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const KINDS: [&str; 4] = ["rollout", "rollouts", "oro", "rollouts.orchestra.cherry-ai.me"];
+        let name = match text.split_once('/') {
+            None => text,
+            Some((kind, name)) if KINDS.contains(&kind.to_lowercase().as_str()) => name,
+            Some((kind, _)) => return Err(format!("{kind} has no releases: name a Rollout, as NAME or rollout/NAME")),
+        };
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+        match !name.is_empty() && name.chars().all(is_name) {
+            true => Ok(Self(name.to_string())),
+            false => Err("a name has lowercase letters, digits, hyphens and dots".into()),
+        }
+    }
+}
+
+/// `90s`, `30m`, `2h`, or a number of seconds.
+fn span(text: &str) -> Result<std::time::Duration, String> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3600),
+        _ => (text, 1),
+    };
+    let seconds: Option<u64> = number.parse().ok().and_then(|number: u64| number.checked_mul(unit));
+    let longest = 366 * 24 * 3600;
+    let span = seconds.filter(|seconds| *seconds <= longest).map(std::time::Duration::from_secs);
+    span.ok_or_else(|| "a time is written 90s, 30m or 2h".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_times_are_read_as_people_write_them() {
+        for text in ["api", "rollout/api", "oro/api", "rollouts.orchestra.cherry-ai.me/api"] {
+            assert_eq!(text.parse::<Name>().unwrap().0, "api");
+        }
+        assert!("deployment/api".parse::<Name>().unwrap_err().contains("has no releases"));
+        assert_eq!(span("30m").unwrap().as_secs(), 1800);
+        assert!(span("soon").is_err() && span("ä").is_err() && span("99999999h").is_err());
+    }
+
+    #[test]
+    fn the_command_line_is_one() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

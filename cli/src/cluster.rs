@@ -1,0 +1,88 @@
+//! The cluster that a command is about.
+
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use orchestra_crds::{Request, Rollout};
+use serde_json::json;
+
+use crate::args::{ClusterArgs, StatusArgs};
+use crate::error::CliError;
+
+/// What the cluster notes as the writer of a request.
+const MANAGER: &str = "kubectl-orchestra";
+
+/// A cluster, and the namespace that is meant.
+pub struct Cluster {
+    client: Client,
+    /// The namespace.
+    pub namespace: String,
+}
+
+impl Cluster {
+    /// The one that the flags mean.
+    ///
+    /// # Errors
+    /// When there is no kubeconfig, or it can't be used.
+    pub async fn connect(args: &ClusterArgs) -> Result<Self, CliError> {
+        let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+        let config = match &args.kubeconfig {
+            Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
+            None if options.context.is_some() => Config::from_kubeconfig(&options).await?,
+            None => Config::infer().await.map_err(|error| CliError::Cluster(kube::Error::InferConfig(error)))?,
+        };
+        let client = Client::try_from(config).map_err(CliError::Cluster)?;
+        let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_string());
+        Ok(Self { client, namespace })
+    }
+
+    fn rollouts(&self) -> Api<Rollout> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// A Rollout.
+    ///
+    /// # Errors
+    /// When the cluster refuses, or does not answer.
+    pub async fn rollout(&self, name: &str) -> Result<Rollout, CliError> {
+        self.rollouts().get(name).await.map_err(|error| CliError::of(error, &self.namespace))
+    }
+
+    /// Those that are asked for.
+    ///
+    /// # Errors
+    /// When the cluster refuses, or does not answer.
+    pub async fn list(&self, args: &StatusArgs) -> Result<Vec<Rollout>, CliError> {
+        let api = if args.all_namespaces { Api::all(self.client.clone()) } else { self.rollouts() };
+        let mut parameters = ListParams::default();
+        if let Some(labels) = &args.selector {
+            parameters = parameters.labels(labels);
+        }
+        Ok(api.list(&parameters).await.map_err(|error| CliError::of(error, &self.namespace))?.items)
+    }
+
+    /// What was told of a Rollout, oldest first.
+    ///
+    /// # Errors
+    /// When the cluster refuses, or does not answer.
+    pub async fn events(&self, rollout: &Rollout) -> Result<Vec<Event>, CliError> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let uid = rollout.metadata.uid.clone().unwrap_or_default();
+        let about = ListParams::default().fields(&format!("regarding.uid={uid}"));
+        let mut events = api.list(&about).await.map_err(|error| CliError::of(error, &self.namespace))?.items;
+        events.sort_by_key(crate::events::time);
+        Ok(events)
+    }
+
+    /// Writes a request, or takes it off.
+    ///
+    /// # Errors
+    /// When the cluster refuses, or does not answer.
+    pub async fn ask(&self, name: &str, request: Request, value: Option<&str>) -> Result<(), CliError> {
+        let patch = json!({"metadata": {"annotations": {request.key(): value}}});
+        let writer = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let sent = self.rollouts().patch(name, &writer, &Patch::Merge(patch)).await;
+        sent.map(|_| ()).map_err(|error| CliError::of(error, &self.namespace))
+    }
+}

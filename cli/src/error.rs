@@ -1,0 +1,37 @@
+//! Why a command did nothing.
+
+/// Why a command did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The cluster refused.
+    #[error("{} (namespace `{}`: another is asked for with -n)", .0.message, .1)]
+    Refused(Box<kube::core::Status>, String),
+    /// The cluster can't be reached.
+    #[error("{0}; does the kubeconfig name a cluster that answers?")]
+    Cluster(kube::Error),
+    /// There is no kubeconfig, or none that can be read.
+    #[error("{0}; set KUBECONFIG, or name one with --kubeconfig")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    /// An object is of another version.
+    #[error(
+        "the answer can't be read: {0}; correct the Rollout with kubectl edit, or use the plugin of the controller's version"
+    )]
+    Unreadable(kube::Error),
+    /// There is nothing to ask for.
+    #[error("Rollout `{0}`: {1}")]
+    NothingTo(String, &'static str),
+    /// What is to be printed can't be.
+    #[error("it can't be printed: {0}")]
+    Print(String),
+}
+
+impl CliError {
+    /// Of an answer about a namespace.
+    pub fn of(error: kube::Error, namespace: &str) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Refused(status, namespace.to_string()),
+            kube::Error::SerdeError(_) => Self::Unreadable(error),
+            other => Self::Cluster(other),
+        }
+    }
+}
