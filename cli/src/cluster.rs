@@ -13,6 +13,9 @@ use crate::error::CliError;
 /// What the cluster notes as the writer of a request.
 const MANAGER: &str = "kubectl-orchestra";
 
+/// Longest silence of the cluster.
+const READ_LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// A cluster, and the namespace that is meant.
 pub struct Cluster {
     client: Client,
@@ -27,11 +30,12 @@ impl Cluster {
     /// When there is no kubeconfig, or it can't be used.
     pub async fn connect(args: &ClusterArgs) -> Result<Self, CliError> {
         let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-        let config = match &args.kubeconfig {
+        let mut config = match &args.kubeconfig {
             Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
             None if options.context.is_some() => Config::from_kubeconfig(&options).await?,
             None => Config::infer().await.map_err(|error| CliError::Cluster(kube::Error::InferConfig(error)))?,
         };
+        config.read_timeout = Some(READ_LIMIT);
         let client = Client::try_from(config).map_err(CliError::Cluster)?;
         let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_string());
         Ok(Self { client, namespace })

@@ -26,6 +26,15 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Whether it may be otherwise in a moment.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Cluster(_) => true,
+            Self::Refused(status, _) => status.code == 429 || status.code >= 500,
+            _ => false,
+        }
+    }
+
     /// Of an answer about a namespace.
     pub fn of(error: kube::Error, namespace: &str) -> Self {
         match error {

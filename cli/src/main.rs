@@ -53,7 +53,7 @@ async fn status(cluster: &Cluster, args: &StatusArgs) -> Result<ExitCode, CliErr
     let rollout = cluster.rollout(name).await?;
     match args.output {
         Some(output) => print::objects(std::slice::from_ref(&rollout), true, output)?,
-        None => print::lines(&watch::shown(cluster, &rollout).await?),
+        None => print::lines(&watch::shown(cluster, &rollout).await),
     }
     Ok(Outcome::of(&rollout).exit_code())
 }

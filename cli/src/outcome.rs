@@ -1,8 +1,36 @@
 //! How a release stands, for scripts.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use orchestra_crds::{Rollout, RolloutPhase, condition};
+use kube::ResourceExt;
+use orchestra_crds::{Request, Rollout, RolloutPhase, RolloutStatus, condition};
 use std::process::ExitCode;
+
+/// Whether a request is written that means the release shown, and was not acted on yet.
+fn is_asked(rollout: &Rollout, status: &RolloutStatus) -> bool {
+    let candidate = status.candidate.as_ref();
+    let release = candidate.map(|candidate| candidate.release.as_str());
+    let failed = status.latches.first().map(|latch| latch.release.as_str());
+    let held = rollout.spec.paused || (release.is_some() && annotation(rollout, Request::Pause) == release);
+    let means = |request: Request| match request {
+        Request::Abort => release,
+        Request::Retry => failed,
+        // Held, it waits until somebody resumes.
+        Request::Promote => candidate.and_then(|candidate| candidate.promote_token.as_deref()).filter(|_| !held),
+        Request::Pause => None,
+    };
+    Request::ALL.into_iter().any(|request| {
+        let asked = annotation(rollout, request).filter(|value| means(request) == Some(*value));
+        asked.is_some_and(|value| {
+            let name = request.name();
+            let ignored = status.ignored_requests.get(name).is_some_and(|ignored| ignored == value);
+            !ignored && !status.requests.iter().any(|record| record.request == name && record.target == value)
+        })
+    })
+}
+
+fn annotation(rollout: &Rollout, request: Request) -> Option<&str> {
+    rollout.annotations().get(&request.key()).map(String::as_str)
+}
 
 /// How a release stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +49,7 @@ impl Outcome {
     /// Of a Rollout.
     pub fn of(rollout: &Rollout) -> Self {
         let Some(status) = &rollout.status else { return Self::UnderWay };
-        if status.observed_generation != rollout.metadata.generation {
+        if status.observed_generation != rollout.metadata.generation || is_asked(rollout, status) {
             return Self::UnderWay;
         }
         let is = |type_: &str| status.conditions.iter().any(|c: &Condition| c.type_ == type_ && c.status == "True");
@@ -61,6 +89,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn outcome(generation: i64, phase: &str, true_: &str) -> Outcome {
+        Outcome::of(&serde_json::from_value(rollout(generation, phase, true_)).unwrap())
+    }
+
+    fn rollout(generation: i64, phase: &str, true_: &str) -> Value {
         let conditions: Value = ["Ready", "Reconciling", "Stalled"]
             .iter()
             .map(|type_| {
@@ -68,13 +100,27 @@ mod tests {
                 json!({"type": type_, "status": status, "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"})
             })
             .collect();
-        let object = json!({
+        json!({
             "apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "Rollout", "metadata": {"name": "api", "generation": 2},
             "spec": {"environmentRef": {"name": "e"}, "serviceName": "api", "template": {"containers": [{"image": "a"}]},
                      "strategy": {"immediate": {}}},
             "status": {"observedGeneration": generation, "phase": phase, "conditions": conditions},
-        });
-        Outcome::of(&serde_json::from_value(object).unwrap())
+        })
+    }
+
+    #[test]
+    fn a_request_that_was_not_acted_on_yet_is_under_way() {
+        let mut asked = rollout(2, "RolledBack", "Stalled");
+        asked["status"]["latches"] = json!([{"release": "api-x.2", "news": "n", "reason": "Aborted", "message": ""}]);
+        let of = |object: &Value| Outcome::of(&serde_json::from_value(object.clone()).unwrap());
+        assert_eq!(of(&asked), Outcome::Failed);
+        asked["metadata"]["annotations"] = json!({"orchestra.cherry-ai.me/retry": "api-x.1"});
+        assert_eq!(of(&asked), Outcome::Failed, "it means another release");
+        asked["metadata"]["annotations"] = json!({"orchestra.cherry-ai.me/retry": "api-x.2"});
+        assert_eq!(of(&asked), Outcome::UnderWay);
+        asked["status"]["requests"] =
+            json!([{"request": "retry", "target": "api-x.2", "time": "2026-01-01T00:00:00Z"}]);
+        assert_eq!(of(&asked), Outcome::Failed);
     }
 
     #[test]

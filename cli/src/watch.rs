@@ -18,14 +18,14 @@ const LAST_EVENTS: usize = 5;
 /// The cluster may be away for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is shown of a Rollout now.
-///
-/// # Errors
-/// When the cluster refuses, or does not answer.
-pub async fn shown(cluster: &Cluster, rollout: &Rollout) -> Result<Vec<String>, CliError> {
-    let told = events::lines(&cluster.events(rollout).await?);
+/// What is shown of a Rollout now. Without its events, where those can't be read.
+pub async fn shown(cluster: &Cluster, rollout: &Rollout) -> Vec<String> {
+    let told = match cluster.events(rollout).await {
+        Ok(events) => events::lines(&events),
+        Err(error) => vec![format!("events can't be read: {error}")],
+    };
     let last = &told[told.len().saturating_sub(LAST_EVENTS)..];
-    Ok(screen::lines(rollout, last, Timestamp::now()))
+    screen::lines(rollout, last, Timestamp::now())
 }
 
 /// Shows a release until it has ended, waits for a person, or the time is over.
@@ -39,8 +39,11 @@ pub async fn to_the_end(cluster: &Cluster, name: &str, timeout: Duration) -> Res
         let read = cluster.rollout(name).await;
         let rollout = match read {
             Ok(rollout) => rollout,
-            Err(error @ CliError::Cluster(_)) if answered.elapsed() < PATIENCE => {
+            Err(error) if error.is_passing() && answered.elapsed() < PATIENCE => {
                 eprintln!("kubectl orchestra: {error}; trying again");
+                if began.elapsed() >= timeout {
+                    return Ok(Outcome::UnderWay);
+                }
                 tokio::time::sleep(EVERY).await;
                 continue;
             }
@@ -49,7 +52,7 @@ pub async fn to_the_end(cluster: &Cluster, name: &str, timeout: Duration) -> Res
         answered = Instant::now();
         let outcome = Outcome::of(&rollout);
         if is_screen {
-            let lines = shown(cluster, &rollout).await?;
+            let lines = shown(cluster, &rollout).await;
             drawn = print::drawn_over(&lines, drawn).map_err(|error| CliError::Print(error.to_string()))?;
         } else {
             // In a log each change is one line.

@@ -18,6 +18,11 @@ pub(crate) use objects::word;
 pub use objects::{DEFAULT_BOUND, Key, Series};
 use orchestra_cloud::{Made, Observer};
 
+/// Numbers of the promises.
+const PROMISES: std::ops::RangeInclusive<u8> = 1..=26;
+/// Reasons of events that tell of changes past Orchestra.
+const DRIFT: [&str; 4] = ["TrafficCorrected", "TrafficChanged", "MarksRestored", "ServiceGone"];
+
 /// The controller's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -91,7 +96,7 @@ impl Metrics {
             .with_label_values(&[env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_RUST_VERSION")])
             .set(1);
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Self {
+        let metrics = Self {
             passes: with.counters(&all::RECONCILIATIONS)?,
             pass_seconds: with.histograms(&all::RECONCILIATION_SECONDS)?,
             effects: with.counters(&all::GOOGLE_WRITES)?,
@@ -110,7 +115,20 @@ impl Metrics {
             bad_errors: with.counter(&all::BAD_ERRORS)?,
             objects: with.register(objects::Objects::new(object_bound)?)?,
             registry,
-        })
+        };
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// A counter that is first seen at 1 has grown by nothing, for Prometheus: what is rare is shown before it happens.
+    fn begin_at_zero(&self) {
+        for promise in PROMISES {
+            self.broken_promises.with_label_values(&[&promise.to_string()]);
+        }
+        for reason in DRIFT {
+            self.events.with_label_values(&[Rollout::KIND, "Warning", reason]);
+        }
+        self.begin_releases_at_zero();
     }
 
     /// Whether the watches work, where this process leads.

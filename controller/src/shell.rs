@@ -72,6 +72,9 @@ where
     /// Its status as read.
     fn status(&self) -> Option<&Self::Status>;
 
+    /// The generation that a status is about.
+    fn observed_generation(status: &mut Self::Status) -> &mut Option<i64>;
+
     /// Puts another status on it.
     fn set_status(&mut self, status: Self::Status);
 
@@ -124,6 +127,13 @@ impl Shell {
         let next = self.next_look::<M>(&key, result).await;
         self.metrics.look_ended(&key, next);
         next
+    }
+
+    /// An object is gone, as the watch tells.
+    pub(crate) fn forget<M: Managed>(&self, namespace: &str, name: &str) {
+        let key = (M::KIND, namespace.to_string(), name.to_string());
+        self.calm(&key, true);
+        self.metrics.look_ended(&key, None);
     }
 
     /// What the end of a pass means for the next.
@@ -212,9 +222,9 @@ impl Shell {
 
     /// Counts what a status that is stored now tells, and shows it.
     fn note_status<M: Managed>(&self, key: &Key, before: &M, stored: &M::Status) {
-        let known = before.status().cloned().unwrap_or_default();
-        if known != *stored {
-            M::count(&self.metrics, &known, stored, self.clock.now());
+        // A status that was lost says nothing of what was counted before.
+        if let Some(known) = before.status().filter(|known| *known != stored) {
+            M::count(&self.metrics, known, stored, self.clock.now());
         }
         let (phase, series) = before.shown(key, stored);
         self.metrics.show(key, phase, series);

@@ -122,6 +122,10 @@ async fn drain<M: Managed, T>(
                     shell.metrics.watch_failures.with_label_values(&[M::KIND]).inc();
                     shell.health.watch_failed(M::KIND, watch_trouble(&error));
                 }
+                // It was to be looked at again, and is gone by now.
+                Err(ControllerError::ObjectNotFound(gone)) => {
+                    shell.forget::<M>(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                }
                 Err(error) => tracing::debug!(%error, "the queue of a controller"),
             }
         })

@@ -10,7 +10,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Labels by which the controller's Pods are found. */}}
 {{- define "orchestra.selector" -}}
 app.kubernetes.io/name: orchestra
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* The image, by its digest where there is one. */}}

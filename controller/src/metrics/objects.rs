@@ -31,7 +31,7 @@ pub struct Series {
 struct Entry {
     /// Whether there was room for series of its own.
     has_room: bool,
-    series: Vec<Series>,
+    series: Arc<Vec<Series>>,
     phase: Option<String>,
     /// When the next look is due; none while one is under way.
     due: Option<Instant>,
@@ -69,10 +69,12 @@ impl Objects {
 
     pub(super) fn show(&self, key: &Key, phase: Option<String>, series: Vec<Series>) {
         let mut entries = self.entries();
-        let is_room = entries.values().filter(|entry| entry.has_room).count() < self.bound;
+        let has_had_room = entries.get(key).is_some_and(|entry| entry.has_room);
+        // Counted only where it is not known: for a new object, or one that waits for room.
+        let has_room = has_had_room || entries.values().filter(|entry| entry.has_room).count() < self.bound;
         let entry = entries.entry(key.clone()).or_default();
-        entry.has_room |= is_room;
-        entry.series = if entry.has_room { series } else { vec![] };
+        entry.has_room = has_room;
+        entry.series = Arc::new(if has_room { series } else { vec![] });
         entry.phase = phase;
     }
 
@@ -141,18 +143,22 @@ impl Collector for Objects {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let (entries, now) = (self.entries(), Instant::now());
-        let mut table = Table::default();
-        let (mut objects, mut phases) = (BTreeMap::<&str, usize>::new(), BTreeMap::<&str, usize>::new());
-        let mut late = BTreeMap::<&str, Vec<Duration>>::new();
+        let (mut table, mut shown) = (Table::default(), vec![]);
+        let (mut objects, mut phases) = (BTreeMap::<&'static str, usize>::new(), BTreeMap::<String, usize>::new());
+        let mut late = BTreeMap::<&'static str, Vec<Duration>>::new();
         for ((kind, ..), entry) in entries.iter() {
-            *objects.entry(kind).or_default() += 1;
+            *objects.entry(*kind).or_default() += 1;
             if let Some(phase) = &entry.phase {
-                *phases.entry(phase).or_default() += 1;
+                *phases.entry(phase.clone()).or_default() += 1;
             }
-            let overdue = late.entry(kind).or_default();
+            let overdue = late.entry(*kind).or_default();
             overdue.extend(entry.due.and_then(|due| now.checked_duration_since(due)).filter(|by| !by.is_zero()));
-            entry.series.iter().for_each(|series| table.push(series.clone()));
+            shown.push(entry.series.clone());
         }
+        let left_out = entries.values().filter(|entry| !entry.has_room).count();
+        // Passes go on while the text is made.
+        drop(entries);
+        shown.iter().flat_map(|series| series.iter()).for_each(|series| table.push(series.clone()));
         objects.iter().for_each(|(kind, count)| table.add(&catalogue::OBJECTS, &[kind], value(*count)));
         phases.iter().for_each(|(phase, count)| table.add(&catalogue::ROLLOUTS, &[phase], value(*count)));
         for (kind, late) in &late {
@@ -160,7 +166,6 @@ impl Collector for Objects {
             let oldest = late.iter().max().map_or(0.0, Duration::as_secs_f64);
             table.add(&catalogue::QUEUE_AGE, &[kind], oldest);
         }
-        let left_out = entries.values().filter(|entry| !entry.has_room).count();
         table.add(&catalogue::OBJECTS_LEFT_OUT, &[], value(left_out));
         table.into_families()
     }
@@ -198,7 +203,7 @@ mod tests {
             "{shown}"
         );
         metrics.look_ended(&key("api"), None);
-        assert!(!metrics.render().contains("Promoted"));
+        assert!(!metrics.render().contains("orchestra_rollout_phase{"));
     }
 
     #[tokio::test(start_paused = true)]

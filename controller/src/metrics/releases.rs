@@ -29,7 +29,26 @@ fn counted(status: &RolloutStatus, release: &str) -> (i64, i64) {
     own.fold((0, 0), |(total, bad), evidence| (total + evidence.candidate.total, bad + evidence.candidate.bad))
 }
 
+/// Outcomes of releases, with the usual reasons of those that fail.
+const ENDS: [(Outcome, &[&str]); 5] = [
+    (Outcome::Promoted, &[""]),
+    (Outcome::RolledBack, &["AnalysisFailed", "Aborted", "HealthCheckContainerError", "ProgressDeadlineExceeded"]),
+    (Outcome::Failed, &["HealthCheckContainerError", "ProgressDeadlineExceeded"]),
+    (Outcome::Superseded, &[""]),
+    (Outcome::Returned, &[""]),
+];
+
 impl Metrics {
+    pub(super) fn begin_releases_at_zero(&self) {
+        for (outcome, reasons) in ENDS {
+            let outcome = word(outcome);
+            self.release_seconds.with_label_values(&[outcome.as_str()]);
+            for reason in reasons {
+                self.releases.with_label_values(&[outcome.as_str(), *reason]);
+            }
+        }
+    }
+
     /// Counts what ended between two statuses that were stored one after the other.
     pub(crate) fn count_releases(&self, before: &RolloutStatus, after: &RolloutStatus, now: Timestamp) {
         for record in ended(before, after) {

@@ -91,6 +91,10 @@ impl Managed for OrchestraEnvironment {
         self.status.as_ref()
     }
 
+    fn observed_generation(status: &mut EnvironmentStatus) -> &mut Option<i64> {
+        &mut status.observed_generation
+    }
+
     fn set_status(&mut self, status: EnvironmentStatus) {
         self.status = Some(status);
     }

@@ -88,6 +88,10 @@ impl Managed for Rollout {
         self.status.as_ref()
     }
 
+    fn observed_generation(status: &mut RolloutStatus) -> &mut Option<i64> {
+        &mut status.observed_generation
+    }
+
     fn set_status(&mut self, status: RolloutStatus) {
         self.status = Some(status);
     }

@@ -100,6 +100,7 @@ impl Shell {
         let overall = Overall::Stalled(note("PromiseWouldBreak", message));
         let generation = object.object.meta().generation;
         let mut status = object.object.status().cloned().unwrap_or_default();
+        *M::observed_generation(&mut status) = generation;
         let before = M::conditions(&mut status).clone();
         *M::conditions(&mut status) = conditions::update(&before, overall.conditions(), generation, self.clock.now());
         if object.object.status() != Some(&status) {

@@ -34,7 +34,7 @@ impl Shell {
                    "lastTransitionTime": since, "observedGeneration": metadata.generation})
         };
         let conditions = [condition("Ready", "False"), condition("Reconciling", "False"), condition("Stalled", "True")];
-        let patch = json!({"status": {"conditions": conditions, "message": message, "phase": null}});
+        let patch = json!({"status": {"observedGeneration": metadata.generation, "conditions": conditions, "message": message, "phase": null}});
         self.may_write()?;
         // The answer can't be decoded, either: what counts is whether it was taken.
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(&patch));

@@ -50,7 +50,7 @@ fn selectors<'a>(expression: &'a Expr, found: &mut Vec<&'a VectorSelector>) {
 }
 
 fn check(query: &str) {
-    let plain = query.replace("$__rate_interval", "5m").replace("$namespace", "shop");
+    let plain = query.replace("$__rate_interval", "5m").replace("$__range", "1h").replace("$namespace", "shop");
     let plain = plain.replace("$rollout", "api").replace("$environment", "production");
     assert!(!plain.replace("\"$1\"", "").contains('$'), "an unknown variable: {query}");
     let expression = parser::parse(&plain).unwrap_or_else(|error| panic!("{error}: {query}"));

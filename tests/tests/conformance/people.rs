@@ -122,6 +122,11 @@ async fn who_owns_changes_everything_and_who_views_nothing() {
     assert_eq!(patch(&world, "ida", &annotation("abort", "x")).0, 200);
     assert_eq!(send(&world, "vera", Method::GET, ROLLOUT, "", &Value::Null).0, 200);
     assert_eq!(patch(&world, "vera", &annotation("abort", "x")).0, 403);
+    // The plugin shows events.
+    for who in ["vera", "anna", "otto"] {
+        let events = "/apis/events.k8s.io/v1/namespaces/default/events";
+        assert_eq!(send(&world, who, Method::GET, events, "", &Value::Null).0, 200, "{who}");
+    }
 }
 
 /// The policy knows each request that there is.

@@ -123,6 +123,14 @@ async fn lose_metrics_twice(place: &Place) {
     }
 }
 
+/// What the installed controller serves.
+async fn metrics(place: &Place) -> String {
+    let log = std::fs::read_to_string(place.folder.path().join("installed.log")).unwrap();
+    let (_, rest) = log.split_once("\"address\":\"").unwrap();
+    let url = format!("http://{}/metrics", rest.split('"').next().unwrap());
+    reqwest::get(url).await.unwrap().text().await.unwrap()
+}
+
 #[tokio::test]
 async fn the_shipped_roles_grant_what_is_needed_and_nothing_else() {
     let place = Place::new().await;
@@ -140,6 +148,11 @@ async fn the_shipped_roles_grant_what_is_needed_and_nothing_else() {
             status.regions.iter().any(|region| region.evidence.iter().any(|evidence| evidence.candidate.total > 0))
         })
         .await;
+    assert!(
+        metrics(&place)
+            .await
+            .contains(r#"orchestra_rollout_phase{namespace="default",phase="Progressing",rollout="api"} 1"#)
+    );
     lose_metrics_twice(&place).await;
     place.release("app:1").await;
     place
@@ -152,6 +165,9 @@ async fn the_shipped_roles_grant_what_is_needed_and_nothing_else() {
     let environments: Api<OrchestraEnvironment> = Api::default_namespaced(place.client.clone());
     environments.delete("shop", &DeleteParams::default()).await.unwrap();
     place.until("everything is let go", async |_| environments.get_opt("shop").await.unwrap().is_none()).await;
+    place
+        .until("it has no series any more", async |place| !metrics(place).await.contains("namespace=\"default\""))
+        .await;
     controller.stop().await;
 
     let calls = place.sandbox.journal.calls();

@@ -99,3 +99,14 @@ async fn an_action_is_offered_where_it_means_something_and_writes_what_the_plugi
     }
     assert_eq!(offered.into_iter().collect::<Vec<_>>(), ["abort", "pause", "promote", "retry"]);
 }
+
+/// Argo CD puts an emptied map back: a pause that is the only annotation would stay.
+#[test]
+fn resume_leaves_no_empty_map() {
+    let (_, script) = ACTIONS[3];
+    let paused = |annotations: Value| serde_json::json!({"metadata": {"annotations": annotations}});
+    let one = run(script, &paused(serde_json::json!({"orchestra.cherry-ai.me/pause": "api-x.2"})));
+    assert!(one["metadata"]["annotations"].is_null(), "{one}");
+    let two = run(script, &paused(serde_json::json!({"orchestra.cherry-ai.me/pause": "api-x.2", "a": "b"})));
+    assert_eq!(two["metadata"]["annotations"], serde_json::json!({"a": "b"}));
+}

@@ -96,6 +96,10 @@ impl Managed for Careless {
         self.0.status.as_ref()
     }
 
+    fn observed_generation(status: &mut Self::Status) -> &mut Option<i64> {
+        &mut status.observed_generation
+    }
+
     fn set_status(&mut self, status: RolloutStatus) {
         self.0.status = Some(status);
     }

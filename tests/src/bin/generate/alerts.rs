@@ -20,7 +20,7 @@ const RELEASES: [Alert; 6] = [
     Alert {
         name: "OrchestraReleaseFailed",
         severity: "ticket",
-        expression: r#"orchestra_rollout_phase{phase=~"RolledBack|Failed"} == 1"#,
+        expression: r#"max by (namespace, rollout, phase) (orchestra_rollout_phase{phase=~"RolledBack|Failed"}) == 1"#,
         lasts: "0m",
         summary: "{{ $labels.namespace }}/{{ $labels.rollout }}: the release failed; phase {{ $labels.phase }}",
         runbook: "A release was taken back (RolledBack), or failed where there was nothing to go back to (Failed). Users are on \
@@ -31,7 +31,7 @@ const RELEASES: [Alert; 6] = [
     Alert {
         name: "OrchestraRollbackSlow",
         severity: "page",
-        expression: r#"orchestra_rollout_phase{phase="RollingBack"} == 1"#,
+        expression: r#"max by (namespace, rollout) (orchestra_rollout_phase{phase="RollingBack"}) == 1"#,
         lasts: "3m",
         summary: "{{ $labels.namespace }}/{{ $labels.rollout }} is being taken back for minutes: users may still meet it",
         runbook: "A rollback takes seconds. `kubectl get oro NAME -o wide` names the region that is left, and why: Cloud Run \
@@ -42,17 +42,17 @@ const RELEASES: [Alert; 6] = [
     Alert {
         name: "OrchestraWaitsForPerson",
         severity: "ticket",
-        expression: r#"orchestra_condition{kind="Rollout", condition="Stalled"} == 1
+        expression: r#"max by (namespace, name) (orchestra_condition{kind="Rollout", condition="Stalled"}) == 1
   unless on (namespace, name) label_replace(orchestra_rollout_phase{phase=~"RolledBack|Failed"}, "name", "$1", "rollout", "(.*)")"#,
         lasts: "10m",
-        summary: "{{ $labels.namespace }}/{{ $labels.name }} waits for a person: {{ $labels.reason }}",
+        summary: "{{ $labels.namespace }}/{{ $labels.name }} waits for a person",
         runbook: "Nothing goes on without a person. The message of the condition Stalled says what is asked: `kubectl orchestra \
                   promote NAME` or `abort NAME`, or a field to correct. docs/troubleshooting.md has each reason.",
     },
     Alert {
         name: "OrchestraReleaseTakesLong",
         severity: "ticket",
-        expression: "time() - orchestra_rollout_release_started_timestamp_seconds > 6 * 3600",
+        expression: "time() - max by (namespace, rollout) (orchestra_rollout_release_started_timestamp_seconds) > 6 * 3600",
         lasts: "5m",
         summary: "{{ $labels.namespace }}/{{ $labels.rollout }}: a release is under way for {{ $value | humanizeDuration }}",
         runbook: "Longer than most releases take. It may be paused, wait for a person, or see too few requests to be judged: \
@@ -61,7 +61,7 @@ const RELEASES: [Alert; 6] = [
     Alert {
         name: "OrchestraNoEvidence",
         severity: "ticket",
-        expression: r#"orchestra_rollout_verdict{verdict="NoData"} == 1"#,
+        expression: r#"max by (namespace, rollout, region) (orchestra_rollout_verdict{verdict="NoData"}) == 1"#,
         lasts: "20m",
         summary: "{{ $labels.namespace }}/{{ $labels.rollout }} in {{ $labels.region }}: no metrics of the candidate for 20 min",
         runbook: "Cloud Monitoring is at most some minutes late. Longer without a word: the service has no requests, the role \
@@ -71,9 +71,9 @@ const RELEASES: [Alert; 6] = [
     Alert {
         name: "OrchestraEnvironmentNotReady",
         severity: "ticket",
-        expression: r#"orchestra_condition{kind="OrchestraEnvironment", condition="Ready"} == 0"#,
+        expression: r#"max by (namespace, name) (orchestra_condition{kind="OrchestraEnvironment", condition="Ready"}) == 0"#,
         lasts: "45m",
-        summary: "{{ $labels.namespace }}/{{ $labels.name }} is not ready: {{ $labels.reason }}",
+        summary: "{{ $labels.namespace }}/{{ $labels.name }} is not ready",
         runbook: "Releases that use the part that is not ready wait. Redis takes up to half an hour to make or resize; all else \
                   is a matter of minutes. `kubectl describe oenv NAME` names the part and what is in the way.",
     },
@@ -101,7 +101,7 @@ const CONTROLLER: [Alert; 9] = [
     Alert {
         name: "OrchestraBrokenPromise",
         severity: "page",
-        expression: "sum by (promise) (orchestra_broken_promises_total) > 0",
+        expression: "sum by (promise) (increase(orchestra_broken_promises_total[1h])) > 0",
         lasts: "0m",
         summary: "a plan would have broken promise {{ $labels.promise }}",
         runbook: "A fault of Orchestra's. It was not carried out, unless all it does is take traffic back, and the object says \
@@ -145,7 +145,7 @@ const CONTROLLER: [Alert; 9] = [
     Alert {
         name: "OrchestraWatchDown",
         severity: "ticket",
-        expression: "orchestra_watch_up == 0",
+        expression: "min by (kind) (orchestra_watch_up) == 0",
         lasts: "5m",
         summary: "the watch of {{ $labels.kind }} objects fails",
         runbook: "Changes of objects are seen late. A right is missing, or the API server does not answer; `/readyz` says which.",

@@ -146,8 +146,8 @@ const FLEET: Dashboard = Dashboard {
                     "none",
                     8,
                     [
-                        ("orchestra_failed_release_requests_total", "requests met one"),
-                        ("orchestra_failed_release_errors_total", "of them failed"),
+                        ("sum(increase(orchestra_failed_release_requests_total[$__range]))", "requests met one"),
+                        ("sum(increase(orchestra_failed_release_errors_total[$__range]))", "of them failed"),
                     ]
                 ),
             ],

@@ -9,6 +9,9 @@ const HEAD: &str = "\
 The controller serves them at `/metrics`, in Prometheus' text format. Only the replica that leads has series of objects and
 releases. Counters begin at 0 when another replica takes over. The usual `process_…` metrics are there, too.
 
+`namespace`, `service` and `environment` are labels of Rollouts here: a Prometheus that finds its targets in the cluster has to keep
+them (`honor_labels: true`, as the chart's ServiceMonitor says), or they are of the controller's Pod.
+
 Dashboards that show them are in `dashboards/`, alerts on them in [alerts.md](alerts.md).
 ";
 
