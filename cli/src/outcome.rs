@@ -1,16 +1,17 @@
 //! How a release stands, for scripts.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt;
 use orchestra_crds::{Request, Rollout, RolloutPhase, RolloutStatus, condition};
+use orchestra_planner::rollout;
 use std::process::ExitCode;
 
 /// Whether a request is written that means the release shown, and was not acted on yet.
-fn is_asked(rollout: &Rollout, status: &RolloutStatus) -> bool {
+fn is_asked(of: &Rollout, status: &RolloutStatus) -> bool {
     let candidate = status.candidate.as_ref();
     let release = candidate.map(|candidate| candidate.release.as_str());
     let failed = status.latches.first().map(|latch| latch.release.as_str());
-    let held = rollout.spec.paused || (release.is_some() && annotation(rollout, Request::Pause) == release);
+    let asked = |request, target: &str| rollout::is_asked(of, request, target);
+    let held = of.spec.paused || release.is_some_and(|release| asked(Request::Pause, release));
     let means = |request: Request| match request {
         Request::Abort => release,
         Request::Retry => failed,
@@ -18,18 +19,13 @@ fn is_asked(rollout: &Rollout, status: &RolloutStatus) -> bool {
         Request::Promote => candidate.and_then(|candidate| candidate.promote_token.as_deref()).filter(|_| !held),
         Request::Pause => None,
     };
-    Request::ALL.into_iter().any(|request| {
-        let asked = annotation(rollout, request).filter(|value| means(request) == Some(*value));
-        asked.is_some_and(|value| {
-            let name = request.name();
-            let ignored = status.ignored_requests.get(name).is_some_and(|ignored| ignored == value);
-            !ignored && !status.requests.iter().any(|record| record.request == name && record.target == value)
-        })
-    })
-}
-
-fn annotation(rollout: &Rollout, request: Request) -> Option<&str> {
-    rollout.annotations().get(&request.key()).map(String::as_str)
+    let is_done = |request: Request, target: &str| {
+        status.requests.iter().any(|record| record.request == request.name() && record.target == target)
+    };
+    Request::ALL
+        .into_iter()
+        .filter_map(|request| Some((request, means(request)?)))
+        .any(|(request, target)| asked(request, target) && !is_done(request, target))
 }
 
 /// How a release stands.

@@ -50,6 +50,7 @@ use memory::Memory;
 use pass::Pass;
 
 pub use questions::{Questions, RegionQuestions, haste, questions, services};
+pub use requests::is_asked;
 pub(crate) use requests::paused;
 
 /// Everything that the plan of a Rollout depends on.

@@ -49,7 +49,7 @@ pub(super) fn brought_along(pass: &Pass<'_>) -> Option<BTreeMap<String, String>>
 }
 
 /// Whether a request is there that means this.
-pub(super) fn is_asked(rollout: &Rollout, request: Request, target: &str) -> bool {
+pub fn is_asked(rollout: &Rollout, request: Request, target: &str) -> bool {
     value(rollout, request) == Some(target)
 }
 
