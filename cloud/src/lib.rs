@@ -9,6 +9,7 @@ mod error;
 mod in_process;
 mod monitoring;
 mod redis;
+mod rehearsal;
 mod run;
 mod secrets;
 
@@ -18,6 +19,7 @@ pub use error::CloudError;
 pub use in_process::{Answer, Transport};
 pub use monitoring::Monitoring;
 pub use redis::Memorystore;
+pub use rehearsal::{Rehearsal, Unsent};
 pub use run::CloudRun;
 pub use secrets::Secrets;
 
@@ -79,13 +81,16 @@ impl Cloud {
 
         let anonymous = anonymous::Builder::new().build();
         let target = endpoint.map(|endpoint| (endpoint, &anonymous));
+        let services: Services = client!(Services, target);
+        let redis: CloudRedis = client!(CloudRedis, target);
         Ok(Self {
             run: CloudRun {
-                services: client!(Services, target),
+                writes: services.clone(),
+                services,
                 revisions: client!(Revisions, target),
                 calls: Calls::of("run"),
             },
-            redis: Memorystore { client: client!(CloudRedis, target), calls: Calls::of("redis") },
+            redis: Memorystore { writes: redis.clone(), client: redis, calls: Calls::of("redis") },
             secrets: Secrets { client: client!(SecretManagerService, target), calls: Calls::of("secretmanager") },
             monitoring: Monitoring { client: client!(MetricService, target), calls: Calls::of("monitoring") },
             accounts: Accounts { client: client!(Iam, target), calls: Calls::of("iam") },
@@ -104,10 +109,15 @@ impl Cloud {
         Self {
             run: CloudRun {
                 services: Services::from_stub(stub.clone()),
+                writes: Services::from_stub(stub.clone()),
                 revisions: Revisions::from_stub(stub.clone()),
                 calls: Calls::of("run"),
             },
-            redis: Memorystore { client: CloudRedis::from_stub(stub.clone()), calls: Calls::of("redis") },
+            redis: Memorystore {
+                client: CloudRedis::from_stub(stub.clone()),
+                writes: CloudRedis::from_stub(stub.clone()),
+                calls: Calls::of("redis"),
+            },
             secrets: Secrets {
                 client: SecretManagerService::from_stub(stub.clone()),
                 calls: Calls::of("secretmanager"),
@@ -115,6 +125,18 @@ impl Cloud {
             monitoring: Monitoring { client: MetricService::from_stub(stub.clone()), calls: Calls::of("monitoring") },
             accounts: Accounts { client: Iam::from_stub(stub), calls: Calls::of("iam") },
         }
+    }
+
+    /// The same, with no write sent: each is kept in the rehearsal.
+    #[must_use]
+    pub fn rehearsed(mut self, rehearsal: &Arc<Rehearsal>) -> Self {
+        use google_cloud_redis_v1::client::CloudRedis;
+        use google_cloud_run_v2::client::Services;
+
+        let stub = in_process::Stub::new(rehearsal.clone());
+        self.run.writes = Services::from_stub(stub.clone());
+        self.redis.writes = CloudRedis::from_stub(stub);
+        self
     }
 
     /// The same, telling somebody of each call.

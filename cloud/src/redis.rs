@@ -14,6 +14,8 @@ use crate::call::{Calls, once, view};
 #[derive(Clone, Debug)]
 pub struct Memorystore {
     pub(crate) client: CloudRedis,
+    /// Where writes go.
+    pub(crate) writes: CloudRedis,
     pub(crate) calls: Calls,
 }
 
@@ -63,7 +65,7 @@ impl Memorystore {
             .set_memory_size_gb(redis.memory_size_gb)
             .set_redis_version(redis.version.clone().unwrap_or_default())
             .set_labels(labels.clone());
-        let create = self.client.create_instance().set_parent(parent(id)).set_instance_id(&id.name);
+        let create = self.writes.create_instance().set_parent(parent(id)).set_instance_id(&id.name);
         Ok(self.calls.call("create Redis instance", once(create.set_instance(wanted)).send()).await?.name)
     }
 
@@ -85,7 +87,7 @@ impl Memorystore {
 
     async fn update(&self, id: &RedisId, wanted: Instance, field: &str) -> Result<String, CloudError> {
         let mask = FieldMask::default().set_paths([field]);
-        let update = self.client.update_instance().set_instance(wanted.set_name(path(id))).set_update_mask(mask);
+        let update = self.writes.update_instance().set_instance(wanted.set_name(path(id))).set_update_mask(mask);
         Ok(self.calls.call("update Redis instance", once(update).send()).await?.name)
     }
 
@@ -94,7 +96,7 @@ impl Memorystore {
     /// # Errors
     /// When another operation is under way, or Google refuses.
     pub async fn delete(&self, id: &RedisId) -> Result<String, CloudError> {
-        let delete = self.client.delete_instance().set_name(path(id));
+        let delete = self.writes.delete_instance().set_name(path(id));
         Ok(self.calls.call("delete Redis instance", once(delete).send()).await?.name)
     }
 }

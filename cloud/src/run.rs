@@ -16,6 +16,8 @@ use crate::call::{Calls, once};
 #[derive(Clone, Debug)]
 pub struct CloudRun {
     pub(crate) services: Services,
+    /// Where writes go.
+    pub(crate) writes: Services,
     pub(crate) revisions: Revisions,
     pub(crate) calls: Calls,
 }
@@ -71,7 +73,7 @@ impl CloudRun {
             settings: Some(new.settings.clone()),
         };
         let (service, _) = model::service(id, &change);
-        let create = self.services.create_service().set_parent(parent(id)).set_service_id(id.name.as_str());
+        let create = self.writes.create_service().set_parent(parent(id)).set_service_id(id.name.as_str());
         Ok(self.calls.call("create service", once(create.set_service(service)).send()).await?.name)
     }
 
@@ -82,7 +84,7 @@ impl CloudRun {
     pub async fn update(&self, id: &ServiceId, etag: &Etag, change: &ServiceChange) -> Result<String, CloudError> {
         let (service, mask) = model::service(id, change);
         let service = service.set_name(path(id)).set_etag(etag.0.as_str());
-        let update = self.services.update_service().set_service(service);
+        let update = self.writes.update_service().set_service(service);
         let update = update.set_update_mask(FieldMask::default().set_paths(mask));
         Ok(self.calls.call("update service", once(update).send()).await?.name)
     }
@@ -92,7 +94,7 @@ impl CloudRun {
     /// # Errors
     /// Conflict when it has changed since it was read.
     pub async fn delete(&self, id: &ServiceId, etag: &Etag) -> Result<String, CloudError> {
-        let delete = self.services.delete_service().set_name(path(id)).set_etag(etag.0.as_str());
+        let delete = self.writes.delete_service().set_name(path(id)).set_etag(etag.0.as_str());
         Ok(self.calls.call("delete service", once(delete).send()).await?.name)
     }
 
@@ -112,7 +114,7 @@ impl CloudRun {
     /// Conflict when the policy has changed since it was read.
     pub async fn set_policy(&self, id: &ServiceId, policy: &PolicyView) -> Result<(), CloudError> {
         let policy: Policy = model::policy(policy);
-        let set = self.services.set_iam_policy().set_resource(path(id)).set_policy(policy);
+        let set = self.writes.set_iam_policy().set_resource(path(id)).set_policy(policy);
         self.calls.call("set IAM policy", once(set).send()).await?;
         Ok(())
     }

@@ -9,6 +9,7 @@ mod health;
 pub mod lease;
 pub mod metrics;
 mod observe;
+pub mod rehearsal;
 pub mod shell;
 mod telemetry;
 mod watch;

@@ -13,6 +13,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Resource};
 use orchestra_cloud::Cloud;
 use orchestra_crds::{Lenient, Unread};
+use orchestra_planner::difference::{Before, Difference};
 use orchestra_planner::plan::{Effect, Finalizer, Outcome, Plan, QUIET, Urgency};
 use orchestra_planner::promises::Broken;
 use orchestra_planner::resource::FailedWrites;
@@ -21,7 +22,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -41,7 +42,14 @@ pub struct Shell {
     pub(crate) health: Health,
     leadership: Leadership,
     recorder: Recorder,
+    witness: Option<Arc<dyn Witness>>,
     troubles: Mutex<BTreeMap<Key, Troubles>>,
+}
+
+/// Told of each write before it is made.
+pub trait Witness: Debug + Send + Sync {
+    /// A write, and what it changes.
+    fn writes(&self, effect: &Effect, differences: &[Difference]);
 }
 
 /// A kind that the shell manages.
@@ -65,6 +73,9 @@ where
 
     /// Decides what to do.
     fn plan(seen: &Self::Seen) -> Plan<Self::Status>;
+
+    /// What a write is to change, as it was read.
+    fn before<'a>(seen: &'a Self::Seen, effect: &Effect) -> Before<'a>;
 
     /// The first promise that these effects would break.
     fn broken(seen: &Self::Seen, effects: &[Effect]) -> Option<Broken>;
@@ -100,7 +111,7 @@ impl Shell {
     pub fn new(kube: Client, cloud: Cloud, clock: Clock, leadership: Leadership, metrics: Metrics) -> Self {
         let recorder = Recorder::new(kube.clone(), Reporter::from("orchestra-controller"));
         let (health, troubles) = (Health::default(), Mutex::default());
-        Self { kube, cloud, clock, metrics, health, leadership, recorder, troubles }
+        Self { kube, cloud, clock, metrics, health, leadership, recorder, witness: None, troubles }
     }
 
     /// What it counts.
@@ -112,6 +123,13 @@ impl Shell {
     #[must_use]
     pub fn with_health(mut self, health: Health) -> Self {
         self.health = health;
+        self
+    }
+
+    /// The same, telling somebody of each write.
+    #[must_use]
+    pub fn witnessed(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.witness = Some(witness);
         self
     }
 
@@ -163,7 +181,8 @@ impl Shell {
         }
     }
 
-    async fn pass<M: Managed>(
+    /// One pass, without what belongs to a queue.
+    pub(crate) async fn pass<M: Managed>(
         &self,
         namespace: &str,
         name: &str,
@@ -193,14 +212,14 @@ impl Shell {
             Err(error) if error.is_status_denied() && plan.urgency == Urgency::Rollback => {
                 // Users don't wait for a status: the marks, which change with the traffic, say what failed.
                 let live = self.live(&api, &object).await?;
-                self.run_effects(&api, live, &plan, key).await?;
+                self.run_effects(&api, live, &seen, &plan, key).await?;
                 return Err(error);
             }
             written => written?,
         };
         self.note_status(key, &object.object, &plan.status);
         let acted = match written {
-            Some(written) => self.run_effects(&api, written, &plan, key).await,
+            Some(written) => self.run_effects(&api, written, &seen, &plan, key).await,
             None => Ok(None),
         };
         // Traffic first, words after.

@@ -5,6 +5,7 @@
 
 pub mod cloud;
 pub mod conditions;
+pub mod difference;
 pub mod environment;
 pub mod event;
 pub mod lease;

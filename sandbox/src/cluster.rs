@@ -191,6 +191,19 @@ impl Cluster {
             .cloned()
     }
 
+    /// Stores an object as it is, UID and status included: a copy of one of another cluster. False: its kind is not known.
+    pub fn restore(&self, object: Value) -> bool {
+        let mut store = self.store();
+        let field = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (version, named) = (field("/apiVersion"), field("/kind"));
+        let kind = store.kinds().all().find(|kind| kind.api_version() == version && kind.kind == named).cloned();
+        let Some(kind) = kind else { return false };
+        let namespace = kind.namespaced.then(|| field("/metadata/namespace"));
+        let key = store::key(&kind, namespace, field("/metadata/name"));
+        store.put(key, object);
+        true
+    }
+
     /// The version now, and what changed after one; none when that is too long ago to know.
     pub fn changed_since(&self, version: u64) -> (u64, Option<Vec<Changed>>) {
         let store = self.store();

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod demo;
 pub mod exchange;
 pub mod google;
+pub mod in_process;
 pub mod journal;
 pub mod process;
 pub mod serve;

@@ -2,13 +2,11 @@
 //! lets go wrong what a test asks for.
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Full};
-use jiff::fmt::rfc2822::DateTimePrinter;
-use kube::client::Body;
-use orchestra_cloud::{Answer, Transport};
+use http::Method;
+use orchestra_cloud::{Answer, Transport, Unsent};
 use orchestra_sandbox::Sandbox;
 use orchestra_sandbox::exchange::{Content, Reply, Request as SandboxRequest};
+use orchestra_sandbox::in_process;
 use orchestra_sandbox::journal::Api;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -53,6 +51,8 @@ struct State {
     /// Calls of Google whose path holds one of these are never answered.
     hanging: Vec<&'static str>,
     calls: Vec<Call>,
+    /// Writes to Google, with their bodies, since they were asked for last.
+    sent: Vec<Unsent>,
     /// Different answers to each read, oldest first.
     given: BTreeMap<String, Vec<Given>>,
     /// A write of a controller that lost the lead, and how many writes it still waits for.
@@ -66,6 +66,11 @@ impl Tap {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// The writes to Google since this was asked last.
+    pub fn take_sent(&self) -> Vec<Unsent> {
+        std::mem::take(&mut self.state().sent)
     }
 
     /// Lets one call go wrong.
@@ -329,6 +334,10 @@ impl Transport for GoogleFace {
         path: String,
         body: Option<Value>,
     ) -> Pin<Box<dyn Future<Output = Option<Answer>> + Send + 'a>> {
+        if method != Method::GET {
+            let sent = Unsent { method: method.to_string(), path: path.clone(), body: body.clone() };
+            self.tap.state().sent.push(sent);
+        }
         let body = body.map(|b| Bytes::from(b.to_string())).unwrap_or_default();
         let request = SandboxRequest { caller: self.caller.into(), ..SandboxRequest::new(method, &path, body) };
         Box::pin(async move {
@@ -346,37 +355,16 @@ impl Transport for GoogleFace {
 
 /// A client of the cluster, by name. The user's calls go past the tap.
 pub fn kube_client(tap: Arc<Tap>, caller: &'static str) -> kube::Client {
-    let is_user = caller == "user";
-    let service = tower::service_fn(move |request: Request<Body>| {
+    let clock = tap.sandbox.journal.clock();
+    let answer = move |request: SandboxRequest| {
         let tap = tap.clone();
         async move {
-            let (parts, body) = request.into_parts();
-            let target = parts.uri.path_and_query().map_or("/", |p| p.as_str()).to_string();
-            let bytes = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
-            let header =
-                |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_string();
-            let request = SandboxRequest {
-                accept: header("accept"),
-                content_type: header("content-type"),
-                caller: caller.into(),
-                ..SandboxRequest::new(parts.method, &target, bytes)
-            };
-            let reply = match is_user {
+            let reply = match caller == "user" {
                 true => tap.handle(Api::Kubernetes, &request, None),
                 false => tap.pass(Api::Kubernetes, request).await,
             };
-            if reply.status == 0 {
-                return Err(std::io::Error::other("the connection was lost").into());
-            }
-            let text = match reply.content {
-                Content::Json(body) => body.to_string(),
-                Content::JsonText(text) | Content::Text(text) => text,
-                Content::Stream(_) | Content::Bytes { .. } => panic!("the simulation asks for JSON only"),
-            };
-            let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&tap.sandbox.journal.clock().now());
-            let response = Response::builder().status(reply.status).header("date", date.unwrap());
-            Ok::<_, tower::BoxError>(response.body(Full::new(Bytes::from(text)))?)
+            (reply.status != 0).then_some(reply)
         }
-    });
-    kube::Client::new(service, "default")
+    };
+    in_process::client(caller, move || clock.now(), answer)
 }

@@ -7,6 +7,7 @@ pub mod place;
 pub mod plants;
 pub mod promises;
 pub mod recording;
+pub mod rehearsals;
 pub mod scenario;
 pub mod simulation;
 pub mod world;

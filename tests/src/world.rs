@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
-use orchestra_cloud::Cloud;
+use orchestra_cloud::{Cloud, Unsent};
 use orchestra_controller::clock::{Clock, ClockReading};
 use orchestra_controller::lease::Leadership;
 use orchestra_controller::metrics::Metrics;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::faces::{GoogleFace, Tap, kube_client};
 use crate::faults::{Fault, Plan};
+use crate::rehearsals::{Rehearsals, foresee};
 
 pub const NAMESPACE: &str = "default";
 const START: &str = "2026-03-01T09:00:00Z";
@@ -44,6 +45,8 @@ pub struct World {
     pub crashes: usize,
     /// Whether the controller has the bug of trusting the clock of its machine.
     pub trusts_its_clock: bool,
+    /// What passes were foreseen to do; none: they are not rehearsed.
+    pub rehearsals: Option<Rehearsals>,
     /// The controllers; they take turns.
     shells: Vec<Shell>,
     turn: usize,
@@ -72,6 +75,7 @@ impl World {
             user,
             crashes: 0,
             trusts_its_clock: false,
+            rehearsals: None,
             shells: vec![shell],
             turn: 0,
             clock,
@@ -221,6 +225,7 @@ impl World {
         };
         tokio::time::sleep_until(at).await;
         self.turn = (self.turn + 1) % self.shells.len();
+        let foreseen = if self.rehearsals.is_some() { self.foresee(&key).await } else { vec![] };
         let shell = &self.shells[self.turn];
         let pass = async {
             match key.0 {
@@ -233,12 +238,24 @@ impl World {
             () = self.tap.died.notified() => None,
             next = pass => Some(next),
         };
+        if let Some(rehearsals) = &mut self.rehearsals {
+            rehearsals.note(&format!("{key:?}"), foreseen, self.tap.take_sent());
+        }
         match next {
             Some(Some(next)) => drop(self.due.insert(key, Instant::now() + next.max(Duration::from_millis(10)))),
             Some(None) => drop(self.due.remove(&key)),
             None => self.restart().await,
         }
         true
+    }
+
+    /// What the pass over an object is to send, if not this one, then the next ones.
+    async fn foresee(&self, key: &Key) -> Vec<Unsent> {
+        let sandbox = &self.tap.sandbox;
+        match key.0 {
+            Kind::Environment => foresee::<OrchestraEnvironment>(sandbox, self.clock, &key.1).await,
+            Kind::Rollout => foresee::<Rollout>(sandbox, self.clock, &key.1).await,
+        }
     }
 
     /// A new process: nothing in memory is left, everything is looked at again.

@@ -9,6 +9,7 @@ use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt};
 use orchestra_crds::{EnvironmentStatus, Lenient, OrchestraEnvironment, Rollout};
 use orchestra_planner::cloud::{AccountView, Fault, OperationView, Reading, RedisView, VersionView};
+use orchestra_planner::difference::Before;
 use orchestra_planner::environment::{
     self, Observation, SecretQuery, absorb, account_to_ask, instance_id, operations_to_ask, project, regions,
     secrets_to_resolve,
@@ -75,6 +76,10 @@ impl Managed for OrchestraEnvironment {
 
     fn plan(seen: &Observation) -> Plan<EnvironmentStatus> {
         environment::plan(seen)
+    }
+
+    fn before<'a>(seen: &'a Observation, _: &Effect) -> Before<'a> {
+        Before { redis: seen.redis.as_ref().ok().and_then(Option::as_ref), ..Before::default() }
     }
 
     fn broken(_: &Observation, effects: &[Effect]) -> Option<Broken> {

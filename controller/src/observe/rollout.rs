@@ -9,10 +9,11 @@ use orchestra_crds::{Lenient, OrchestraEnvironment, Rollout, RolloutStatus, Unre
 use orchestra_planner::cloud::{
     Fault, Minute, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId, ServiceView, VersionView,
 };
+use orchestra_planner::difference::Before;
 use orchestra_planner::names::{ProjectId, RevisionName};
 use orchestra_planner::plan::{Effect, Outcome, Plan};
 use orchestra_planner::promises::{Broken, broken_by_rollout};
-use orchestra_planner::resource::FailedWrites;
+use orchestra_planner::resource::{FailedWrites, ResourceId};
 use orchestra_planner::rollout::{self, Counts, Observation, Questions, RegionView};
 
 use std::collections::BTreeMap;
@@ -70,6 +71,18 @@ impl Managed for Rollout {
 
     fn plan(seen: &Observation) -> Plan<RolloutStatus> {
         rollout::plan(seen)
+    }
+
+    fn before<'a>(seen: &'a Observation, effect: &Effect) -> Before<'a> {
+        let region = match effect.resource() {
+            ResourceId::Service(id) | ResourceId::Policy(id) => seen.regions.iter().find(|region| region.id == id),
+            ResourceId::Redis(_) => None,
+        };
+        Before {
+            service: region.and_then(|region| region.service.as_ref().ok()?.as_ref()),
+            policy: region.and_then(|region| region.policy.as_ref()?.as_ref().ok()),
+            redis: None,
+        }
     }
 
     fn broken(seen: &Observation, effects: &[Effect]) -> Option<Broken> {

@@ -2,9 +2,12 @@
 
 use futures::future::join_all;
 use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt};
 use orchestra_crds::Lenient;
+use orchestra_crds::condition::READY;
 use orchestra_planner::cloud::Fault;
+use orchestra_planner::difference::{Difference, differences};
 use orchestra_planner::lease::WRITE_LIMIT;
 use orchestra_planner::plan::{Effect, Outcome, Plan, Urgency};
 
@@ -12,6 +15,12 @@ use super::status::replace_status;
 use super::{Key, Managed, Shell};
 use crate::act::act;
 use crate::error::PassError;
+
+/// What the status says of the object in a word: why something is written.
+fn reason(conditions: &[Condition]) -> String {
+    let ready = conditions.iter().find(|condition| condition.type_ == READY);
+    ready.map(|condition| condition.reason.clone()).unwrap_or_default()
+}
 
 /// Why a write was not done.
 enum Undone {
@@ -28,12 +37,17 @@ impl Shell {
         &self,
         api: &Api<Lenient<M>>,
         mut object: Lenient<M>,
+        seen: &M::Seen,
         plan: &Plan<M::Status>,
         key: &Key,
     ) -> Result<Option<SignedDuration>, PassError> {
-        let runs = plan.effects.iter().map(|effect| self.run_effect(effect, key));
-        let results = join_all(runs).await;
         let mut status = object.object.status().cloned().unwrap_or_default();
+        let why = reason(M::conditions(&mut status));
+        let runs = plan.effects.iter().map(|effect| {
+            let differences = differences(effect, M::before(seen, effect));
+            self.run_effect(effect, differences, &why, key)
+        });
+        let results = join_all(runs).await;
         let (mut again, mut refused) = (None, None);
         let now = self.clock.now();
         for (effect, result) in plan.effects.iter().zip(results) {
@@ -59,11 +73,21 @@ impl Shell {
         refused.map_or(Ok(again), Err)
     }
 
-    async fn run_effect(&self, effect: &Effect, key: &Key) -> Result<Outcome, Undone> {
+    async fn run_effect(
+        &self,
+        effect: &Effect,
+        differences: Vec<Difference>,
+        why: &str,
+        key: &Key,
+    ) -> Result<Outcome, Undone> {
         let (kind, namespace, name) = (key.0, key.1.as_str(), key.2.as_str());
         let (verb, resource) = (effect.verb(), effect.resource().to_string());
         self.may_write().map_err(Undone::NotAllowed)?;
-        tracing::info!(kind, namespace, name, verb, resource, "writing to Google Cloud");
+        if let Some(witness) = &self.witness {
+            witness.writes(effect, &differences);
+        }
+        let changes = differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        tracing::info!(kind, namespace, name, verb, resource, changes, why, "writing to Google Cloud");
         let limited = tokio::time::timeout(WRITE_LIMIT, act(&self.cloud, effect)).await;
         let result = match limited {
             Ok(result) => result.map_err(Fault::from),

@@ -7,6 +7,7 @@ mod planted;
 mod planted_memory;
 mod recovery;
 mod refused;
+mod rehearsals;
 mod scenarios;
 mod simulation;
 mod unreadable;

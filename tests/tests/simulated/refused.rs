@@ -10,6 +10,7 @@ use orchestra_controller::error::PassError;
 use orchestra_controller::metrics::{Key, Metrics, Series};
 use orchestra_controller::shell::{Managed, Shell};
 use orchestra_crds::{Lenient, Rollout, RolloutStatus};
+use orchestra_planner::difference::Before;
 use orchestra_planner::names::Percent;
 use orchestra_planner::plan::{Effect, Outcome, Plan};
 use orchestra_planner::promises::Broken;
@@ -80,6 +81,10 @@ impl Managed for Careless {
         let mut plan = Rollout::plan(seen);
         plan.effects.iter_mut().for_each(TAMPER.get());
         plan
+    }
+
+    fn before<'a>(seen: &'a Self::Seen, effect: &Effect) -> Before<'a> {
+        Rollout::before(seen, effect)
     }
 
     fn broken(seen: &Observation, effects: &[Effect]) -> Option<Broken> {

@@ -1,0 +1,188 @@
+//! What a write changes, in words: for the log of the controller and for `kubectl orchestra plan`.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::cloud::{PolicyView, RedisView, ServiceSettings, ServiceView, Target, TrafficTarget};
+use crate::names::Percent;
+use crate::plan::{Effect, NewService, ServiceChange};
+
+/// One thing that a write changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// What, in a word.
+    pub what: String,
+    /// As it was read; empty: it was not there.
+    pub before: String,
+    /// As it is to be; empty: it is taken away.
+    pub after: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.before.as_str(), self.after.as_str()) {
+            ("", after) => write!(f, "{} {after}", self.what),
+            (before, "") => write!(f, "{} {before} → nothing", self.what),
+            (before, after) => write!(f, "{} {before} → {after}", self.what),
+        }
+    }
+}
+
+/// What is written to, as it was read; none: it is not there, or was not read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before<'a> {
+    /// A service.
+    pub service: Option<&'a ServiceView>,
+    /// Who may call it.
+    pub policy: Option<&'a PolicyView>,
+    /// A Redis instance.
+    pub redis: Option<&'a RedisView>,
+}
+
+/// What a write changes. A write that changes marks only, which are Orchestra's own notes, says so.
+pub fn differences(effect: &Effect, before: Before<'_>) -> Vec<Difference> {
+    match effect {
+        Effect::CreateService { new, .. } => of_service(&as_change(new), None),
+        Effect::UpdateService { change, .. } => of_service(change, before.service),
+        Effect::SetPolicy { policy, .. } => of_policy(policy, before.policy),
+        Effect::CreateRedis { spec, .. } => {
+            let version = spec.version.as_deref().map(|version| format!(", {version}")).unwrap_or_default();
+            vec![new("instance", format!("{:?}, {} GiB{version}", spec.tier, spec.memory_size_gb))]
+        }
+        Effect::ResizeRedis { memory_size_gb, .. } => {
+            let known = before.redis.map(|redis| format!("{} GiB", redis.memory_size_gb));
+            vec![changed("memory", known.unwrap_or_default(), format!("{memory_size_gb} GiB"))]
+        }
+        Effect::LabelRedis { labels, .. } => {
+            of_labels(before.redis.map(|redis| &redis.labels), labels).into_iter().collect()
+        }
+        Effect::DeleteService { .. } => vec![changed("service", "there".into(), String::new())],
+        Effect::DeleteRedis { .. } => vec![changed("instance", "there".into(), String::new())],
+    }
+}
+
+fn new(what: &str, after: String) -> Difference {
+    changed(what, String::new(), after)
+}
+
+fn changed(what: &str, before: String, after: String) -> Difference {
+    Difference { what: what.into(), before, after }
+}
+
+fn as_change(new: &NewService) -> ServiceChange {
+    ServiceChange {
+        template: Some((new.revision.clone(), new.template.clone())),
+        traffic: Some(new.traffic.clone()),
+        marks: None,
+        settings: Some(new.settings.clone()),
+    }
+}
+
+fn of_service(change: &ServiceChange, before: Option<&ServiceView>) -> Vec<Difference> {
+    let mut found = vec![];
+    if let Some((revision, template)) = &change.template {
+        let known = before.and_then(|service| service.template_revision.as_ref());
+        let known = known.map(ToString::to_string).unwrap_or_default();
+        found.push(changed("revision", known, revision.to_string()));
+        found.extend(template.containers.iter().map(|container| new("image", container.image.clone())));
+    }
+    if let Some(traffic) = &change.traffic {
+        let (known, asked) = (before.map(|service| shares(&service.traffic)).unwrap_or_default(), shares(traffic));
+        found.extend((known != asked).then(|| changed("traffic", known, asked)));
+    }
+    if let Some(settings) = &change.settings {
+        found.extend(of_settings(settings, before.map(|service| &service.settings)));
+    }
+    if found.is_empty() && change.marks.is_some() {
+        found.push(new("marks", "written".into()));
+    }
+    found
+}
+
+/// A split as people write it: `api-1 90 %, api-2 10 % as candidate`.
+fn shares(traffic: &[TrafficTarget]) -> String {
+    let share = |target: &TrafficTarget| {
+        let name = match &target.to {
+            Target::Latest => "the newest revision".to_string(),
+            Target::Revision(revision) => revision.to_string(),
+        };
+        match &target.tag {
+            Some(tag) if target.percent == Percent::NONE => format!("{name} tagged {tag}"),
+            Some(tag) => format!("{name} {} % tagged {tag}", target.percent.get()),
+            None => format!("{name} {} %", target.percent.get()),
+        }
+    };
+    traffic.iter().map(share).collect::<Vec<_>>().join(", ")
+}
+
+fn of_settings(settings: &ServiceSettings, before: Option<&ServiceSettings>) -> Vec<Difference> {
+    let most = |settings: &ServiceSettings| settings.max_instances.map_or("default".into(), |most| most.to_string());
+    let ingress = |settings: &ServiceSettings| settings.ingress.map_or("unknown".into(), |i| format!("{i:?}"));
+    let fields: [(&str, &dyn Fn(&ServiceSettings) -> String); 3] =
+        [("fewest instances", &|s| s.min_instances.to_string()), ("most instances", &most), ("ingress", &ingress)];
+    let compared = fields.into_iter().filter_map(|(what, of)| {
+        let (known, asked) = (before.map(of).unwrap_or_default(), of(settings));
+        (known != asked).then(|| changed(what, known, asked))
+    });
+    compared.chain(of_labels(before.map(|settings| &settings.labels), &settings.labels)).collect()
+}
+
+fn of_labels(before: Option<&BTreeMap<String, String>>, asked: &BTreeMap<String, String>) -> Option<Difference> {
+    let words = |labels: &BTreeMap<String, String>| {
+        labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+    };
+    let (known, asked) = (before.map(words).unwrap_or_default(), words(asked));
+    (known != asked).then(|| changed("labels", known, asked))
+}
+
+/// The bindings that come and go; those that stay are not told.
+fn of_policy(policy: &PolicyView, before: Option<&PolicyView>) -> Vec<Difference> {
+    let members = |policy: Option<&PolicyView>| -> Vec<String> {
+        let bindings = policy.into_iter().flat_map(|policy| &policy.bindings);
+        bindings.flat_map(|b| b.members.iter().map(move |member| format!("{member} as {}", b.role))).collect()
+    };
+    let (known, asked) = (members(before), members(Some(policy)));
+    let only = |these: &[String], those: &[String]| -> String {
+        these.iter().filter(|member| !those.contains(member)).cloned().collect::<Vec<_>>().join(", ")
+    };
+    let (gone, come) = (only(&known, &asked), only(&asked, &known));
+    let told = [changed("granted", String::new(), come), changed("revoked", gone, String::new())];
+    told.into_iter().filter(|told| !(told.before.is_empty() && told.after.is_empty())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::Binding;
+    use crate::names::{Etag, RevisionName};
+
+    fn to(revision: &str, percent: i32) -> TrafficTarget {
+        let percent = Percent::clamped(percent);
+        TrafficTarget { to: Target::Revision(RevisionName::new(revision).unwrap()), percent, tag: None }
+    }
+
+    #[test]
+    fn what_changes_is_told_and_what_stays_is_not() {
+        let settings = ServiceSettings { min_instances: 1, ..ServiceSettings::default() };
+        let more = ServiceSettings { min_instances: 3, ..ServiceSettings::default() };
+        let told: Vec<String> = of_settings(&more, Some(&settings)).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["fewest instances 1 → 3"]);
+        assert_eq!(shares(&[to("api-1", 90), to("api-2", 10)]), "api-1 90 %, api-2 10 %");
+    }
+
+    #[test]
+    fn who_may_call_is_told_by_who_comes_and_who_goes() {
+        let policy = |members: &[&str]| PolicyView {
+            etag: Etag("e".into()),
+            bindings: vec![Binding {
+                role: "roles/run.invoker".into(),
+                members: members.iter().map(ToString::to_string).collect(),
+                condition: None,
+            }],
+        };
+        let told = of_policy(&policy(&["user:a@x", "user:c@x"]), Some(&policy(&["user:a@x", "user:b@x"])));
+        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["granted user:c@x as roles/run.invoker", "revoked user:b@x as roles/run.invoker → nothing"]);
+    }
+}
