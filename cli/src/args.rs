@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 #[derive(Debug, Parser)]
@@ -28,7 +30,7 @@ pub struct ClusterArgs {
     pub context: Option<String>,
     /// The kubeconfig. Default: $KUBECONFIG, or ~/.kube/config.
     #[arg(long, global = true, value_name = "FILE")]
-    pub kubeconfig: Option<std::path::PathBuf>,
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// How something is printed.
@@ -48,6 +50,10 @@ pub enum Command {
     History(NameArgs),
     /// What was told of a Rollout, oldest first.
     Events(NameArgs),
+    /// What the controller would do to the cloud if files were applied now; writes nothing. Exit code 1: something would change.
+    Plan(PlanArgs),
+    /// What the cluster would refuse in files, found without a cluster. Exit code 1: something is wrong.
+    Lint(FileArgs),
     /// End the current step as passed; moves one step.
     Promote(NameArgs),
     /// Hold the release where it is.
@@ -74,6 +80,37 @@ pub struct NameArgs {
     /// Print the objects instead.
     #[arg(short, long, value_enum)]
     pub output: Option<Output>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct FileArgs {
+    /// Files, or folders of them; `-` is the standard input.
+    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// Files, or folders of them; `-` is the standard input.
+    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How it is printed. JSON and YAML have the calls of Google's APIs whole.
+    #[arg(short, long, value_enum)]
+    pub output: Option<PlanOutput>,
+    /// Read every Google API at this URL, without credentials. For the sandbox.
+    #[arg(long, env = "ORCHESTRA_GOOGLE_ENDPOINT", value_name = "URL")]
+    pub google_endpoint: Option<String>,
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanOutput {
+    /// As JSON.
+    Json,
+    /// As YAML.
+    Yaml,
+    /// For a pull request.
+    Markdown,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -1,9 +1,10 @@
 //! The cluster that a command is about.
 
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use orchestra_controller::clock::Clock;
 use orchestra_crds::{Request, Rollout};
 use serde_json::json;
 
@@ -51,6 +52,29 @@ impl Cluster {
     /// When the cluster refuses, or does not answer.
     pub async fn rollout(&self, name: &str) -> Result<Rollout, CliError> {
         self.rollouts().get(name).await.map_err(|error| CliError::of(error, &self.namespace))
+    }
+
+    /// An object as it is stored; none: there is none.
+    ///
+    /// # Errors
+    /// When the cluster refuses, or does not answer.
+    pub async fn stored<K: kube::Resource<DynamicType = ()>>(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<serde_json::Value>, CliError> {
+        let resource = ApiResource::erase::<K>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let found = api.get_opt(name).await.map_err(|error| CliError::of(error, namespace))?;
+        found.map(serde_json::to_value).transpose().map_err(|error| CliError::Print(error.to_string()))
+    }
+
+    /// Its time.
+    ///
+    /// # Errors
+    /// When it refuses, or does not answer.
+    pub async fn clock(&self) -> Result<Clock, CliError> {
+        Clock::of_cluster(&self.client).await.map_err(|error| CliError::Offline(error.to_string()))
     }
 
     /// Those that are asked for.

@@ -20,6 +20,21 @@ pub enum CliError {
     /// There is nothing to ask for.
     #[error("Rollout `{0}`: {1}")]
     NothingTo(String, &'static str),
+    /// A file can't be read.
+    #[error("{0}: {1}")]
+    File(String, String),
+    /// The files hold nothing of ours.
+    #[error("the files hold no Rollout and no OrchestraEnvironment")]
+    NothingToPlan,
+    /// The cluster would refuse an object.
+    #[error("{0} would be refused: {1}; kubectl orchestra lint tells the lines")]
+    WouldBeRefused(String, String),
+    /// Google can't be asked.
+    #[error("{0}; plan reads Google Cloud with your own credentials: gcloud auth application-default login")]
+    Google(String),
+    /// The cluster in this process failed.
+    #[error("planning failed: {0}")]
+    Offline(String),
     /// What is to be printed can't be.
     #[error("it can't be printed: {0}")]
     Print(String),

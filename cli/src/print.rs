@@ -51,7 +51,11 @@ pub fn objects(objects: &[Rollout], is_one: bool, output: Output) -> Result<(), 
     }
 }
 
-fn object(object: &impl Serialize, output: Output) -> Result<(), CliError> {
+/// Prints one thing.
+///
+/// # Errors
+/// When it can't be written.
+pub fn object(object: &impl Serialize, output: Output) -> Result<(), CliError> {
     let failed = |error: &dyn std::fmt::Display| CliError::Print(error.to_string());
     let text = match output {
         Output::Json => serde_json::to_string_pretty(object).map_err(|error| failed(&error))?,

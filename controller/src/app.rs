@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::clock::{Clock, ClockReading};
+use crate::clock::Clock;
 use crate::health::{Health, cluster_trouble};
 use crate::lease::{Elector, Home};
 use crate::metrics::Metrics;
@@ -117,16 +117,10 @@ pub enum AppError {
     ShutdownTooLong,
 }
 
-async fn sandbox_clock(url: &str) -> Result<Clock, AppError> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-    let reading: ClockReading = client.get(url).send().await?.error_for_status()?.json().await?;
-    Ok(Clock::starting_at(reading))
-}
-
 /// The time of the sandbox if there is one, or else of the cluster, as soon as that tells it.
 async fn clock(settings: &Settings, client: &Client) -> Result<Clock, AppError> {
     if let Some(url) = &settings.sandbox_clock {
-        return sandbox_clock(url).await;
+        return Ok(Clock::of_sandbox(url).await?);
     }
     loop {
         match Clock::of_cluster(client).await {

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 use crate::cluster::kube_call;
 use crate::error::PassError;
 
+/// Longest wait for the time of a sandbox.
+const SANDBOX_LIMIT: Duration = Duration::from_secs(10);
+
 /// A clock that started at some time and runs at some speed.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -37,6 +40,16 @@ impl Clock {
     /// The time of this machine: for a cluster of its own.
     pub fn of_this_machine() -> Self {
         Self::starting_at(ClockReading { now: Timestamp::now(), speed: 1 })
+    }
+
+    /// The time of a sandbox, at the speed at which it passes there.
+    ///
+    /// # Errors
+    /// When the sandbox can't be asked.
+    pub async fn of_sandbox(url: &str) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder().timeout(SANDBOX_LIMIT).build()?;
+        let reading: ClockReading = client.get(url).send().await?.error_for_status()?.json().await?;
+        Ok(Self::starting_at(reading))
     }
 
     /// The time of a cluster, which its API server tells with each answer, in whole seconds.

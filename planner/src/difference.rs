@@ -117,14 +117,16 @@ fn shares(traffic: &[TrafficTarget]) -> String {
 }
 
 fn of_settings(settings: &ServiceSettings, before: Option<&ServiceSettings>) -> Vec<Difference> {
-    let most = |settings: &ServiceSettings| settings.max_instances.map_or("default".into(), |most| most.to_string());
-    let ingress = |settings: &ServiceSettings| settings.ingress.map_or("unknown".into(), |i| format!("{i:?}"));
-    let fields: [(&str, &dyn Fn(&ServiceSettings) -> String); 3] =
-        [("fewest instances", &|s| s.min_instances.to_string()), ("most instances", &most), ("ingress", &ingress)];
-    let compared = fields.into_iter().filter_map(|(what, of)| {
-        let (known, asked) = (before.map(of).unwrap_or_default(), of(settings));
-        (known != asked).then(|| changed(what, known, asked))
-    });
+    let words = |settings: &ServiceSettings| {
+        let most = settings.max_instances.map_or("default".to_string(), |most| most.to_string());
+        let ingress = settings.ingress.map_or("unknown".to_string(), |ingress| format!("{ingress:?}"));
+        [("fewest instances", settings.min_instances.to_string()), ("most instances", most), ("ingress", ingress)]
+    };
+    let known = before.map(words).unwrap_or_default();
+    let compared = words(settings)
+        .into_iter()
+        .zip(known)
+        .filter_map(|((what, asked), (_, known))| (known != asked).then(|| changed(what, known, asked)));
     compared.chain(of_labels(before.map(|settings| &settings.labels), &settings.labels)).collect()
 }
 

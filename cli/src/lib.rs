@@ -1,0 +1,157 @@
+//! `kubectl orchestra`: shows releases, and asks them for something, bound to the release that is shown.
+
+mod args;
+mod cluster;
+mod error;
+mod events;
+mod files;
+mod lint;
+pub mod offline;
+mod outcome;
+mod plan;
+mod print;
+mod request;
+mod screen;
+mod watch;
+
+use clap::{CommandFactory, Parser};
+use std::process::ExitCode;
+
+use args::{Cli, Command, FileArgs, NameArgs, Output, PlanArgs, PlanOutput, StatusArgs};
+use cluster::Cluster;
+use error::CliError;
+use outcome::Outcome;
+use request::Verb;
+
+/// Something could not be asked, or was asked in a way that can't be read.
+const NOT_ASKED: u8 = 4;
+
+async fn ask(cluster: &Cluster, verb: Verb, args: &NameArgs) -> Result<(), CliError> {
+    let name = &args.rollout.0;
+    let asked = request::annotation(verb, &cluster.rollout(name).await?)?;
+    cluster.ask(name, asked.request, asked.value.as_deref()).await?;
+    match args.output {
+        Some(output) => print::objects(&[cluster.rollout(name).await?], true, output),
+        None => {
+            println!("rollout/{name} {}", asked.said);
+            Ok(())
+        }
+    }
+}
+
+async fn status(cluster: &Cluster, args: &StatusArgs) -> Result<ExitCode, CliError> {
+    let Some(name) = args.rollout.as_ref().map(|name| name.0.as_str()) else {
+        let rollouts = cluster.list(args).await?;
+        match args.output {
+            Some(output) => print::objects(&rollouts, false, output)?,
+            None if rollouts.is_empty() => {
+                println!("no Rollouts in {}", if args.all_namespaces { "the cluster" } else { &cluster.namespace })
+            }
+            None => print::lines(&screen::table(&rollouts, args.all_namespaces)),
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    if args.watch {
+        return Ok(watch::to_the_end(cluster, name, args.timeout).await?.exit_code());
+    }
+    let rollout = cluster.rollout(name).await?;
+    match args.output {
+        Some(output) => print::objects(std::slice::from_ref(&rollout), true, output)?,
+        None => print::lines(&watch::shown(cluster, &rollout).await),
+    }
+    Ok(Outcome::of(&rollout).exit_code())
+}
+
+/// A Rollout, printed as lines or as it is.
+async fn show(
+    cluster: &Cluster,
+    args: &NameArgs,
+    lines: impl AsyncFn(&orchestra_crds::Rollout) -> Result<Vec<String>, CliError>,
+) -> Result<(), CliError> {
+    let rollout = cluster.rollout(&args.rollout.0).await?;
+    match args.output {
+        Some(output) => print::objects(&[rollout], true, output),
+        None => {
+            print::lines(&lines(&rollout).await?);
+            Ok(())
+        }
+    }
+}
+
+/// As of diff: whether there is any.
+fn told(is_any: bool) -> ExitCode {
+    ExitCode::from(u8::from(is_any))
+}
+
+fn lint(args: &FileArgs) -> Result<ExitCode, CliError> {
+    let (wrong, looked_at) = lint::lint(&args.files)?;
+    print::lines(&wrong);
+    if wrong.is_empty() {
+        println!("{looked_at} objects: nothing is wrong with them");
+    }
+    Ok(told(!wrong.is_empty()))
+}
+
+async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<ExitCode, CliError> {
+    let planned = plan::plan(cluster, args).await?;
+    match args.output {
+        None => print::lines(&plan::as_text(&planned)),
+        Some(PlanOutput::Markdown) => print::lines(&plan::as_markdown(&planned)),
+        Some(PlanOutput::Json) => print::object(&planned, Output::Json)?,
+        Some(PlanOutput::Yaml) => print::object(&planned, Output::Yaml)?,
+    }
+    Ok(told(planned.iter().any(plan::Planned::changes)))
+}
+
+async fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    let cluster = match &cli.command {
+        Command::Lint(args) => return lint(args),
+        Command::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "kubectl-orchestra", &mut std::io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Version => {
+            println!("kubectl-orchestra {}", env!("CARGO_PKG_VERSION"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => Cluster::connect(&cli.cluster).await?,
+    };
+    match &cli.command {
+        Command::Plan(args) => return plan(&cluster, args).await,
+        Command::Status(args) => return status(&cluster, args).await,
+        Command::History(args) => show(&cluster, args, async |rollout| Ok(screen::history(rollout))).await?,
+        Command::Events(args) => {
+            show(&cluster, args, async |rollout| Ok(events::lines(&cluster.events(rollout).await?))).await?
+        }
+        Command::Promote(args) => ask(&cluster, Verb::Promote, args).await?,
+        Command::Pause(args) => ask(&cluster, Verb::Pause, args).await?,
+        Command::Resume(args) => ask(&cluster, Verb::Resume, args).await?,
+        Command::Abort(args) => ask(&cluster, Verb::Abort, args).await?,
+        Command::Retry(args) => ask(&cluster, Verb::Retry, args).await?,
+        Command::Lint(_) | Command::Completion { .. } | Command::Version => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the process does.
+pub async fn main() -> ExitCode {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("kubectl orchestra: a TLS provider is installed already");
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::from(NOT_ASKED) } else { ExitCode::SUCCESS };
+            // Where nobody reads it, nothing can be said about it.
+            let _ = error.print();
+            return code;
+        }
+    };
+    match run(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("kubectl orchestra: {error}");
+            ExitCode::from(NOT_ASKED)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A plan for people: as lines, and as Markdown for a pull request.
+
+use orchestra_crds::{Rollout, Step};
+use serde_json::Value;
+
+use super::Planned;
+
+/// How long a weight is held where the step doesn't say: as in the schema.
+const HOLD_SECONDS: i32 = 300;
+
+fn count(writes: usize) -> String {
+    match writes {
+        0 => "nothing to write".into(),
+        1 => "1 write".into(),
+        many => format!("{many} writes"),
+    }
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// `revision a → b`, one for each difference.
+fn changes(write: &Value) -> Vec<String> {
+    let told = |change: &Value| {
+        let (what, before, after) = (text(change, "/what"), text(change, "/before"), text(change, "/after"));
+        match (before, after) {
+            ("", after) => format!("{what}: {after}"),
+            (before, "") => format!("{what}: {before} → nothing"),
+            (before, after) => format!("{what}: {before} → {after}"),
+        }
+    };
+    write["changes"].as_array().into_iter().flatten().map(told).collect()
+}
+
+fn head(write: &Value) -> String {
+    format!("{} {}", text(write, "/verb").replace('_', " "), text(write, "/resource"))
+}
+
+/// Lines for a terminal.
+pub fn as_text(planned: &[Planned]) -> Vec<String> {
+    let mut lines = vec![];
+    for plan in planned {
+        let new = if plan.is_new { ", new" } else { "" };
+        lines.push(format!("{} {}/{}{new}: {}", plan.kind, plan.namespace, plan.name, count(plan.writes.len())));
+        for write in &plan.writes {
+            lines.push(format!("  {}", head(write)));
+            lines.extend(changes(write).into_iter().map(|change| format!("      {change}")));
+            lines.push(format!("      {} {}", text(write, "/call/method"), text(write, "/call/path")));
+        }
+        if !plan.message.is_empty() {
+            lines.push(format!("  status  {}", plan.message));
+        }
+        if plan.is_new && plan.changes() {
+            lines.push("  note    the UID of a new object, and what is named by it, is made up here".into());
+        }
+        lines.extend(plan.then.iter().map(|then| format!("  then    {then}")));
+    }
+    lines
+}
+
+/// Markdown for a pull request.
+pub fn as_markdown(planned: &[Planned]) -> Vec<String> {
+    let mut lines = vec!["### What Orchestra would do".to_string(), String::new()];
+    for plan in planned {
+        let new = if plan.is_new { ", new" } else { "" };
+        lines.push(format!("**{} `{}/{}`**{new}: {}", plan.kind, plan.namespace, plan.name, count(plan.writes.len())));
+        lines.push(String::new());
+        for write in &plan.writes {
+            lines.push(format!("- `{}`", head(write)));
+            lines.extend(changes(write).into_iter().map(|change| format!("  - {change}")));
+        }
+        if !plan.message.is_empty() {
+            lines.push(format!("- status: {}", plan.message));
+        }
+        lines.extend(plan.then.iter().map(|then| format!("- then: {then}")));
+        lines.push(String::new());
+    }
+    lines
+}
+
+/// What follows after the first wait, by the steps that the release is frozen with.
+pub fn then(after: &Value) -> Vec<String> {
+    let Ok(rollout) = serde_json::from_value::<Rollout>(after.clone()) else { return vec![] };
+    let candidate = rollout.status.and_then(|status| status.candidate);
+    let Some(course) = candidate.and_then(|candidate| candidate.course) else { return vec![] };
+    let steps: Vec<String> = course.steps.iter().map(step).chain(["100 %".to_string()]).collect();
+    let mut regions = course.regions.iter();
+    let first = regions.next().map(|region| format!("{region}: {}", steps.join(", ")));
+    let rest: Vec<&str> = regions.map(String::as_str).collect();
+    let rest = (!rest.is_empty()).then(|| format!("the same in {}, one after the other", rest.join(", ")));
+    let judged = (!course.steps.is_empty())
+        .then(|| "the candidate is judged beside stable all the while; worse, it is taken back in all regions".into());
+    first.into_iter().chain(rest).chain(judged).collect()
+}
+
+fn step(step: &Step) -> String {
+    let span = |seconds: i32| {
+        let start = jiff::Timestamp::UNIX_EPOCH;
+        orchestra_planner::words::span(start, start + jiff::SignedDuration::from_secs(seconds.into()))
+    };
+    match (step.weight, step.pause.as_ref().map(|pause| pause.duration_seconds)) {
+        (Some(weight), _) => format!("{weight} % for {}", span(step.hold_seconds.unwrap_or(HOLD_SECONDS))),
+        (None, Some(Some(seconds))) => format!("a pause of {}", span(seconds)),
+        (None, Some(None)) => "a pause until somebody promotes".into(),
+        (None, None) => "a step that this version does not know".into(),
+    }
+}
