@@ -17,11 +17,10 @@ use catalogue::Described;
 pub(crate) use objects::word;
 pub use objects::{DEFAULT_BOUND, Key, Series};
 use orchestra_cloud::{Made, Observer};
+use orchestra_planner::reason::Reason;
 
 /// Numbers of the promises.
 const PROMISES: std::ops::RangeInclusive<u8> = 1..=26;
-/// Reasons of events that tell of changes past Orchestra.
-const DRIFT: [&str; 4] = ["TrafficCorrected", "TrafficChanged", "MarksRestored", "ServiceGone"];
 
 /// The controller's metrics.
 #[derive(Clone, Debug)]
@@ -125,8 +124,8 @@ impl Metrics {
         for promise in PROMISES {
             self.broken_promises.with_label_values(&[&promise.to_string()]);
         }
-        for reason in DRIFT {
-            self.events.with_label_values(&[Rollout::KIND, "Warning", reason]);
+        for reason in Reason::DRIFT {
+            self.events.with_label_values(&[Rollout::KIND, "Warning", reason.word()]);
         }
         self.begin_releases_at_zero();
     }

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use orchestra_crds::condition::{READY, RECONCILING, STALLED};
 
 use crate::cloud::{Fault, FaultClass};
+use crate::reason::Reason;
 
 /// The overall state of an object, as kstatus knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,17 +28,24 @@ pub struct Note {
 }
 
 /// A note.
-pub fn note(reason: impl Into<String>, message: impl Into<String>) -> Note {
+pub fn note(reason: Reason, message: impl Into<String>) -> Note {
     Note { reason: reason.into(), message: message.into() }
+}
+
+impl Note {
+    /// One for a reason that was told before, or that Cloud Run gives.
+    pub fn told(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { reason: reason.into(), message: message.into() }
+    }
 }
 
 impl Overall {
     /// What could not be read or done: a cloud that does not answer is waited for; one that refuses needs a person.
     pub fn of_fault(fault: &Fault, message: impl Into<String>) -> Self {
         match fault.class {
-            FaultClass::Denied => Self::Stalled(note("AccessDenied", message)),
-            FaultClass::Permanent => Self::Stalled(note("CloudRejected", message)),
-            FaultClass::Retryable | FaultClass::Conflict => Self::Reconciling(note("CloudUnavailable", message)),
+            FaultClass::Denied => Self::Stalled(note(Reason::AccessDenied, message)),
+            FaultClass::Permanent => Self::Stalled(note(Reason::CloudRejected, message)),
+            FaultClass::Retryable | FaultClass::Conflict => Self::Reconciling(note(Reason::CloudUnavailable, message)),
         }
     }
 
@@ -46,8 +54,8 @@ impl Overall {
     pub fn led_by(self, lead: Note) -> Self {
         let message = format!("{}. {}", lead.message, self.note().message);
         match self {
-            Self::Stalled(own) => Self::Stalled(note(own.reason, message)),
-            Self::Ready(_) | Self::Reconciling(_) => Self::Reconciling(note(lead.reason, message)),
+            Self::Stalled(own) => Self::Stalled(Note::told(own.reason, message)),
+            Self::Ready(_) | Self::Reconciling(_) => Self::Reconciling(Note::told(lead.reason, message)),
         }
     }
 
@@ -75,7 +83,7 @@ impl Overall {
                 (false, READY) => first_words(&whole.message),
                 (false, _) => String::new(),
             };
-            (kind, on, note(whole.reason.clone(), message))
+            (kind, on, Note::told(whole.reason.clone(), message))
         };
         [
             is(READY, matches!(self, Self::Ready(_))),
@@ -99,7 +107,7 @@ fn first_words(message: &str) -> String {
 }
 
 /// Whether conditions give this reason.
-pub fn are_about(conditions: &[Condition], reason: &str) -> bool {
+pub fn are_about(conditions: &[Condition], reason: Reason) -> bool {
     conditions.iter().any(|condition| condition.reason == reason)
 }
 

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::cloud::{AccountView, OperationView, Reading, RedisView, VersionView};
-use crate::conditions::{self, Overall, note};
+use crate::conditions::{self, Note, Overall, note};
 use crate::names::{ProjectId, Region};
 use crate::plan::{BRIEFLY, Effect, Finalizer, NOW, POLL, Plan, QUIET, Urgency, hold_back, read_again, with_way_out};
+use crate::reason::Reason;
 use crate::resource::{FailedWrites, ResourceId};
 use part::{Part, State};
 
@@ -113,7 +114,7 @@ fn unreadable(seen: &Observation) -> Plan<EnvironmentStatus> {
     let fields: Vec<String> = seen.unread.iter().map(ToString::to_string).collect();
     let message = format!("this environment can't be read in full: {}: correct it", fields.join("; "));
     let message = if seen.environment.metadata.deletion_timestamp.is_some() { with_way_out(&message) } else { message };
-    let overall = Overall::Stalled(note("Unreadable", message.clone()));
+    let overall = Overall::Stalled(note(Reason::Unreadable, message.clone()));
     let generation = seen.environment.metadata.generation;
     let mut status = EnvironmentStatus { observed_generation: generation, ..seen.old_status() };
     status.conditions = conditions::update(&status.conditions, overall.conditions(), generation, seen.now);
@@ -166,12 +167,12 @@ fn together(plans: &[(Part, part::PartPlan)]) -> Overall {
     let worst = plans.iter().map(|(_, plan)| plan.state).max().unwrap_or(State::Ready);
     let mut those = plans.iter().filter(|(_, plan)| plan.state == worst).map(|(_, plan)| &plan.note);
     let Some(first) = those.next().filter(|_| worst != State::Ready) else {
-        return Overall::Ready(note("Ready", "everything is as the spec says"));
+        return Overall::Ready(note(Reason::Ready, "everything is as the spec says"));
     };
     let message = those.fold(first.message.clone(), |so_far, more| format!("{so_far}; {}", more.message));
     match worst {
-        State::Stalled => Overall::Stalled(note(first.reason.clone(), message)),
-        _ => Overall::Reconciling(note(first.reason.clone(), message)),
+        State::Stalled => Overall::Stalled(Note::told(first.reason.clone(), message)),
+        _ => Overall::Reconciling(Note::told(first.reason.clone(), message)),
     }
 }
 
@@ -180,7 +181,7 @@ fn refused(seen: &Observation, effects: &[Effect]) -> Option<Overall> {
     let failed = effects.iter().find_map(|effect| seen.failed_writes.get(&effect.resource()))?;
     Some(match Overall::of_fault(&failed.fault, failed.fault.message.clone()) {
         Overall::Reconciling(_) => {
-            Overall::Reconciling(note("Retrying", format!("trying again after: {}", failed.fault.message)))
+            Overall::Reconciling(note(Reason::Retrying, format!("trying again after: {}", failed.fault.message)))
         }
         Overall::Stalled(mut refusal) if seen.environment.metadata.deletion_timestamp.is_some() => {
             refusal.message = with_way_out(&refusal.message);

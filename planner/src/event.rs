@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::reason::Reason;
+
 /// Something that people should know, told once, when it happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -25,13 +27,23 @@ pub enum Severity {
 }
 
 impl Event {
+    /// One for a reason that is told by a condition, too.
+    pub fn told(
+        severity: Severity,
+        reason: impl Into<String>,
+        action: impl Into<String>,
+        note: impl Into<String>,
+    ) -> Self {
+        Self { severity, reason: reason.into(), action: action.into(), note: note.into() }
+    }
+
     /// Something that is as it should be.
-    pub fn normal(reason: &str, action: impl Into<String>, note: impl Into<String>) -> Self {
-        Self { severity: Severity::Normal, reason: reason.into(), action: action.into(), note: note.into() }
+    pub fn normal(reason: Reason, action: impl Into<String>, note: impl Into<String>) -> Self {
+        Self::told(Severity::Normal, reason, action, note)
     }
 
     /// Something that a person may have to act on.
-    pub fn warning(reason: &str, action: impl Into<String>, note: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, reason: reason.into(), action: action.into(), note: note.into() }
+    pub fn warning(reason: Reason, action: impl Into<String>, note: impl Into<String>) -> Self {
+        Self::told(Severity::Warning, reason, action, note)
     }
 }

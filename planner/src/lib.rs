@@ -13,6 +13,7 @@ pub mod marks;
 pub mod names;
 pub mod plan;
 pub mod promises;
+pub mod reason;
 pub mod resource;
 pub mod rollout;
 mod second_look;

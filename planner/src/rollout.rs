@@ -43,6 +43,7 @@ use crate::cloud::{
 };
 use crate::names::RevisionName;
 use crate::plan::{Finalizer, NOW, Plan, QUIET, Urgency};
+use crate::reason::Reason;
 use crate::resource::FailedWrites;
 use decision::Decision;
 use desire::Desire;
@@ -196,7 +197,7 @@ fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Decision {
         }
     }
     let message = "what is known contradicts itself: please report this, with the object's YAML";
-    Decision::stalled(RolloutPhase::Pending, "Contradiction", message)
+    Decision::stalled(RolloutPhase::Pending, Reason::Contradiction, message)
 }
 
 /// What is wrong first, then what is in the way, then the next step forward.
@@ -246,7 +247,7 @@ fn unknown_marks(pass: &Pass<'_>, phase: RolloutPhase) -> Option<Decision> {
          version that wrote it, or correct the annotation",
         place.region()
     );
-    Some(Decision::stalled(phase, "MarksNotUnderstood", message))
+    Some(Decision::stalled(phase, Reason::MarksNotUnderstood, message))
 }
 
 #[cfg(test)]

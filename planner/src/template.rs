@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::cloud::ContainerView;
 use crate::conditions::{Note, note};
+use crate::reason::Reason;
 pub(crate) use build::account;
 pub use build::{Wanted, own_hash};
 pub use quantity::{Bytes, Millis};
@@ -166,7 +167,7 @@ pub fn allowed(image: &str, environment: &OrchestraEnvironment) -> Result<(), Ga
             "spec.environmentRef: the OrchestraEnvironment `{name}` is being deleted, and waits for its Rollouts to go: \
              delete this one, or delete it and create one that names another"
         );
-        return Err(Gate::Blocked(note("EnvironmentDeleting", message)));
+        return Err(Gate::Blocked(note(Reason::EnvironmentDeleting, message)));
     }
     let Some(policy) = &environment.spec.images else {
         return Ok(());
@@ -176,7 +177,7 @@ pub fn allowed(image: &str, environment: &OrchestraEnvironment) -> Result<(), Ga
     };
     if !policy.repositories.is_empty() && !policy.repositories.iter().any(inside) {
         return Err(Gate::Blocked(note(
-            "ImageNotAllowed",
+            Reason::ImageNotAllowed,
             format!(
                 "spec.template.containers[0].image: `{image}` is outside the environment's repositories ({}): push it to \
                  one of them, or add its repository to the environment's spec.images.repositories",
@@ -189,7 +190,7 @@ pub fn allowed(image: &str, environment: &OrchestraEnvironment) -> Result<(), Ga
             "spec.template.containers[0].image: `{image}` has no digest, and the environment's spec.images asks for one: \
              name it as IMAGE@sha256:DIGEST"
         );
-        return Err(Gate::Blocked(note("DigestRequired", message)));
+        return Err(Gate::Blocked(note(Reason::DigestRequired, message)));
     }
     Ok(())
 }

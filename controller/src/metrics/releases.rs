@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use orchestra_crds::{FailureStatus, Metric, Outcome, ReleaseRecord, RolloutStatus};
+use orchestra_planner::reason::Reason;
 
 use super::Metrics;
 use super::objects::word;
@@ -29,11 +30,17 @@ fn counted(status: &RolloutStatus, release: &str) -> (i64, i64) {
     own.fold((0, 0), |(total, bad), evidence| (total + evidence.candidate.total, bad + evidence.candidate.bad))
 }
 
+/// Cloud Run's word for a container that does not start.
+const NOT_STARTED: &str = "HealthCheckContainerError";
+
 /// Outcomes of releases, with the usual reasons of those that fail.
 const ENDS: [(Outcome, &[&str]); 5] = [
     (Outcome::Promoted, &[""]),
-    (Outcome::RolledBack, &["AnalysisFailed", "Aborted", "HealthCheckContainerError", "ProgressDeadlineExceeded"]),
-    (Outcome::Failed, &["HealthCheckContainerError", "ProgressDeadlineExceeded"]),
+    (
+        Outcome::RolledBack,
+        &[Reason::AnalysisFailed.word(), Reason::Aborted.word(), NOT_STARTED, Reason::ProgressDeadlineExceeded.word()],
+    ),
+    (Outcome::Failed, &[NOT_STARTED, Reason::ProgressDeadlineExceeded.word()]),
     (Outcome::Superseded, &[""]),
     (Outcome::Returned, &[""]),
 ];

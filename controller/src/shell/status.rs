@@ -7,6 +7,7 @@ use orchestra_crds::{FINALIZER, Lenient};
 use orchestra_planner::conditions::{self, Overall, note};
 use orchestra_planner::plan::{Effect, Finalizer, QUIET};
 use orchestra_planner::promises::Broken;
+use orchestra_planner::reason::Reason;
 
 use super::{Managed, Shell};
 use crate::cluster::kube_call;
@@ -97,7 +98,7 @@ impl Shell {
     ) -> Result<SignedDuration, PassError> {
         let name = object.name_any();
         let message = format!("{broken}; nothing was done: please report this, with the object's YAML");
-        let overall = Overall::Stalled(note("PromiseWouldBreak", message));
+        let overall = Overall::Stalled(note(Reason::PromiseWouldBreak, message));
         let generation = object.object.meta().generation;
         let mut status = object.object.status().cloned().unwrap_or_default();
         *M::observed_generation(&mut status) = generation;

@@ -7,6 +7,7 @@ use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use orchestra_crds::FINALIZER;
 use orchestra_planner::plan::{Event, Severity};
+use orchestra_planner::reason::Reason;
 use serde_json::json;
 
 use super::{Key, Managed, Shell};
@@ -30,7 +31,7 @@ impl Shell {
         let message = format!("the object can't be read: {why}: correct it with kubectl edit{way_out}");
         let since = metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |at| at.0);
         let condition = |type_: &str, status: &str| {
-            json!({"type": type_, "status": status, "reason": "Unreadable", "message": message,
+            json!({"type": type_, "status": status, "reason": Reason::Unreadable.word(), "message": message,
                    "lastTransitionTime": since, "observedGeneration": metadata.generation})
         };
         let conditions = [condition("Ready", "False"), condition("Reconciling", "False"), condition("Stalled", "True")];
@@ -52,7 +53,7 @@ impl Shell {
         let Ok(Some(object)) = read else { return };
         let event = Event {
             severity: Severity::Warning,
-            reason: "StatusRefused".into(),
+            reason: Reason::StatusRefused.into(),
             action: "WriteStatus".into(),
             note: format!(
                 "the cluster refuses this object's status, which stays as it was and must not be trusted: {error}: correct \

@@ -8,12 +8,13 @@ use orchestra_crds::{DeletionPolicy, EnvironmentStatus};
 use super::part::{LetGo, Part, PartPlan, State};
 use super::{Observation, events, operations, refused, unchanged};
 use crate::cloud::FaultClass;
-use crate::conditions::{self, Overall, note};
+use crate::conditions::{self, Note, Overall, note};
 use crate::plan::{Effect, Finalizer, POLL, Plan, QUIET, Urgency, hold_back, with_way_out};
+use crate::reason::Reason;
 use crate::second_look;
 
 /// Something that does not end is in the way of a deletion.
-const BLOCKED: &str = "DeletionBlocked";
+const BLOCKED: Reason = Reason::DeletionBlocked;
 /// How long the deletion of its Rollouts may take before a person is told.
 const ROLLOUTS_TAKE: SignedDuration = SignedDuration::from_mins(10);
 const ROLLOUTS_AGAIN: SignedDuration = SignedDuration::from_secs(10);
@@ -44,7 +45,7 @@ pub(super) fn plan(seen: &Observation) -> Plan<EnvironmentStatus> {
                 if nothing_was_made(seen, fault.class) {
                     continue;
                 }
-                let stalled = note(unreadable.note.reason, with_way_out(&unreadable.note.message));
+                let stalled = Note::told(unreadable.note.reason, with_way_out(&unreadable.note.message));
                 return going_on(seen, status, Overall::Stalled(stalled), vec![], QUIET);
             }
         }
@@ -59,15 +60,15 @@ fn nothing_was_made(seen: &Observation, class: FaultClass) -> bool {
     never && matches!(class, FaultClass::Denied | FaultClass::Permanent)
 }
 
-fn reason(seen: &Observation) -> &'static str {
-    if seen.environment.spec.deletion_policy == DeletionPolicy::Delete { "Deleting" } else { "Releasing" }
+fn reason(seen: &Observation) -> Reason {
+    if seen.environment.spec.deletion_policy == DeletionPolicy::Delete { Reason::Deleting } else { Reason::Releasing }
 }
 
 /// Its Rollouts go first: that is as it should be, until it takes long.
 fn after_rollouts(seen: &Observation, status: EnvironmentStatus) -> Plan<EnvironmentStatus> {
     let message = format!("waiting for the deletion of its Rollouts: {}", seen.rollouts.join(", "));
     let long = status.deleting_since.as_ref().is_some_and(|at| seen.now.duration_since(at.0) > ROLLOUTS_TAKE);
-    let known = note("RolloutsRemain", message);
+    let known = note(Reason::RolloutsRemain, message);
     let overall = if long { Overall::Stalled(known) } else { Overall::Reconciling(known) };
     going_on(seen, status, overall, vec![], ROLLOUTS_AGAIN)
 }
@@ -93,7 +94,7 @@ fn unless_seen_twice(seen: &Observation, mut status: EnvironmentStatus) -> Plan<
         None => unchanged(seen, Finalizer::Remove),
         Some(left) => {
             let message = "nothing of ours is found any more: looking once more before letting go";
-            going_on(seen, status, Overall::Reconciling(note("ConfirmingAbsence", message)), vec![], left)
+            going_on(seen, status, Overall::Reconciling(note(Reason::ConfirmingAbsence, message)), vec![], left)
         }
     }
 }

@@ -8,6 +8,7 @@ use super::Observation;
 use super::part::PartPlan;
 use crate::cloud::OperationView;
 use crate::plan::{Effect, Outcome};
+use crate::reason::Reason;
 use crate::resource::ResourceId;
 
 /// How long an operation may take before a person is told.
@@ -60,12 +61,12 @@ pub fn absorb(mut status: EnvironmentStatus, effect: &Effect, outcome: &Outcome,
 /// What an operation under way is called, for people.
 pub(super) fn under_way(what: &str, name: &str, verb: OperationVerb) -> PartPlan {
     let (reason, doing) = match verb {
-        OperationVerb::Create => ("Creating", "created"),
-        OperationVerb::Resize => ("Resizing", "resized"),
-        OperationVerb::Label => ("Labelling", "labelled"),
-        OperationVerb::Delete => ("Deleting", "deleted"),
+        OperationVerb::Create => (Reason::RedisCreating, "created"),
+        OperationVerb::Resize => (Reason::RedisResizing, "resized"),
+        OperationVerb::Label => (Reason::RedisLabelling, "labelled"),
+        OperationVerb::Delete => (Reason::RedisDeleting, "deleted"),
     };
-    PartPlan::working(&format!("{what}{reason}"), format!("{what} `{name}` is being {doing}"))
+    PartPlan::working(reason, format!("{what} `{name}` is being {doing}"))
 }
 
 /// A verb in a sentence.
@@ -89,7 +90,7 @@ pub(super) fn settle(
     let overdue = seen.now.duration_since(operation.started_at.0) > DEADLINE;
     match seen.operations.get(resource) {
         Some(Ok(OperationView::Pending) | Err(_)) if overdue => Some(PartPlan::stalled(
-            "OperationOverdue",
+            Reason::OperationOverdue,
             format!(
                 "{} {what} `{name}` has not ended after {} minutes: look at operation {} in Google Cloud",
                 word(operation.verb),
@@ -129,6 +130,6 @@ pub(super) fn failed_before(
     (seen.now.duration_since(failure.time.0) < RETRY_AFTER).then(|| {
         let minutes = RETRY_AFTER.as_mins();
         let message = format!("{} {what} failed, tried again after {minutes} minutes: {}", word(verb), failure.message);
-        PartPlan::stalled(&format!("{what}Failed"), message)
+        PartPlan::stalled(Reason::RedisFailed, message)
     })
 }

@@ -8,6 +8,7 @@ use super::parts::{identity, project, redis, secrets};
 use crate::cloud::{Fault, FaultClass};
 use crate::conditions::{Note, Overall, is_true, note};
 use crate::plan::Effect;
+use crate::reason::Reason;
 
 /// A part of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,19 +84,19 @@ impl Part {
 }
 
 impl PartPlan {
-    fn new(state: State, reason: &str, message: impl Into<String>) -> Self {
+    fn new(state: State, reason: Reason, message: impl Into<String>) -> Self {
         Self { state, note: note(reason, message), effects: vec![], unread: false }
     }
 
-    pub(super) fn ready(reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn ready(reason: Reason, message: impl Into<String>) -> Self {
         Self::new(State::Ready, reason, message)
     }
 
-    pub(super) fn working(reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn working(reason: Reason, message: impl Into<String>) -> Self {
         Self::new(State::Working, reason, message)
     }
 
-    pub(super) fn stalled(reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn stalled(reason: Reason, message: impl Into<String>) -> Self {
         Self::new(State::Stalled, reason, message)
     }
 
@@ -118,7 +119,7 @@ impl PartPlan {
         let before = told.iter().find(same).filter(|_| is_true(told, part.condition()));
         if let Some(before) = before.filter(|_| self.unread) {
             self.state = State::Ready;
-            self.note = note(before.reason.clone(), before.message.clone());
+            self.note = Note::told(before.reason.clone(), before.message.clone());
         }
     }
 }

@@ -12,10 +12,11 @@ use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
 use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
 use super::{Turn, failure, judge, keep, reach, requests, supersede};
-use crate::conditions::{Overall, note};
+use crate::conditions::{Note, Overall, note};
 use crate::marks::Position;
 use crate::names::Region;
 use crate::plan::{Effect, NOW, POLL, ServiceChange};
+use crate::reason::Reason;
 use crate::resource::ResourceId;
 use crate::traffic::weight_of;
 use crate::verdict::in_words;
@@ -79,7 +80,7 @@ fn beside(
             "{first}: somebody changed the traffic past Orchestra where the release is still to come; it goes back to stable \
              (to keep a change made by hand, set spec.paused)"
         );
-        decision.overall = decision.overall.led_by(note("TrafficCorrected", why));
+        decision.overall = decision.overall.led_by(note(Reason::TrafficCorrected, why));
         decision.extras.extend(effects);
         decision = decision.by(POLL);
     }
@@ -113,7 +114,7 @@ pub(super) fn mark_again(pass: &Pass<'_>, memory: &Memory) -> Option<Turn> {
         let (service, etag) = (place.seen.id.clone(), place.view()?.etag.clone());
         Some(Effect::UpdateService { service, etag, change: Box::new(change) })
     });
-    let decision = Decision::working(RolloutPhase::Progressing, "MarksRestored", message);
+    let decision = Decision::working(RolloutPhase::Progressing, Reason::MarksRestored, message);
     Some(decision.with_effects(effects.collect()).in_region(first.region()).into())
 }
 
@@ -145,7 +146,7 @@ fn strategy_lost(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) ->
          Promote to go on by the spec's strategy, or abort",
         candidate.release.revision
     );
-    Decision::ask_person(note("StrategyLost", message)).into()
+    Decision::ask_person(note(Reason::StrategyLost, message)).into()
 }
 
 /// The next thing to do in one region.
@@ -173,10 +174,10 @@ fn act(
         (Progress::On(standing), _) => return on_step(pass, memory, candidate, place, standing, paused),
         (Progress::Starting(_), _) => {
             let message = format!("{region}: `{}` is starting", candidate.release.revision);
-            Decision::working(RolloutPhase::Deploying, "Starting", message)
+            Decision::working(RolloutPhase::Deploying, Reason::Starting, message)
         }
         (Progress::Moving(_), _) => {
-            Decision::working(RolloutPhase::Progressing, "Moving", format!("{region}: traffic is moving"))
+            Decision::working(RolloutPhase::Progressing, Reason::Moving, format!("{region}: traffic is moving"))
         }
         (Progress::Drifted(_), Some(how)) => {
             let share = place.view().map_or(0, |view| weight_of(&candidate.release.revision, &view.serving).get());
@@ -185,7 +186,7 @@ fn act(
                 candidate.release.revision
             );
             let held = Decision::held(message.clone());
-            Decision { overall: Overall::Reconciling(note("TrafficChanged", message)), ..held }
+            Decision { overall: Overall::Reconciling(note(Reason::TrafficChanged, message)), ..held }
         }
         (_, Some(how)) => Decision::held(format!("{region}: held, {how}")),
         (state, None) => forward_write(Placement { pass, memory, place, candidate }, desire, state),
@@ -231,17 +232,19 @@ fn forward_write(placed: Placement<'_, '_>, desire: &Desire, state: &Progress) -
         _ => None,
     };
     let (phase, reason, message) = match state {
-        Progress::Missing | Progress::NotDeployed => {
-            (RolloutPhase::Deploying, "Deploying", format!("{region}: `{revision}` is being created without traffic"))
-        }
+        Progress::Missing | Progress::NotDeployed => (
+            RolloutPhase::Deploying,
+            Reason::Deploying,
+            format!("{region}: `{revision}` is being created without traffic"),
+        ),
         Progress::Drifted(_) => {
             let message = format!(
                 "{region}: somebody changed the traffic past Orchestra; it is put back to the current step (to keep a change \
                  made by hand, set spec.paused)"
             );
-            (RolloutPhase::Progressing, "TrafficCorrected", message)
+            (RolloutPhase::Progressing, Reason::TrafficCorrected, message)
         }
-        _ => (RolloutPhase::Progressing, "Moving", format!("{region}: traffic is moving")),
+        _ => (RolloutPhase::Progressing, Reason::Moving, format!("{region}: traffic is moving")),
     };
     Decision::working(phase, reason, message).with_effects(effect.into_iter().collect())
 }
@@ -258,7 +261,7 @@ fn on_step(
     let (now, region, steps) = (pass.seen.now, place.region(), candidate.steps());
     let Some(step) = steps.at(standing.step) else {
         let why = format!("{region}: step {} is none of {}", standing.step, steps.len());
-        return Decision::stalled(RolloutPhase::Progressing, "Contradiction", why).into();
+        return Decision::stalled(RolloutPhase::Progressing, Reason::Contradiction, why).into();
     };
     let token = requests::step_token(&candidate.release, region, standing.step);
     let promoted = requests::is_asked(&pass.seen.rollout, Request::Promote, &token);
@@ -277,14 +280,15 @@ fn on_step(
     let edited = edited_words(pass, candidate);
     let decision = match (step.look(&context), paused) {
         (Ruling::Fail(why), _) => {
-            return failure::latch(pass, memory, "AnalysisFailed", &format!("{where_}: {why}"));
+            return failure::latch(pass, memory, note(Reason::AnalysisFailed, format!("{where_}: {why}")));
         }
         (_, Some(how)) => Decision::held(format!("{where_}: held, {how}{edited}")),
         (Ruling::Wait(note, until), None) => {
-            waiting(now, &format!("{where_}: {}{edited}", note.message), &note.reason, until)
+            let message = format!("{where_}: {}{edited}", note.message);
+            waiting(now, Note::told(note.reason, message), until)
         }
         (Ruling::AskPerson(why), None) => {
-            Decision::ask_person(note(why.reason, format!("{where_}: {}{edited}", why.message)))
+            Decision::ask_person(Note::told(why.reason, format!("{where_}: {}{edited}", why.message)))
         }
         (Ruling::Pass, None) => {
             if promoted {
@@ -298,16 +302,16 @@ fn on_step(
 }
 
 /// What waits as planned: for a time it is under way; for a person it is held.
-fn waiting(now: Timestamp, message: &str, reason: &str, until: Option<Timestamp>) -> Decision {
+fn waiting(now: Timestamp, note: Note, until: Option<Timestamp>) -> Decision {
     match until {
         Some(until) => {
             let left = until.duration_since(now).max(SignedDuration::from_secs(1));
-            Decision::working(RolloutPhase::Progressing, reason, message).look_again_in(left.min(to_next_minute(now)))
+            let decision = Decision::new(RolloutPhase::Progressing, Overall::Reconciling(note));
+            decision.look_again_in(left.min(to_next_minute(now)))
         }
         None => {
-            let mut decision = Decision::held(message);
-            decision.overall = Overall::Reconciling(note(reason, message));
-            decision
+            let held = Decision::held(note.message.clone());
+            Decision { overall: Overall::Reconciling(note), ..held }
         }
     }
 }
@@ -336,7 +340,7 @@ fn next_step(
     step: u32,
     where_: &str,
 ) -> Decision {
-    let decision = Decision::working(RolloutPhase::Progressing, "Moving", format!("{where_}: passed, moving on"));
+    let decision = Decision::working(RolloutPhase::Progressing, Reason::Moving, format!("{where_}: passed, moving on"));
     match (candidate.steps().after(step), place.view()) {
         (Move::Traffic(position), Some(view)) => {
             let placed = Placement { pass, memory, place, candidate };
@@ -361,7 +365,7 @@ pub(super) fn is_stuck(pass: &Pass<'_>, view: &crate::cloud::ServiceView) -> boo
 fn stable_missing(memory: &Memory, region: &Region) -> Decision {
     let stable = memory.stable.as_ref().map(|stable| stable.revision.as_str()).unwrap_or_default();
     let message = format!("{region}: the stable revision `{stable}` was not found; no traffic moves without it");
-    Decision::stalled(RolloutPhase::Progressing, "StableMissing", message).look_again_in(POLL)
+    Decision::stalled(RolloutPhase::Progressing, Reason::StableMissing, message).look_again_in(POLL)
 }
 
 /// A service of that name which is not ours.
@@ -372,7 +376,7 @@ pub(super) fn foreign(place: &Place<'_>) -> Decision {
         place.region(),
         place.seen.id.name
     );
-    Decision::stalled(RolloutPhase::Pending, "ServiceNotOurs", message)
+    Decision::stalled(RolloutPhase::Pending, Reason::ServiceNotOurs, message)
 }
 
 /// What its users met, region by region where there are several. None: nothing was judged.

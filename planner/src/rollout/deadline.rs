@@ -10,6 +10,7 @@ use super::pass::Pass;
 use super::place::Place;
 use super::progress::Progress;
 use crate::cloud::FaultClass;
+use crate::reason::Reason;
 use crate::resource::{FailedWrite, ResourceId};
 use crate::second_look;
 
@@ -91,7 +92,9 @@ pub(super) fn check(
     let message = message.trim_end();
     if let Some(left) = second_look::wait(overdue, pass.seen.now) {
         let message = format!("{message}: looking once more");
-        return Some(Overdue::LookAgain(Decision::working(phase, "ConfirmingDelay", message).look_again_in(left)));
+        return Some(Overdue::LookAgain(
+            Decision::working(phase, Reason::ConfirmingDelay, message).look_again_in(left),
+        ));
     }
     Some(Overdue::Missed(message.to_string()))
 }

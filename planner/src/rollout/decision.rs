@@ -7,6 +7,7 @@ use crate::cloud::Fault;
 use crate::conditions::{Note, Overall, note};
 use crate::names::Region;
 use crate::plan::{Effect, POLL, QUIET, Urgency, with_way_out};
+use crate::reason::Reason;
 use crate::resource::ResourceId;
 use crate::template::Gate;
 
@@ -36,11 +37,11 @@ impl Decision {
         Self { phase, overall, region: None, effects: vec![], extras: vec![], waits: None, next, urgency }
     }
 
-    pub(super) fn working(phase: RolloutPhase, reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn working(phase: RolloutPhase, reason: Reason, message: impl Into<String>) -> Self {
         Self::new(phase, Overall::Reconciling(note(reason, message)))
     }
 
-    pub(super) fn stalled(phase: RolloutPhase, reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn stalled(phase: RolloutPhase, reason: Reason, message: impl Into<String>) -> Self {
         Self::new(phase, Overall::Stalled(note(reason, message)))
     }
 
@@ -68,7 +69,11 @@ impl Decision {
 
     /// A person holds it: a planned wait.
     pub(super) fn held(message: impl Into<String>) -> Self {
-        Self { next: ATTENTIVE, urgency: Urgency::Quiet, ..Self::working(RolloutPhase::Paused, "Paused", message) }
+        Self {
+            next: ATTENTIVE,
+            urgency: Urgency::Quiet,
+            ..Self::working(RolloutPhase::Paused, Reason::Paused, message)
+        }
     }
 
     /// Something is not as it should be, and a person has to say how to go on.

@@ -9,7 +9,9 @@ use super::memory::Memory;
 use super::pass::Pass;
 use super::place::Place;
 use super::{unknown_marks, unread};
+use crate::conditions::{Overall, note};
 use crate::plan::Effect;
+use crate::reason::Reason;
 use crate::resource::ResourceId;
 use crate::second_look;
 
@@ -21,7 +23,7 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
     // The cluster's clock may be another than ours.
     let since = *memory.deleting_since.get_or_insert(pass.seen.now);
     if let (None, Some(told)) = (&pass.seen.environment, unread::told(pass.seen)) {
-        return Some(Decision::stalled(RolloutPhase::Deleting, &told.reason, told.message).with_way_out());
+        return Some(Decision::new(RolloutPhase::Deleting, Overall::Stalled(told)).with_way_out());
     }
     if pass.seen.environment.is_none() && pass.remembers {
         let message = format!(
@@ -30,7 +32,7 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
             pass.seen.rollout.spec.environment_ref.name,
             orchestra_crds::FINALIZER
         );
-        return Some(Decision::stalled(RolloutPhase::Deleting, "EnvironmentMissing", message));
+        return Some(Decision::stalled(RolloutPhase::Deleting, Reason::EnvironmentMissing, message));
     }
     if let Some(decision) = unknown_marks(pass, RolloutPhase::Deleting) {
         return Some(decision.with_way_out());
@@ -49,7 +51,7 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
     let what = if policy(pass) == DeletionPolicy::Delete { "deleted" } else { "released" };
     let regions: Vec<String> = mine.iter().map(|place| left(pass, place)).collect();
     let message = format!("the Cloud Run services are being {what}: {}", regions.join(", "));
-    let decision = Decision::working(RolloutPhase::Deleting, "Deleting", message);
+    let decision = Decision::working(RolloutPhase::Deleting, Reason::Deleting, message);
     Some(blamed(pass, since, decision.with_effects(effects)))
 }
 
@@ -67,9 +69,9 @@ fn left(pass: &Pass<'_>, place: &Place<'_>) -> String {
 /// What takes too long needs a person.
 fn blamed(pass: &Pass<'_>, since: Timestamp, mut decision: Decision) -> Decision {
     let late = pass.seen.now.duration_since(since) > DEADLINE;
-    if let (true, crate::conditions::Overall::Reconciling(note)) = (late, &decision.overall) {
-        let message = format!("for more than {} minutes {}", DEADLINE.as_mins(), note.message);
-        decision.overall = crate::conditions::Overall::Stalled(crate::conditions::note("DeletionBlocked", message));
+    if let (true, Overall::Reconciling(going_on)) = (late, &decision.overall) {
+        let message = format!("for more than {} minutes {}", DEADLINE.as_mins(), going_on.message);
+        decision.overall = Overall::Stalled(note(Reason::DeletionBlocked, message));
     }
     decision
 }
@@ -80,5 +82,5 @@ fn unless_seen_twice(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
     memory.absent_since = Some(first);
     let left = second_look::wait(first, pass.seen.now).filter(|_| pass.remembers)?;
     let message = "none of the services is ours any more: looking once more before letting go";
-    Some(Decision::working(RolloutPhase::Deleting, "ConfirmingAbsence", message).look_again_in(left))
+    Some(Decision::working(RolloutPhase::Deleting, Reason::ConfirmingAbsence, message).look_again_in(left))
 }

@@ -10,6 +10,7 @@ use crate::cloud::{ServiceView, Target, TrafficTarget};
 use crate::marks::Position;
 use crate::names::{Percent, RevisionName};
 use crate::plan::{Effect, NewService, POLL, ServiceChange};
+use crate::reason::Reason;
 use crate::traffic;
 
 impl Placement<'_, '_> {
@@ -38,11 +39,11 @@ impl Placement<'_, '_> {
                 "{place}: the last change of the service does not take effect, and `{candidate}` waits for it: look at \
                  the service in Cloud Run; its traffic is written again as it was asked for"
             );
-            let stuck = Decision::stalled(RolloutPhase::Deploying, "ServiceStuck", message).look_again_in(POLL);
+            let stuck = Decision::stalled(RolloutPhase::Deploying, Reason::ServiceStuck, message).look_again_in(POLL);
             return Some(stuck.with_effects(self.write_again(view).into_iter().collect()));
         }
         let message = format!("{place}: `{candidate}` waits for a change of traffic that is under way");
-        Some(Decision::working(RolloutPhase::Deploying, "WaitingForTraffic", message))
+        Some(Decision::working(RolloutPhase::Deploying, Reason::WaitingForTraffic, message))
     }
 
     /// What was asked for, once more: a write of long ago that never took effect ends with it. Where the newest revision

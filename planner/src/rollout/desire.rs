@@ -4,7 +4,7 @@ use orchestra_crds::Template;
 
 use super::memory::{Candidate, Latch, Memory, Stable};
 use super::pass::Pass;
-use crate::conditions::note;
+use crate::conditions::Note;
 use crate::marks::News;
 use crate::names::{RevisionName, TemplateHash};
 use crate::template::{Gate, Wanted, own_hash};
@@ -32,7 +32,7 @@ impl Desire {
         match stand_in.filter(|stand_in| stand_in.latched_by(pass, memory).is_none()) {
             Some(stand_in) => Self { latch: Some(latch), ..stand_in },
             None => {
-                let closed = Gate::Blocked(note(latch.reason.clone(), latch.message.clone()));
+                let closed = Gate::Blocked(Note::told(latch.reason.clone(), latch.message.clone()));
                 Self { built: Err(closed), latch: Some(latch), ..asked }
             }
         }

@@ -9,12 +9,10 @@ use super::report;
 use super::steps::{Step, Steps};
 use crate::conditions::{self, Note, Overall};
 use crate::names::Fingerprint;
-use crate::plan::Event;
+use crate::plan::{Event, Severity};
+use crate::reason::Reason;
 use crate::verdict::in_words;
 use crate::words::span;
-
-/// Changes that are under way and that a person should know of, by the reason of the conditions.
-const WARNED_OF: [&str; 4] = ["TrafficCorrected", "TrafficChanged", "MarksRestored", "ServiceGone"];
 
 /// What changed between two statuses.
 pub(super) fn between(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Vec<Event> {
@@ -52,7 +50,7 @@ fn started(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus) -> Option<
         steps.concat(),
         regions.join(", ")
     );
-    Some(Event::normal("ReleaseStarted", &candidate.release, note))
+    Some(Event::normal(Reason::ReleaseStarted, &candidate.release, note))
 }
 
 /// Steps that were seen to take effect.
@@ -76,7 +74,7 @@ fn steps_in_effect(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
             step.number,
             course.steps.len()
         );
-        Event::normal("StepInEffect", format!("{}-{}-step-{}", candidate.release, now.region, step.number), note)
+        Event::normal(Reason::StepInEffect, format!("{}-{}-step-{}", candidate.release, now.region, step.number), note)
     };
     changed.map(event).collect()
 }
@@ -84,20 +82,20 @@ fn steps_in_effect(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
 fn failed(old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
     let failed = new.failed.as_ref().filter(|f| old.failed.as_ref().is_none_or(|o| o.release != f.release))?;
     let note = format!("`{}` failed ({}): {}", failed.revision, failed.reason, failed.message);
-    Some(Event::warning("ReleaseFailed", &failed.release, note))
+    Some(Event::warning(Reason::ReleaseFailed, &failed.release, note))
 }
 
 fn ended(old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
     let last = new.history.first().filter(|last| old.history.first() != Some(last))?;
     let took = span(last.started_at.0, last.finished_at.0);
     let (reason, warn) = match last.outcome {
-        Outcome::Promoted => ("Promoted", false),
-        Outcome::RolledBack => ("RolledBack", true),
-        Outcome::Failed => ("Failed", true),
-        Outcome::Superseded => ("Superseded", false),
-        Outcome::Returned => ("Returned", false),
+        Outcome::Promoted => (Reason::Promoted, false),
+        Outcome::RolledBack => (Reason::RolledBack, true),
+        Outcome::Failed => (Reason::Failed, true),
+        Outcome::Superseded => (Reason::Superseded, false),
+        Outcome::Returned => (Reason::Returned, false),
     };
-    let note = format!("`{}`: {reason} after {took}; {}", last.revision, last.message);
+    let note = format!("`{}`: {} after {took}; {}", last.revision, reason.word(), last.message);
     let event = if warn { Event::warning } else { Event::normal };
     Some(event(reason, &last.release, note))
 }
@@ -111,9 +109,11 @@ fn stalled(old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Opt
     let newly = !conditions::is_true(&old.conditions, STALLED) || reason(old) != reason(new);
     let release = new.candidate.as_ref().map_or("", |candidate| candidate.release.as_str());
     match &decision.overall {
-        Overall::Stalled(note) if newly => Some(Event::warning(&note.reason, occasion(release, note), &note.message)),
+        Overall::Stalled(note) if newly => {
+            Some(Event::told(Severity::Warning, &note.reason, occasion(release, note), &note.message))
+        }
         Overall::Reconciling(note) if decision.phase == RolloutPhase::Paused && reason(old) != reason(new) => {
-            Some(Event::normal(&note.reason, occasion(release, note), &note.message))
+            Some(Event::told(Severity::Normal, &note.reason, occasion(release, note), &note.message))
         }
         _ => None,
     }
@@ -128,9 +128,9 @@ fn occasion(about: &str, note: &Note) -> String {
 /// Something was changed past Orchestra.
 fn warned(old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Option<Event> {
     let Overall::Reconciling(note) = &decision.overall else { return None };
-    let tell = WARNED_OF.contains(&note.reason.as_str()) && reason(old) != reason(new);
+    let tell = Reason::DRIFT.iter().any(|reason| note.reason == *reason) && reason(old) != reason(new);
     let about = format!("generation-{}", new.observed_generation.unwrap_or_default());
-    tell.then(|| Event::warning(&note.reason, occasion(&about, note), &note.message))
+    tell.then(|| Event::told(Severity::Warning, &note.reason, occasion(&about, note), &note.message))
 }
 
 /// Regions that can't be read, and not only for a moment.
@@ -142,7 +142,7 @@ fn unread_services(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus) ->
         let newly = is_unread(region) && !before.is_some_and(is_unread);
         let overall = Overall::of_fault(fault, format!("{}: {}", region.region, fault.message));
         let action = format!("{}-unread", region.region);
-        newly.then(|| Event::warning(&overall.note().reason, action, &overall.note().message))
+        newly.then(|| Event::told(Severity::Warning, &overall.note().reason, action, &overall.note().message))
     };
     new.regions.iter().filter_map(event).collect()
 }
@@ -157,5 +157,5 @@ fn unread_metrics(old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
     };
     let (region, now) = fault(new)?;
     let release = new.candidate.as_ref().map_or("", |candidate| candidate.release.as_str());
-    fault(old).is_none().then(|| Event::warning("MetricsUnavailable", release, format!("{region}: {now}")))
+    fault(old).is_none().then(|| Event::warning(Reason::MetricsUnavailable, release, format!("{region}: {now}")))
 }

@@ -8,31 +8,33 @@ use super::memory::{Failure, Latch, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::{Turn, keep, reach, requests, rollback};
+use crate::conditions::{Note, Overall, note};
 use crate::names::RevisionName;
+use crate::reason::Reason;
 use crate::verdict::in_words;
 
 /// Latches the failure; the next turn rolls back. The shell writes the status before the traffic.
-pub(super) fn latch(pass: &Pass<'_>, memory: &mut Memory, reason: &str, message: &str) -> Turn {
+pub(super) fn latch(pass: &Pass<'_>, memory: &mut Memory, why: Note) -> Turn {
     if memory.spreads_stable() {
         // Stable does not work in a region that is new to it; elsewhere it serves, must not count as failed, and is kept.
         let kept = keep::elsewhere(pass, memory);
-        return Decision::stalled(RolloutPhase::Pending, reason, message).with_effects(kept).into();
+        return Decision::new(RolloutPhase::Pending, Overall::Stalled(why)).with_effects(kept).into();
     }
     let Some(candidate) = memory.candidate.take() else { return Turn::Again };
     memory.promoted.retain(|promoted| promoted.revision != candidate.release.revision);
     memory.latch(Latch {
         release: candidate.release.clone(),
         news: candidate.news.clone(),
-        reason: reason.to_string(),
-        message: message.to_string(),
+        reason: why.reason.clone(),
+        message: why.message.clone(),
     });
     memory.failure = Some(Failure {
         release: candidate.release,
         image: candidate.image,
         news: candidate.news,
         generation: pass.seen.generation(),
-        reason: reason.to_string(),
-        message: message.to_string(),
+        reason: why.reason,
+        message: why.message,
         started_at: candidate.started_at,
         time: pass.seen.now,
         rolled_back: false,
@@ -41,7 +43,8 @@ pub(super) fn latch(pass: &Pass<'_>, memory: &mut Memory, reason: &str, message:
 }
 
 /// What a release that the marks know to have failed is told by, where the status does not.
-pub(super) const FAILED_BEFORE: (&str, &str) = ("FailedBefore", "the service is marked: this release failed before");
+pub(super) const FAILED_BEFORE: (Reason, &str) =
+    (Reason::FailedBefore, "the service is marked: this release failed before");
 
 /// A release under way that the marks know to have failed: the status that said so could not be written. None: there is
 /// none.
@@ -49,7 +52,7 @@ pub(super) fn of_marks(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     let release = memory.candidate.as_ref().map(|candidate| candidate.release.clone())?;
     let marked = |place: &Place<'_>| place.ours().is_some() && place.marks.failed.iter().any(|f| f.release == release);
     let (reason, message) = FAILED_BEFORE;
-    pass.places.iter().any(marked).then(|| latch(pass, memory, reason, message))
+    pass.places.iter().any(marked).then(|| latch(pass, memory, note(reason, message)))
 }
 
 /// Takes a failed release back. None: nothing has failed that is not back.
@@ -82,7 +85,7 @@ fn note_end(pass: &Pass<'_>, memory: &mut Memory, failure: &Failure, beyond: &[S
     if let Some(known) = memory.failure.as_mut() {
         known.rolled_back = true;
     }
-    let told_already = failure.reason == "AnalysisFailed";
+    let told_already = failure.reason == Reason::AnalysisFailed;
     let settings = &pass.seen.rollout.spec.analysis;
     let counted = memory.regions.values().flat_map(|known| known.evidence_about(&failure.release)).next();
     let evidence = counted.filter(|_| !told_already).map(|evidence| in_words(evidence, settings));
@@ -164,5 +167,5 @@ pub(super) fn latched(pass: &Pass<'_>, memory: &Memory, latch: &Latch) -> Decisi
         "{done}. {why}.{waits} {what}, or ask for a retry: kubectl orchestra retry {}",
         pass.seen.rollout.metadata.name.as_deref().unwrap_or_default()
     );
-    Decision::stalled(phase, &latch.reason, message)
+    Decision::new(phase, Overall::Stalled(Note::told(&latch.reason, message)))
 }

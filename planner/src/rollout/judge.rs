@@ -11,7 +11,9 @@ use super::place::Place;
 use super::progress::{Placement, Progress, Standing};
 use super::{Turn, failure, requests};
 use crate::cloud::Fault;
+use crate::conditions::{Note, note};
 use crate::names::Region;
+use crate::reason::Reason;
 use crate::verdict::{self, Subject, in_words};
 
 /// A person takes it back. None: nobody asks for that, or there is nothing to go back to.
@@ -22,7 +24,7 @@ pub(super) fn aborted(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidat
     }
     let by = requests::written_by(&pass.seen.rollout, Request::Abort);
     memory.note_request(Request::Abort, &candidate.release.to_string(), by, pass.seen.now);
-    Some(failure::latch(pass, memory, "Aborted", "a person asked for it"))
+    Some(failure::latch(pass, memory, note(Reason::Aborted, "a person asked for it")))
 }
 
 /// The judgement of one that stays where it is: it is no longer wanted and everything is paused, what is wanted can't be
@@ -47,11 +49,11 @@ pub(super) fn failing(
         _ => None,
     });
     if let Some((trouble, message)) = broken {
-        return Some(failure::latch(pass, memory, &trouble.reason, &message));
+        return Some(failure::latch(pass, memory, Note::told(&trouble.reason, message)));
     }
     count_minutes(pass, memory, candidate, states);
     let why = verdict_to_act_on(pass, memory, candidate)?;
-    Some(failure::latch(pass, memory, "AnalysisFailed", &why))
+    Some(failure::latch(pass, memory, note(Reason::AnalysisFailed, why)))
 }
 
 /// What takes too long in any region: the first look at it waits for what a second one says.
@@ -65,7 +67,7 @@ pub(super) fn overdue(
     for (place, state) in states {
         match deadline::check(pass, memory, place, candidate, state) {
             Some(Overdue::Missed(message)) => {
-                return Some(failure::latch(pass, memory, "ProgressDeadlineExceeded", &message));
+                return Some(failure::latch(pass, memory, note(Reason::ProgressDeadlineExceeded, message)));
             }
             Some(Overdue::LookAgain(decision)) if first_look.is_none() => {
                 first_look = Some(decision.in_region(place.region()));

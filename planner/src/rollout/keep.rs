@@ -10,9 +10,10 @@ use super::place::{Ownership, Place};
 use super::rollback::written_long_ago;
 use super::{advance, failure, reach};
 use crate::cloud::{Fault, FaultClass, ServiceView, TrafficTarget, Trouble};
-use crate::conditions::{Overall, note};
+use crate::conditions::{Note, Overall, note};
 use crate::names::{Percent, Region};
 use crate::plan::{BRIEFLY, Effect, ServiceChange, read_again};
+use crate::reason::Reason;
 use crate::resource::ResourceId;
 use crate::template::Gate;
 use crate::traffic::{all_to, same_shares, weight_of};
@@ -44,20 +45,20 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
              spec.paused)",
             stable.revision
         );
-        Decision::working(phase, "TrafficCorrected", message)
+        Decision::working(phase, Reason::TrafficCorrected, message)
     } else if let Some(region) = &upkeep.undone {
         let message = format!(
             "{region}: Cloud Run took the traffic for `{}`, and does not send it there{}; it is asked for again each minute",
             stable.revision,
             said(pass, region)
         );
-        Decision::stalled(phase, "TrafficNotInEffect", message)
+        Decision::stalled(phase, Reason::TrafficNotInEffect, message)
     } else if upkeep.moving {
-        Decision::working(phase, "Correcting", format!("traffic goes back to `{}`", stable.revision))
+        Decision::working(phase, Reason::Correcting, format!("traffic goes back to `{}`", stable.revision))
     } else if let Some(latch) = &desire.latch {
         failure::latched(pass, memory, latch)
     } else if !upkeep.effects.is_empty() {
-        Decision::working(phase, "Correcting", "the marks on the services are brought up to date")
+        Decision::working(phase, Reason::Correcting, "the marks on the services are brought up to date")
     } else {
         quiet(pass, memory, desire, stable)
     };
@@ -184,13 +185,13 @@ fn quiet(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: &Stable) -> 
     if let Some((region, trouble)) = troubled(pass, stable) {
         let message =
             format!("{region}: Cloud Run says that the service is not ready ({}): {}", trouble.reason, trouble.message);
-        return Decision::stalled(RolloutPhase::Promoted, "ServiceNotReady", message);
+        return Decision::stalled(RolloutPhase::Promoted, Reason::ServiceNotReady, message);
     }
     if let (Some(region), Err(gate)) = (without_service(pass), &desire.built) {
         let message = format!("{region}: there is no service, and none can be made now: {}", gate.note().message);
         return match gate {
-            Gate::Waiting(_) => Decision::working(RolloutPhase::Deploying, "ServiceGone", message),
-            Gate::Blocked(_) => Decision::stalled(RolloutPhase::Deploying, "ServiceGone", message),
+            Gate::Waiting(_) => Decision::working(RolloutPhase::Deploying, Reason::ServiceGone, message),
+            Gate::Blocked(_) => Decision::stalled(RolloutPhase::Deploying, Reason::ServiceGone, message),
         };
     }
     let mut message = format!("`{}` gets all requests", stable.revision);
@@ -198,12 +199,12 @@ fn quiet(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: &Stable) -> 
         message = format!("{message}; {}", last.message);
     }
     match &desire.built {
-        Ok(_) => Decision::new(RolloutPhase::Promoted, Overall::Ready(note("Promoted", message))),
+        Ok(_) => Decision::new(RolloutPhase::Promoted, Overall::Ready(note(Reason::Promoted, message))),
         Err(gate) => {
             let (closed, words) = (gate.note(), format!("{message}; {}", gate.note().message));
             let overall = match gate {
-                Gate::Waiting(_) => Overall::Reconciling(note(closed.reason.clone(), words)),
-                Gate::Blocked(_) => Overall::Stalled(note(closed.reason.clone(), words)),
+                Gate::Waiting(_) => Overall::Reconciling(Note::told(closed.reason.clone(), words)),
+                Gate::Blocked(_) => Overall::Stalled(Note::told(closed.reason.clone(), words)),
             };
             Decision::new(RolloutPhase::Promoted, overall)
         }

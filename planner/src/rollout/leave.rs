@@ -11,6 +11,7 @@ use crate::cloud::ServiceView;
 use crate::conditions::{Overall, note};
 use crate::marks::{Marks, Owner, Position};
 use crate::plan::{Effect, POLL, ServiceChange};
+use crate::reason::Reason;
 use crate::second_look;
 use crate::traffic::{all_to, same_shares};
 
@@ -84,7 +85,7 @@ pub(super) fn add_departures(pass: &Pass<'_>, memory: &mut Memory, decision: &mu
         if let Overall::Ready(ready) = &decision.overall {
             let what = if policy(pass) == DeletionPolicy::Delete { "deleted" } else { "released" };
             let message = format!("{}; left the environment and being {what}: {}", ready.message, leaving.join(", "));
-            decision.overall = Overall::Reconciling(note("RegionLeaving", message));
+            decision.overall = Overall::Reconciling(note(Reason::RegionLeaving, message));
         }
     }
 }

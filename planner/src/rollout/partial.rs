@@ -13,6 +13,7 @@ use super::{Turn, judge, reach, requests, unread};
 use crate::cloud::Fault;
 use crate::marks::Position;
 use crate::names::Percent;
+use crate::reason::Reason;
 use crate::resource::ROLLBACK_AGAIN;
 use crate::traffic::weight_of;
 
@@ -73,6 +74,6 @@ fn superseded(
         candidate.release.revision,
         reach::unread_words(unread.region(), fault)
     );
-    let decision = Decision::working(RolloutPhase::RollingBack, "Superseding", message);
+    let decision = Decision::working(RolloutPhase::RollingBack, Reason::Superseding, message);
     (!back.effects.is_empty()).then(|| decision.with_effects(back.effects).urgent(ROLLBACK_AGAIN))
 }

@@ -12,6 +12,7 @@ use crate::cloud::{Fault, Readiness, ServiceView};
 use crate::conditions::note;
 use crate::marks::{CandidateMark, FailedMark, Marks, News, Position};
 use crate::names::{Percent, Region, ReleaseId, RevisionName, ServiceName, TemplateHash};
+use crate::reason::Reason;
 use crate::template::{Gate, Wanted, own_hash};
 use crate::traffic;
 
@@ -134,10 +135,10 @@ fn built(seen: &Observation) -> Result<Wanted, Gate> {
             "spec.environmentRef: there is no OrchestraEnvironment `{reference}` in this namespace: create it, or delete \
              this Rollout and create one that names another"
         );
-        Gate::Blocked(note("EnvironmentMissing", message))
+        Gate::Blocked(note(Reason::EnvironmentMissing, message))
     })?;
     if let Err(bad) = ServiceName::new(seen.rollout.spec.service_name.as_str()) {
-        return Err(Gate::Blocked(note("InvalidSpec", format!("spec.serviceName: {bad}"))));
+        return Err(Gate::Blocked(note(Reason::InvalidSpec, format!("spec.serviceName: {bad}"))));
     }
     super::settings::check(seen)?;
     Wanted::build(&seen.rollout.spec.template, environment)

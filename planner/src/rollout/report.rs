@@ -12,6 +12,7 @@ use crate::conditions::{self, Overall};
 use crate::marks::Position;
 use crate::names::RevisionName;
 use crate::plan::{Effect, Finalizer, POLL, Plan, Urgency, hold_back, with_way_out};
+use crate::reason::Reason;
 use crate::traffic::weight_of;
 
 /// How the message of a region begins that can't be read.
@@ -68,7 +69,7 @@ fn hold_back_effects(pass: &Pass<'_>, decision: &mut Decision) {
         let before = decision.overall.note().message.clone();
         decision.overall = match Overall::of_fault(&write.fault, format!("{}. {before}", write.fault.message)) {
             Overall::Reconciling(mut note) => {
-                note.reason = if urgent { "RollingBack".into() } else { "Retrying".into() };
+                note.reason = if urgent { Reason::RollingBack.into() } else { Reason::Retrying.into() };
                 note.message = format!("trying again after: {}", note.message);
                 Overall::Reconciling(note)
             }

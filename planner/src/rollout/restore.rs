@@ -13,6 +13,7 @@ use super::{Turn, judge, settings, supersede};
 use crate::conditions::note;
 use crate::marks::Marks;
 use crate::plan::{Effect, NewService};
+use crate::reason::Reason;
 use crate::second_look;
 use crate::template::{EffectiveTemplate, Wanted};
 use crate::traffic::all_to;
@@ -33,7 +34,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     }
     if let Some(left) = in_doubt(pass, memory, &gone) {
         let message = format!("{region}: the service is not found any more: looking once more");
-        let doubt = Decision::working(RolloutPhase::Progressing, "ConfirmingAbsence", message);
+        let doubt = Decision::working(RolloutPhase::Progressing, Reason::ConfirmingAbsence, message);
         return Some(doubt.in_region(region).look_again_in(left).into());
     }
     let Some(template) = as_it_was(pass, &stable) else {
@@ -43,12 +44,12 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
              `{}` to release stable's template with what the environment adds now",
             stable.revision, candidate.release
         );
-        return Some(Decision::ask_person(note("ServiceGone", message)).in_region(region).into());
+        return Some(Decision::ask_person(note(Reason::ServiceGone, message)).in_region(region).into());
     };
     let message = format!("{region}: somebody deleted the service; it is made again with `{}`", stable.revision);
     let phase = if memory.candidate.is_some() { RolloutPhase::Progressing } else { RolloutPhase::Deploying };
     let effects = gone.iter().map(|place| create(pass, memory, &stable, place, &template)).collect();
-    Some(Decision::working(phase, "ServiceGone", message).with_effects(effects).in_region(region).into())
+    Some(Decision::working(phase, Reason::ServiceGone, message).with_effects(effects).in_region(region).into())
 }
 
 /// How long until the absence of the first of them is sure: one old read is none.

@@ -15,6 +15,7 @@ use crate::cloud::{FaultClass, ServiceView, TrafficTarget};
 use crate::marks::News;
 use crate::names::{Percent, ReleaseId, RevisionName};
 use crate::plan::{Effect, ServiceChange};
+use crate::reason::Reason;
 use crate::resource::ROLLBACK_AGAIN;
 use crate::traffic::{all_to, same_shares, weight_of};
 
@@ -50,8 +51,8 @@ pub(super) fn of_failure(pass: &Pass<'_>, memory: &Memory, failure: &Failure) ->
     }
     let message = format!("back to stable, not done in {}. {}", back.remaining.join(", "), words(failure));
     let decision = match deadline::is_over(pass, failure.time) {
-        false => Decision::working(RolloutPhase::RollingBack, "RollingBack", message),
-        true => Decision::stalled(RolloutPhase::RollingBack, "RollbackBlocked", format!("{message}. It goes on")),
+        false => Decision::working(RolloutPhase::RollingBack, Reason::RollingBack, message),
+        true => Decision::stalled(RolloutPhase::RollingBack, Reason::RollbackBlocked, format!("{message}. It goes on")),
     };
     Ok(decision.with_effects(back.effects).urgent(ROLLBACK_AGAIN))
 }

@@ -9,6 +9,7 @@ use super::pass::Pass;
 use crate::cloud::SecretVersionId;
 use crate::conditions::{Overall, note};
 use crate::plan::{POLL, Urgency};
+use crate::reason::Reason;
 
 /// What stable reads, where that could be seen.
 fn read_by(pass: &Pass<'_>, stable: &Stable) -> Option<BTreeSet<SecretVersionId>> {
@@ -59,7 +60,7 @@ pub(super) fn add_secrets(pass: &Pass<'_>, memory: &mut Memory, decision: &mut D
         each.collect::<Vec<_>>().join(", ")
     );
     decision.overall = match decision.overall.clone() {
-        Overall::Ready(ready) => Overall::Stalled(note("SecretMissing", format!("{}; {words}", ready.message))),
+        Overall::Ready(ready) => Overall::Stalled(note(Reason::SecretMissing, format!("{}; {words}", ready.message))),
         busy => busy.followed_by(&words),
     };
 }

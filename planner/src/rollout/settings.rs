@@ -12,6 +12,7 @@ use super::place::Ownership;
 use crate::cloud::ServiceSettings;
 use crate::conditions::note;
 use crate::plan::{Effect, POLL, ServiceChange};
+use crate::reason::Reason;
 use crate::template::Gate;
 
 /// What the Rollout and its environment ask for, the Rollout first.
@@ -44,7 +45,7 @@ pub(super) fn check(seen: &Observation) -> Result<(), Gate> {
                 "minInstances is {min} and maxInstances {max}, by spec.scaling and the environment's spec.defaults.scaling: \
                  raise one, or lower the other"
             );
-            Err(Gate::Blocked(note("InvalidScaling", message)))
+            Err(Gate::Blocked(note(Reason::InvalidScaling, message)))
         }
         _ => Ok(()),
     }

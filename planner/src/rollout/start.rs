@@ -13,6 +13,7 @@ use super::{Turn, advance, failure, keep, reach};
 use crate::cloud::Fault;
 use crate::marks::News;
 use crate::names::{ReleaseId, RevisionName};
+use crate::reason::Reason;
 use crate::template::{Wanted, allowed};
 
 /// Starts a release, or keeps what is there.
@@ -44,7 +45,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
             Some(revision) => start(pass, memory, desire, wanted, &revision),
             None => {
                 let message = "a thousand attempts at this template have failed: change the template";
-                Decision::stalled(RolloutPhase::Pending, "NoNameLeft", message).into()
+                Decision::stalled(RolloutPhase::Pending, Reason::NoNameLeft, message).into()
             }
         },
         (Err(_), Some(revision)) => return_to(pass, memory, desire, &revision),
@@ -136,7 +137,7 @@ fn start(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, wanted: &Wanted,
     let effects = keep::mark_regions(pass, memory);
     if spreads_stable && !effects.is_empty() {
         let message = "the services are marked with the region that is new";
-        return Decision::working(RolloutPhase::Promoted, "Correcting", message).with_effects(effects).into();
+        return Decision::working(RolloutPhase::Promoted, Reason::Correcting, message).with_effects(effects).into();
     }
     let steps = if returning || spreads_stable || memory.stable.is_none() {
         Steps::default()

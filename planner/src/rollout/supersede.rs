@@ -10,6 +10,7 @@ use super::place::Place;
 use super::progress::Progress;
 use super::rollback::{Withdrawn, is_blocked, withdraw};
 use super::{Turn, advance, judge};
+use crate::reason::Reason;
 use crate::resource::ROLLBACK_AGAIN;
 use crate::traffic::only_revision;
 
@@ -37,8 +38,10 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
         }
         let message = format!("{why}; its traffic goes back to stable in {}", back.remaining.join(", "));
         let decision = match is_blocked(pass, memory, release) {
-            false => Decision::working(RolloutPhase::RollingBack, "Superseding", message),
-            true => Decision::stalled(RolloutPhase::RollingBack, "RollbackBlocked", format!("{message}. It goes on")),
+            false => Decision::working(RolloutPhase::RollingBack, Reason::Superseding, message),
+            true => {
+                Decision::stalled(RolloutPhase::RollingBack, Reason::RollbackBlocked, format!("{message}. It goes on"))
+            }
         };
         return Some(decision.with_effects(back.effects).urgent(ROLLBACK_AGAIN).into());
     }

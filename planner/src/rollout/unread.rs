@@ -7,7 +7,8 @@ use super::decision::Decision;
 use super::memory::Memory;
 use super::pass::Pass;
 use super::{Observation, Turn, judge};
-use crate::conditions::{Note, note};
+use crate::conditions::{Note, Overall, note};
+use crate::reason::Reason;
 use crate::template::Gate;
 
 /// What can't be read of the Rollout or its environment, and what to do about it.
@@ -15,7 +16,7 @@ pub(super) fn told(seen: &Observation) -> Option<Note> {
     let fields = |unread: &[Unread]| unread.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     if !seen.unread.is_empty() {
         let message = format!("this Rollout can't be read in full: {}: correct it", fields(&seen.unread));
-        return Some(note("Unreadable", message));
+        return Some(note(Reason::Unreadable, message));
     }
     if !seen.environment_unread.is_empty() {
         let name = &seen.rollout.spec.environment_ref.name;
@@ -23,7 +24,7 @@ pub(super) fn told(seen: &Observation) -> Option<Note> {
             "OrchestraEnvironment `{name}` can't be read in full: {}: correct it",
             fields(&seen.environment_unread)
         );
-        return Some(note("EnvironmentUnreadable", message));
+        return Some(note(Reason::EnvironmentUnreadable, message));
     }
     None
 }
@@ -50,7 +51,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
         (None, None) => (String::new(), RolloutPhase::Pending),
     };
     Some(
-        Decision::stalled(phase, &told.reason, format!("{}{held}", told.message))
+        Decision::new(phase, Overall::Stalled(Note::told(told.reason, format!("{}{held}", told.message))))
             .look_again_in(crate::plan::POLL)
             .into(),
     )

@@ -8,6 +8,7 @@ use super::quantity::misfit;
 use super::{Bytes, Container, EffectiveTemplate, EnvValue, Gate, Millis, NetworkAccess, SecretFile, SecretVersion};
 use crate::conditions::note;
 use crate::names::{Fingerprint, TemplateHash};
+use crate::reason::Reason;
 
 /// What a template comes to in an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Wanted {
                 let message = format!(
                     "spec.template.containers[0].resources.limits, with the environment's spec.defaults.resources: {why}"
                 );
-                return Err(Gate::Blocked(note("InvalidResources", message)));
+                return Err(Gate::Blocked(note(Reason::InvalidResources, message)));
             }
         }
         let inputs = shared.inputs(template);
@@ -177,19 +178,22 @@ fn variables(own: &[EnvVar], shared: &Shared) -> BTreeMap<String, EnvValue> {
 fn observed(environment: &OrchestraEnvironment) -> Result<&EnvironmentStatus, Gate> {
     let name = environment.metadata.name.as_deref().unwrap_or_default();
     environment.status.as_ref().filter(|s| s.observed_generation == environment.metadata.generation).ok_or_else(|| {
-        Gate::Waiting(note("EnvironmentNotReady", format!("environment `{name}` has not been looked at yet")))
+        Gate::Waiting(note(Reason::EnvironmentNotReady, format!("environment `{name}` has not been looked at yet")))
     })
 }
 
 fn redis_address(environment: &OrchestraEnvironment, status: &EnvironmentStatus) -> Result<(String, i32), Gate> {
     if environment.spec.redis.is_none() {
         return Err(Gate::Blocked(note(
-            "NoRedis",
+            Reason::NoRedis,
             "spec.template.redis: the environment has no spec.redis: add it there, or set this to false",
         )));
     }
     status.redis.as_ref().and_then(|r| Some((r.host.clone()?, r.port?))).ok_or_else(|| {
-        Gate::Waiting(note("RedisNotReady", "the environment's Redis has no address yet: see its condition RedisReady"))
+        Gate::Waiting(note(
+            Reason::RedisNotReady,
+            "the environment's Redis has no address yet: see its condition RedisReady",
+        ))
     })
 }
 
@@ -200,7 +204,7 @@ fn secret_version(
 ) -> Result<SecretVersion, Gate> {
     if !environment.spec.secrets.iter().any(|s| s.name == name) {
         return Err(Gate::Blocked(note(
-            "UnknownSecret",
+            Reason::UnknownSecret,
             format!(
                 "spec.template: the environment has no secret named `{name}`: add it to the environment's spec.secrets, or \
                  correct the name"
@@ -218,7 +222,7 @@ fn secret_version(
             let message = format!(
                 "spec.template: the environment has no version of the secret `{name}` yet: see its condition SecretsReady"
             );
-            Gate::Waiting(note("SecretNotReady", message))
+            Gate::Waiting(note(Reason::SecretNotReady, message))
         })
 }
 

@@ -4,6 +4,7 @@ use orchestra_crds::OrchestraEnvironment;
 
 use super::super::Observation;
 use super::super::part::PartPlan;
+use crate::reason::Reason;
 use crate::template::account;
 
 /// The service account to ask about, by its e-mail address; none: the services run as the project's default one.
@@ -15,18 +16,18 @@ pub fn account_to_ask(environment: &OrchestraEnvironment) -> Option<String> {
 /// Whether the account is there and can be used.
 pub(in super::super) fn plan(seen: &Observation) -> PartPlan {
     let Some(email) = account_to_ask(&seen.environment) else {
-        return PartPlan::ready("DefaultAccount", "services run as the default service account of the project");
+        return PartPlan::ready(Reason::DefaultAccount, "services run as the default service account of the project");
     };
     match &seen.account {
         Some(Ok(Some(account))) if account.disabled => PartPlan::stalled(
-            "ServiceAccountDisabled",
+            Reason::ServiceAccountDisabled,
             format!(
                 "spec.serviceAccount: `{email}` is disabled, and nothing can start as it: enable it, or name another"
             ),
         ),
-        Some(Ok(Some(_))) => PartPlan::ready("ServiceAccountFound", format!("services run as `{email}`")),
+        Some(Ok(Some(_))) => PartPlan::ready(Reason::ServiceAccountFound, format!("services run as `{email}`")),
         Some(Ok(None)) => PartPlan::stalled(
-            "ServiceAccountMissing",
+            Reason::ServiceAccountMissing,
             format!("spec.serviceAccount: there is no service account `{email}`: create it, or correct the name"),
         ),
         Some(Err(fault)) => {
@@ -38,6 +39,6 @@ pub(in super::super) fn plan(seen: &Observation) -> PartPlan {
             }
             plan
         }
-        None => PartPlan::working("LookingUp", format!("service account `{email}` is being looked up")),
+        None => PartPlan::working(Reason::LookingUp, format!("service account `{email}` is being looked up")),
     }
 }

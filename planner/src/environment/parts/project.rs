@@ -4,12 +4,13 @@ use super::super::part::PartPlan;
 use super::super::{Observation, project, regions};
 use crate::cloud::{Fault, FaultClass};
 use crate::names::Region;
+use crate::reason::Reason;
 
 /// Whether the project and every region are there for us.
 pub(in super::super) fn plan(seen: &Observation) -> PartPlan {
     let wanted = regions(&seen.environment);
     if project(&seen.environment).is_none() || wanted.len() != seen.environment.spec.regions.len() {
-        return PartPlan::stalled("InvalidSpec", "spec.project or spec.regions is no valid name: correct it");
+        return PartPlan::stalled(Reason::InvalidSpec, "spec.project or spec.regions is no valid name: correct it");
     }
     let failed = wanted.iter().filter_map(|region| Some((region, seen.regions.get(region)?.as_ref().err()?)));
     // What needs a person is told first.
@@ -17,7 +18,7 @@ pub(in super::super) fn plan(seen: &Observation) -> PartPlan {
     match worst {
         Some((region, fault)) => unseen(&seen.environment.spec.project, region, fault),
         None => PartPlan::ready(
-            "ProjectFound",
+            Reason::ProjectFound,
             format!("Cloud Run of {} can be seen in every region", seen.environment.spec.project),
         ),
     }

@@ -11,6 +11,7 @@ use super::super::part::{LetGo, PartPlan};
 use super::super::{Observation, full_name, project, regions};
 use crate::cloud::{OperationView, RedisId, RedisView};
 use crate::plan::Effect;
+use crate::reason::Reason;
 use crate::resource::ResourceId;
 
 const OWNER: &str = "orchestra-owner";
@@ -67,10 +68,10 @@ fn resource(id: &RedisId) -> ResourceId {
 /// Decides about the environment's Redis.
 pub(in super::super) fn plan(seen: &Observation, status: &mut EnvironmentStatus) -> PartPlan {
     let Some(id) = instance_id(&seen.environment) else {
-        return PartPlan::stalled("InvalidSpec", "spec.project or spec.regions is no valid name: correct it");
+        return PartPlan::stalled(Reason::InvalidSpec, "spec.project or spec.regions is no valid name: correct it");
     };
     if seen.environment.spec.redis.is_none() && status.redis.is_none() && seen.redis.is_err() {
-        return PartPlan::ready("NoRedis", "the environment has no Redis");
+        return PartPlan::ready(Reason::NoRedis, "the environment has no Redis");
     }
     let view = match &seen.redis {
         Err(fault) => return PartPlan::unreadable(WHAT, fault),
@@ -133,14 +134,14 @@ fn present(
 ) -> PartPlan {
     if ownership(seen, view) == Ownership::Foreign {
         return PartPlan::stalled(
-            "RedisNotOurs",
+            Reason::RedisNotOurs,
             format!("Redis `{}` exists and was not made by this environment: it is left alone", id.name),
         );
     }
     match view.state.as_str() {
         "READY" => {}
         "CREATING" => return operations::under_way(WHAT, &id.name, OperationVerb::Create),
-        state => return PartPlan::working("RedisBusy", format!("Redis `{}` is {state}", id.name)),
+        state => return PartPlan::working(Reason::RedisBusy, format!("Redis `{}` is {state}", id.name)),
     }
     if let Some(refused) = needs_a_new_one(wanted, view, id) {
         return refused;
@@ -151,7 +152,11 @@ fn present(
         return failed_before(seen, status, &resource(id), WHAT, OperationVerb::Label).unwrap_or_else(|| {
             let plan = start(seen, status, id, Effect::LabelRedis { redis: id.clone(), labels });
             let taking = format!("taking Redis `{}` over", id.name);
-            if adopts { PartPlan { note: crate::conditions::note("RedisAdopting", taking), ..plan } } else { plan }
+            if adopts {
+                PartPlan { note: crate::conditions::note(Reason::RedisAdopting, taking), ..plan }
+            } else {
+                plan
+            }
         });
     }
     let used = status.redis.as_ref().and_then(|redis| redis.confirmed_memory_size_gb);
@@ -164,7 +169,7 @@ fn present(
             .unwrap_or_else(|| start(seen, status, id, resize));
     }
     forget(status, &resource(id));
-    PartPlan::ready("RedisReady", format!("Redis `{}` is ready, {} GiB", id.name, view.memory_size_gb))
+    PartPlan::ready(Reason::RedisReady, format!("Redis `{}` is ready, {} GiB", id.name, view.memory_size_gb))
 }
 
 /// What can't be changed of an instance that is there.
@@ -175,7 +180,7 @@ fn needs_a_new_one(wanted: &Redis, view: &RedisView, id: &RedisId) -> Option<Par
              another OrchestraEnvironment",
             id.name
         );
-        return Some(PartPlan::stalled("RedisRecreationRefused", message));
+        return Some(PartPlan::stalled(Reason::RedisRecreationRefused, message));
     }
     match (&wanted.version, &view.version) {
         (Some(asked), Some(runs)) if asked != runs => {
@@ -184,7 +189,7 @@ fn needs_a_new_one(wanted: &Redis, view: &RedisView, id: &RedisId) -> Option<Par
                  created; set it back, or upgrade the instance in Memorystore",
                 id.name
             );
-            Some(PartPlan::stalled("RedisVersionDiffers", message))
+            Some(PartPlan::stalled(Reason::RedisVersionDiffers, message))
         }
         _ => None,
     }
@@ -218,14 +223,14 @@ fn loses_data(
          {again} the annotation {CONFIRM_SHRINK}: \"{to}\"",
         id.name
     );
-    Some(PartPlan::stalled("RedisShrinkUnconfirmed", message))
+    Some(PartPlan::stalled(Reason::RedisShrinkUnconfirmed, message))
 }
 
 /// Redis was taken out of the spec: it stays until a person deletes it. What was begun is known to its end.
 fn unwanted(seen: &Observation, view: Option<&RedisView>, id: &RedisId, status: &mut EnvironmentStatus) -> PartPlan {
     if let Some(under_way) = settle(seen, status, &resource(id), (WHAT, &id.name)) {
         let why = format!("{}; spec.redis was taken out, and it is kept", under_way.note.message);
-        return PartPlan { note: crate::conditions::note(under_way.note.reason, why), ..under_way };
+        return PartPlan { note: crate::conditions::Note::told(under_way.note.reason, why), ..under_way };
     }
     match view {
         Some(view) if ownership(seen, view) == Ownership::Ours => {
@@ -236,12 +241,12 @@ fn unwanted(seen: &Observation, view: Option<&RedisView>, id: &RedisId, status: 
                 redis.instance
             );
             status.redis = Some(redis);
-            PartPlan::ready("RedisKept", message)
+            PartPlan::ready(Reason::RedisKept, message)
         }
         _ => {
             status.redis = None;
             forget(status, &resource(id));
-            PartPlan::ready("NoRedis", "the environment has no Redis")
+            PartPlan::ready(Reason::NoRedis, "the environment has no Redis")
         }
     }
 }

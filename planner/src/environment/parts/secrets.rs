@@ -5,6 +5,7 @@ use orchestra_crds::{EnvironmentSecret, EnvironmentStatus, OrchestraEnvironment,
 
 use super::super::Observation;
 use super::super::part::PartPlan;
+use crate::reason::Reason;
 
 /// Which version of which secret to look for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub(in super::super) fn plan(seen: &Observation, status: &mut EnvironmentStatus)
             }
             None => {
                 resolved.extend(before);
-                unread.get_or_insert_with(|| PartPlan::working("Resolving", "secrets are being looked up"));
+                unread.get_or_insert_with(|| PartPlan::working(Reason::Resolving, "secrets are being looked up"));
             }
         }
     }
@@ -62,9 +63,9 @@ pub(in super::super) fn plan(seen: &Observation, status: &mut EnvironmentStatus)
         return absent(&missing, &seen.environment.spec.project);
     }
     unread.unwrap_or_else(|| match count {
-        0 => PartPlan::ready("NoSecrets", "the environment has no secrets"),
-        1 => PartPlan::ready("Resolved", "one secret is bound to a version"),
-        n => PartPlan::ready("Resolved", format!("{n} secrets are bound to a version each")),
+        0 => PartPlan::ready(Reason::NoSecrets, "the environment has no secrets"),
+        1 => PartPlan::ready(Reason::Resolved, "one secret is bound to a version"),
+        n => PartPlan::ready(Reason::Resolved, format!("{n} secrets are bound to a version each")),
     })
 }
 
@@ -78,5 +79,5 @@ fn absent(missing: &[&EnvironmentSecret], project: &str) -> PartPlan {
         "spec.secrets: {} in project {project}: add it to Secret Manager, or take it out of the spec",
         all.join("; ")
     );
-    PartPlan::stalled("SecretMissing", message)
+    PartPlan::stalled(Reason::SecretMissing, message)
 }

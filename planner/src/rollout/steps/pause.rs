@@ -6,6 +6,7 @@ use orchestra_crds::{Pause as PauseSpec, Step as StepSpec};
 
 use super::{Ruling, StepContext, later};
 use crate::conditions::note;
+use crate::reason::Reason;
 use crate::words::span;
 
 /// A planned wait.
@@ -37,9 +38,9 @@ impl Pause {
             Some(until) if context.now >= until => Ruling::Pass,
             Some(until) => {
                 let message = format!("pause, {} left", span(context.now, until));
-                Ruling::Wait(note("PauseStep", message), Some(until))
+                Ruling::Wait(note(Reason::PauseStep, message), Some(until))
             }
-            None => Ruling::Wait(note("PauseStep", "pause, until somebody promotes"), None),
+            None => Ruling::Wait(note(Reason::PauseStep, "pause, until somebody promotes"), None),
         }
     }
 }

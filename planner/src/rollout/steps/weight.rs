@@ -6,6 +6,7 @@ use orchestra_crds::{AnalysisMode, EvidenceStatus, Fallback, Metric, Step as Ste
 use super::{Ruling, StepContext, later};
 use crate::conditions::note;
 use crate::names::Percent;
+use crate::reason::Reason;
 use crate::verdict::{delay, in_words, leans_to_harm};
 use crate::words::span;
 
@@ -53,7 +54,7 @@ impl Weight {
         let hold_ends = later(since, SignedDuration::from_secs(self.hold_seconds.into()));
         if now < hold_ends {
             let message = format!("{} left at {}; {words}", span(now, hold_ends), self.share);
-            return Ruling::Wait(note("Holding", message), Some(hold_ends));
+            return Ruling::Wait(note(Reason::Holding, message), Some(hold_ends));
         }
         if analysis.mode == AnalysisMode::Observe {
             return Ruling::Pass;
@@ -68,7 +69,7 @@ impl Weight {
         if now < metrics_end {
             let message =
                 format!("waiting for the metrics of its last minutes, until {metrics_end:.0} at most; {words}");
-            return Ruling::Wait(note("Holding", message), Some(metrics_end));
+            return Ruling::Wait(note(Reason::Holding, message), Some(metrics_end));
         }
         let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));
         match leans {
@@ -81,14 +82,14 @@ impl Weight {
     fn extended(&self, context: &StepContext<'_>, until: Timestamp, words: &str) -> Ruling {
         if context.now < until {
             let message = format!("at {} for {} more: {words}", self.share, span(context.now, until));
-            return Ruling::Wait(note("Extended", message), Some(until));
+            return Ruling::Wait(note(Reason::Extended, message), Some(until));
         }
         match context.analysis.on_inconclusive {
             Fallback::Rollback => {
                 Ruling::Fail(format!("it ended undecided, and analysis.onInconclusive says Rollback then; {words}"))
             }
             Fallback::Promote | Fallback::Pause => Ruling::AskPerson(note(
-                "LeansToHarm",
+                Reason::LeansToHarm,
                 format!("{words}. It goes on by itself only when that is no longer so: promote or abort"),
             )),
         }
@@ -107,8 +108,8 @@ fn taken_together(evidence: &[&EvidenceStatus], is_whole: impl Fn(&EvidenceStatu
 /// The step ended without a verdict, and nothing speaks against the candidate.
 fn undecided(context: &StepContext<'_>, verdict: Verdict, words: &str) -> Ruling {
     let (fallback, reason, what) = match verdict {
-        Verdict::NoData => (context.analysis.on_no_data, "NoMetrics", "there are no metrics of the candidate"),
-        _ => (context.analysis.on_inconclusive, "Undecided", "there were too few requests for a verdict"),
+        Verdict::NoData => (context.analysis.on_no_data, Reason::NoMetrics, "there are no metrics of the candidate"),
+        _ => (context.analysis.on_inconclusive, Reason::Undecided, "there were too few requests for a verdict"),
     };
     match fallback {
         Fallback::Promote => Ruling::Pass,

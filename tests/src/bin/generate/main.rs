@@ -2,10 +2,12 @@
 //! what the chart takes from elsewhere.
 
 mod alerts;
+mod api;
 mod argocd;
 mod chart;
 mod dashboards;
 mod metrics;
+mod reasons;
 
 use std::path::Path;
 
@@ -15,6 +17,8 @@ fn main() -> std::io::Result<()> {
     let mut files = vec![
         ("docs/metrics.md".to_string(), metrics::page()),
         ("docs/alerts.md".to_string(), alerts::page()),
+        ("docs/api.md".to_string(), api::page()),
+        ("docs/troubleshooting.md".to_string(), reasons::page()),
         (
             "charts/orchestra/README.md".to_string(),
             chart::readme(&std::fs::read_to_string(from.join("charts/orchestra/values.yaml"))?),
