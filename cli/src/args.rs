@@ -50,6 +50,13 @@ pub enum Command {
     History(NameArgs),
     /// What was told of a Rollout, oldest first.
     Events(NameArgs),
+    /// Releases as a Mermaid flowchart; without a name, all of a namespace.
+    Graph {
+        /// The Rollout, as NAME or rollout/NAME.
+        rollout: Option<Name>,
+    },
+    /// Everything that a bug report needs, with nothing secret in it.
+    Report(NameArgs),
     /// What the controller would do to the cloud if files were applied now; writes nothing. Exit code 1: something would change.
     Plan(PlanArgs),
     /// What the cluster would refuse in files, found without a cluster. Exit code 1: something is wrong.
@@ -113,7 +120,7 @@ pub enum PlanOutput {
     Markdown,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct StatusArgs {
     /// The Rollout, as NAME or rollout/NAME.
     pub rollout: Option<Name>,

@@ -1,12 +1,13 @@
 //! The cluster that a command is about.
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use orchestra_controller::clock::Clock;
 use orchestra_crds::{Request, Rollout};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{ClusterArgs, StatusArgs};
 use crate::error::CliError;
@@ -62,11 +63,38 @@ impl Cluster {
         &self,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<serde_json::Value>, CliError> {
+    ) -> Result<Option<Value>, CliError> {
         let resource = ApiResource::erase::<K>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
         let found = api.get_opt(name).await.map_err(|error| CliError::of(error, namespace))?;
         found.map(serde_json::to_value).transpose().map_err(|error| CliError::Print(error.to_string()))
+    }
+
+    /// Its version.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn version(&self) -> Result<Value, CliError> {
+        let version = self.client.apiserver_version().await.map_err(|error| CliError::of(error, &self.namespace))?;
+        Ok(json!(version.git_version))
+    }
+
+    /// The controllers that run in it, by the label of the chart: images, and how many are ready.
+    ///
+    /// # Errors
+    /// When it refuses, or does not answer.
+    pub async fn controllers(&self) -> Result<Value, CliError> {
+        let api: Api<Deployment> = Api::all(self.client.clone());
+        let ours = ListParams::default().labels("app.kubernetes.io/name=orchestra");
+        let found = api.list(&ours).await.map_err(|error| CliError::of(error, "all"))?;
+        let told = found.items.into_iter().map(|deployment| {
+            let template = deployment.spec.unwrap_or_default().template.spec.unwrap_or_default();
+            let images: Vec<String> = template.containers.into_iter().filter_map(|c| c.image).collect();
+            let ready = deployment.status.and_then(|status| status.ready_replicas).unwrap_or(0);
+            json!({"namespace": deployment.metadata.namespace, "name": deployment.metadata.name,
+                   "images": images, "ready": ready})
+        });
+        Ok(told.collect())
     }
 
     /// Its time.

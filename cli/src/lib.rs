@@ -5,11 +5,13 @@ mod cluster;
 mod error;
 mod events;
 mod files;
+mod graph;
 mod lint;
 pub mod offline;
 mod outcome;
 mod plan;
 mod print;
+mod report;
 mod request;
 mod screen;
 mod watch;
@@ -117,6 +119,17 @@ async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         _ => Cluster::connect(&cli.cluster).await?,
     };
     match &cli.command {
+        Command::Graph { rollout } => {
+            let rollouts = match rollout {
+                Some(name) => vec![cluster.rollout(&name.0).await?],
+                None => cluster.list(&StatusArgs::default()).await?,
+            };
+            print::lines(&graph::mermaid(&rollouts));
+        }
+        Command::Report(args) => {
+            let report = report::report(&cluster, &args.rollout.0).await?;
+            print::object(&report, args.output.unwrap_or(Output::Yaml))?;
+        }
         Command::Plan(args) => return plan(&cluster, args).await,
         Command::Status(args) => return status(&cluster, args).await,
         Command::History(args) => show(&cluster, args, async |rollout| Ok(screen::history(rollout))).await?,

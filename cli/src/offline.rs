@@ -14,7 +14,8 @@ use std::sync::Arc;
 use crate::error::CliError;
 use crate::files::Manifest;
 
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Where kubectl notes what it applied.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Something that is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -61,7 +61,8 @@ fn revisions(status: &RolloutStatus) -> Vec<String> {
     shown.iter().map(|(what, image, revision)| format!("  {what:<10} {:<width$}  {revision}", short(image))).collect()
 }
 
-fn step_words(step: &Step) -> String {
+/// A step in a word.
+pub fn step_words(step: &Step) -> String {
     match (&step.weight, &step.pause) {
         (Some(weight), _) => format!("{weight} %"),
         (_, Some(_)) => "pause".into(),
@@ -69,20 +70,40 @@ fn step_words(step: &Step) -> String {
     }
 }
 
-/// The steps of a region, each with how far it is.
-fn ladder(candidate: &CandidateStatus, region: &RegionStatus) -> String {
-    let steps = candidate.course.as_ref().map(|course| course.steps.as_slice()).unwrap_or_default();
+/// How far a region is, by a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It is behind it.
+    Passed,
+    /// It is on it.
+    Now,
+    /// It is to come.
+    ToCome,
+}
+
+/// How far a region is, by the number of a step, from 1; the number after the last one is that of 100 %.
+pub fn reach_of(candidate: &CandidateStatus, region: &RegionStatus, number: usize) -> Reach {
     let on = region.step.as_ref().filter(|step| step.release == candidate.release);
     let done = on.is_none() && region.weight == Some(100);
     let reached = on.and_then(|step| usize::try_from(step.number).ok()).unwrap_or(0);
-    let sign = |number: usize| match number {
-        _ if done => "✔",
-        number if number < reached => "✔",
-        number if number == reached => "◐",
-        _ => "○",
+    match number {
+        _ if done => Reach::Passed,
+        number if number < reached => Reach::Passed,
+        number if number == reached => Reach::Now,
+        _ => Reach::ToCome,
+    }
+}
+
+/// The steps of a region, each with how far it is.
+fn ladder(candidate: &CandidateStatus, region: &RegionStatus) -> String {
+    let steps = candidate.course.as_ref().map(|course| course.steps.as_slice()).unwrap_or_default();
+    let words = steps.iter().map(step_words).chain(["100 %".to_string()]);
+    let sign = |number: usize| match reach_of(candidate, region, number) {
+        Reach::Passed => "✔",
+        Reach::Now => "◐",
+        Reach::ToCome => "○",
     };
-    let named = steps.iter().enumerate().map(|(index, step)| format!("{} {}", sign(index + 1), step_words(step)));
-    let all: Vec<String> = named.chain([format!("{} 100 %", if done { "✔" } else { "○" })]).collect();
+    let all: Vec<String> = words.enumerate().map(|(index, words)| format!("{} {words}", sign(index + 1))).collect();
     all.join(" ── ")
 }
 

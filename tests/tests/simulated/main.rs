@@ -2,6 +2,7 @@
 
 mod argocd;
 mod faults;
+mod gitops;
 mod metrics;
 mod planted;
 mod planted_memory;

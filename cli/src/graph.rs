@@ -1,0 +1,66 @@
+//! `graph`: releases as a Mermaid flowchart, for a page or a pull request.
+
+use kube::ResourceExt;
+use orchestra_crds::{RegionStatus, Rollout, RolloutStatus, Step};
+use std::collections::BTreeSet;
+
+use crate::outcome::Outcome;
+use crate::screen::{Reach, reach_of, step_words};
+
+/// The chart, a line each: environments, their Rollouts, and in each region the steps with how far they are.
+pub fn mermaid(rollouts: &[Rollout]) -> Vec<String> {
+    let mut lines = vec!["flowchart LR".to_string()];
+    let environment =
+        |rollout: &Rollout| (rollout.namespace().unwrap_or_default(), rollout.spec.environment_ref.name.clone());
+    let environments: BTreeSet<(String, String)> = rollouts.iter().map(environment).collect();
+    for (namespace, name) in &environments {
+        lines.push(format!("  {}[(\"{namespace}/{name}\")]", id(&["env", namespace, name])));
+    }
+    for rollout in rollouts {
+        let (namespace, environment) = environment(rollout);
+        let own = id(&["rollout", &namespace, &rollout.name_any()]);
+        let status = rollout.status.clone().unwrap_or_default();
+        let image = status.image.as_deref().and_then(|image| image.rsplit('/').next()).unwrap_or("nothing yet");
+        let sign = Outcome::of(rollout).sign();
+        lines.push(format!("  {own}[\"{sign} {}<br/>{}\"]", rollout.name_any(), text(image)));
+        lines.push(format!("  {} --> {own}", id(&["env", &namespace, &environment])));
+        for region in &status.regions {
+            lines.extend(of_region(&own, &status, region));
+        }
+    }
+    lines.push("  classDef passed fill:#d7f0d7,stroke:#2e7d32".into());
+    lines.push("  classDef now fill:#fff3cd,stroke:#b58900".into());
+    lines
+}
+
+fn of_region(rollout: &str, status: &RolloutStatus, region: &RegionStatus) -> Vec<String> {
+    let own = format!("{rollout}_{}", id(&[&region.region]));
+    let weight = region.weight.map_or_else(|| "?".into(), |weight| weight.to_string());
+    let mut lines = vec![format!("  {rollout} --> {own}([\"{}: {weight} %\"])", region.region)];
+    let Some(candidate) = &status.candidate else { return lines };
+    let steps: &[Step] = candidate.course.as_ref().map(|course| course.steps.as_slice()).unwrap_or_default();
+    let words = steps.iter().map(step_words).chain(["100 %".to_string()]);
+    let mut before = own.clone();
+    for (index, words) in words.enumerate() {
+        let node = format!("{own}_{}", index + 1);
+        let class = match reach_of(candidate, region, index + 1) {
+            Reach::Passed => ":::passed",
+            Reach::Now => ":::now",
+            Reach::ToCome => "",
+        };
+        lines.push(format!("  {before} --> {node}[\"{words}\"]{class}"));
+        before = node;
+    }
+    lines
+}
+
+/// A name that Mermaid takes for a node.
+fn id(parts: &[&str]) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    parts.join("_").chars().map(plain).collect()
+}
+
+/// A text that ends no quote.
+fn text(words: &str) -> String {
+    words.replace('"', "'")
+}
