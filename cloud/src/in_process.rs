@@ -63,7 +63,9 @@ impl Query {
     }
 
     fn mask(self, mask: Option<&FieldMask>) -> Self {
-        self.with("updateMask", mask.map(|m| m.paths.join(",")).unwrap_or_default())
+        // As JSON a mask is one text, in JSON's names.
+        let text = mask.and_then(|mask| serde_json::to_value(mask).ok()?.as_str().map(ToString::to_string));
+        self.with("updateMask", text.unwrap_or_default())
     }
 
     fn time(self, key: &str, time: Option<&Timestamp>) -> Self {
@@ -71,9 +73,9 @@ impl Query {
     }
 }
 
-/// Percent-encodes all but unreserved characters.
+/// Percent-encodes all but unreserved characters, and commas, which stand between the fields of a mask.
 fn encode(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~,".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 

@@ -5,5 +5,6 @@ mod controllers;
 mod helm;
 mod kubectl;
 mod plugin;
+mod prometheus;
 mod rights;
 mod troubles;

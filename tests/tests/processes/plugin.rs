@@ -1,6 +1,7 @@
 //! Each verb of the plugin, against a controller at work.
 
 use orchestra_crds::RolloutPhase;
+use orchestra_sandbox::journal::Api;
 use orchestra_tests::place::Place;
 use orchestra_tests::world::{canary, plain_environment};
 use serde_json::{Value, json};
@@ -88,5 +89,121 @@ async fn each_verb_does_and_says_what_it_should() {
     plugin.says("status deployment/api", 4, "has no releases");
     plugin.says("promote", 4, "required arguments");
     plugin.says("status api --context nowhere", 4, "nowhere");
+    controller.stop().await;
+}
+
+const ENVIRONMENT: &str = "
+apiVersion: orchestra.cherry-ai.me/v1alpha1
+kind: OrchestraEnvironment
+metadata: {name: shop}
+spec: {project: cherry-ai-project, stage: Production, regions: [us-central1]}
+---
+";
+
+fn rollout(image: &str, token: &str) -> String {
+    format!(
+        "apiVersion: orchestra.cherry-ai.me/v1alpha1
+kind: Rollout
+metadata: {{name: api}}
+spec:
+  environmentRef: {{name: shop}}
+  serviceName: shop-api
+  template:
+    containers:
+    - image: {image}
+      env: [{{name: TOKEN, value: {token}}}]
+  strategy:
+    canary:
+      steps:
+      - weight: 10
+      - pause: {{}}
+"
+    )
+}
+
+/// Calls of Google's APIs that the controller made and that change something: method and path, without what the SDK adds to
+/// each on the wire.
+fn writes(place: &Place) -> Vec<String> {
+    let bare = |path: &str| {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let told = query.split('&').filter(|part| !part.starts_with("$alt=") && !part.ends_with("=false"));
+        let told: Vec<&str> = told.filter(|part| !part.is_empty()).collect();
+        if told.is_empty() { path.to_string() } else { format!("{path}?{}", told.join("&")) }
+    };
+    let calls = place.sandbox.journal.calls();
+    let google = calls.iter().filter(|call| call.api == Api::Google && call.method != "GET");
+    google.map(|call| format!("{} {}", call.method, bare(&call.path))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plan_names_the_calls_that_are_then_made_and_what_is_wrong_is_found_before() {
+    let mut place = Place::new().await;
+    place.install_crds().await;
+    let file = |name: &str, text: &str| {
+        let path = place.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let first = file("first.yaml", &format!("{ENVIRONMENT}{}", rollout("app:1", "hush-hush")));
+    let second = file("second.yaml", &rollout("app:2", "hush-hush"));
+    let bad = file("bad.yaml", &rollout("app:3", "t").replace("weight: 10", "weigth: 10"));
+    let google = format!("--google-endpoint http://{}", place.google);
+
+    let plugin = Plugin(&place);
+    plugin.says(&format!("lint -f {first} -f {second}"), 0, "3 objects: nothing is wrong with them");
+    plugin.says(&format!("lint -f {bad}"), 1, "bad.yaml:14: Rollout api: spec.strategy.canary.steps[0].weigth");
+    plugin.says(&format!("lint -f {bad}"), 1, "did you mean `weight`?");
+    plugin.says(&format!("plan -f {bad} {google}"), 4, "Rollout api would be refused");
+    plugin.says(&format!("plan -f {first} {google}"), 1, "Rollout default/api, new: 1 write");
+
+    let (code, planned, err) = plugin.run(&format!("plan -f {first} {google} -o json"));
+    assert_eq!(code, 1, "{planned}{err}");
+    let foreseen = |planned: &str| -> Vec<String> {
+        let planned: Value = serde_json::from_str(planned).unwrap();
+        let writes = planned.as_array().unwrap().iter().flat_map(|object| object["writes"].as_array().unwrap());
+        writes
+            .map(|w| format!("{} {}", w["call"]["method"].as_str().unwrap(), w["call"]["path"].as_str().unwrap()))
+            .collect()
+    };
+    let kubectl = |arguments: &[&str]| {
+        let kubeconfig = place.folder.path().join("kubeconfig");
+        let status = Command::new("kubectl").args(arguments).env("KUBECONFIG", kubeconfig).output().unwrap();
+        assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+    };
+    let has_kubectl = Command::new("kubectl").arg("version").arg("--client").output().is_ok();
+    if !has_kubectl {
+        orchestra_tests::tell("not tried further: kubectl is not installed");
+        return;
+    }
+    kubectl(&["apply", "-f", &first]);
+    assert!(writes(&place).is_empty(), "planning writes nothing");
+    let (controller, _) = place.start();
+    place.until_promoted("api", "app:1").await;
+    assert_eq!(writes(&place)[..1], foreseen(&planned)[..]);
+
+    let plugin = Plugin(&place);
+    plugin.says(&format!("plan -f {first} {google}"), 0, "Rollout default/api: nothing to write");
+    let made = writes(&place).len();
+    let (code, planned, err) = plugin.run(&format!("plan -f {second} {google} -o json"));
+    assert_eq!(code, 1, "{planned}{err}");
+    plugin.says(&format!("plan -f {second} {google}"), 1, "image: app:2");
+    plugin.says(
+        &format!("plan -f {second} {google}"),
+        1,
+        "us-central1: 10 % for 5 min, a pause until somebody promotes, 100 %",
+    );
+    plugin.says(&format!("plan -f {second} {google} -o markdown"), 1, "### What Orchestra would do");
+    let kubeconfig = place.folder.path().join("kubeconfig");
+    let status = Command::new("kubectl").args(["apply", "-f", &second]).env("KUBECONFIG", kubeconfig).output().unwrap();
+    assert!(status.status.success());
+    step(&place, "1/2").await;
+    assert_eq!(writes(&place)[made..=made], foreseen(&planned)[..]);
+
+    let plugin = Plugin(&place);
+    plugin.says("graph api", 0, "flowchart LR");
+    plugin.says("graph", 0, "[\"10 %\"]:::now");
+    let (code, report, err) = plugin.run("report api");
+    assert!(code == 0 && report.contains("shop-api") && report.contains("(9 characters)"), "{report}{err}");
+    assert!(!report.contains("hush-hush"), "{report}");
     controller.stop().await;
 }
