@@ -4,7 +4,6 @@ use http::header::{HeaderValue, USER_AGENT};
 use kube::Client;
 use orchestra_cloud::{Cloud, Observer};
 use orchestra_crds::{GROUP, VERSION};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +16,7 @@ use crate::lease::{Elector, Home};
 use crate::metrics::Metrics;
 use crate::shell::Shell;
 use crate::watch as watches;
-use crate::web;
+use crate::web::{self, WebError, WebSettings};
 
 /// How long work under way may go on after the signal to stop.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(25);
@@ -37,9 +36,8 @@ pub struct Settings {
     /// Send every Google API call to this URL, without credentials. For the sandbox.
     #[arg(long, env = "ORCHESTRA_GOOGLE_ENDPOINT", value_name = "URL", value_parser = endpoint)]
     pub google_endpoint: Option<String>,
-    /// Where to serve /metrics, /healthz and /readyz.
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    pub http_address: SocketAddr,
+    #[command(flatten)]
+    pub web: WebSettings,
     /// Namespace of the Lease for leader election. Default: orchestra-system, or default where that does not exist.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
     pub lease_namespace: Option<String>,
@@ -90,14 +88,9 @@ pub enum AppError {
     /// The sandbox's clock could not be read.
     #[error("--sandbox-clock: {0}")]
     Clock(#[from] reqwest::Error),
-    /// The address is taken, or none of this machine's.
-    #[error("--http-address {address}: {source}; choose another, or 127.0.0.1:0 for any free port")]
-    Address {
-        /// What was asked for.
-        address: SocketAddr,
-        /// Why it can't be had.
-        source: std::io::Error,
-    },
+    /// Metrics and health can't be served.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// Signals can't be listened for.
     #[error("signals can't be listened for: {0}")]
     Signals(std::io::Error),
@@ -134,7 +127,7 @@ async fn clock(settings: &Settings, client: &Client) -> Result<Clock, AppError> 
 impl AppError {
     /// Whether the flags are to blame: the process ends with 2 then, as for flags that can't be read.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Address { .. } | Self::Clock(_))
+        matches!(self, Self::Web(_) | Self::Clock(_))
     }
 }
 
@@ -179,12 +172,12 @@ async fn wait_for_crds(client: &Client, server: &str, health: &Health) {
 
 /// Takes the address; what is given serves there until the process ends.
 async fn served(
-    address: SocketAddr,
+    settings: WebSettings,
     metrics: Metrics,
     health: Health,
 ) -> Result<impl Future<Output = Result<(), AppError>>, AppError> {
-    let listener = web::listen(address).await.map_err(|source| AppError::Address { address, source })?;
-    let served = web::serve(listener, metrics, health);
+    let listener = web::listen(&settings).await?;
+    let served = web::serve(listener, settings, metrics, health);
     Ok(async move {
         let ended = served.await;
         Err(AppError::Ended("the HTTP server", ended.err().map_or("no error".into(), |e| e.to_string())))
@@ -203,7 +196,7 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     let mut stop = stop_signal()?;
     let mut tasks: JoinSet<Result<(), AppError>> = JoinSet::new();
 
-    tasks.spawn(served(settings.http_address, metrics.clone(), health.clone()).await?);
+    tasks.spawn(served(settings.web.clone(), metrics.clone(), health.clone()).await?);
 
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "orchestra-controller".into());
     let me = format!("{host}_{}_{:x}", std::process::id(), jiff::Timestamp::now().as_microsecond());
