@@ -30,7 +30,7 @@ sandbox: build ## A cluster, a cloud and a controller that stay up, for kubectl:
 .PHONY: test
 test: build ## Everything that needs no cluster; fails too when a secret's value is anywhere in the output
 	mkdir -p target
-	RUST_LOG=debug FAULT_SEED=$$(git rev-parse HEAD 2>/dev/null || echo none) cargo test --workspace 2>&1 | tee target/test-output.log
+	PATH="$(CURDIR)/target/tools:$$PATH" RUST_LOG=debug FAULT_SEED=$$(git rev-parse HEAD 2>/dev/null || echo none) cargo test --workspace 2>&1 | tee target/test-output.log
 	@if grep -q 'sandbox-secret-value-[a-z]' target/test-output.log; then echo 'a secret is in the test output' >&2; exit 1; fi
 
 .PHONY: e2e
@@ -49,13 +49,23 @@ simulate: ## Random releases, edits, faults and time: make simulate SEEDS=2000 [
 bench: build ## 10,000 objects and 1,000 services: what calls take, and what the controller needs
 	target/debug/bench
 
+# Without pulling anything: the same files that deploy/Dockerfile puts into the image. A binary of more than 20 MB is too large.
+.PHONY: image
+image: ## The controller's image from this machine's release build, with buildah: localhost/orchestra-controller
+	cargo build --release --locked -p orchestra-controller
+	@size=$$(stat -c %s target/release/orchestra-controller); echo "the binary has $$size bytes"; test $$size -le 20000000
+	rm -rf target/rootfs && deploy/rootfs.sh target/release/orchestra-controller target/rootfs
+	container=$$(buildah from scratch) && buildah copy --quiet $$container target/rootfs / \
+	  && buildah config --user 65532:65532 --entrypoint '["/orchestra-controller"]' $$container \
+	  && buildah commit --quiet --timestamp 0 --rm $$container localhost/orchestra-controller
+
 .PHONY: clients
 clients: ## Install Google's Python clients into target/clients, for make test to try on the sandbox
 	python3 -m venv target/clients
 	target/clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
 
 .PHONY: tools
-tools: $(HELM) ## Install Helm into target/tools
+tools: $(HELM) ## Install Helm and kubectl into target/tools
 
 $(HELM):
 	python3 tests/tools/fetch.py $(dir $(HELM))

