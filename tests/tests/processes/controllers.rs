@@ -65,6 +65,58 @@ async fn only_the_leader_writes_and_another_takes_over() {
     assert_eq!(place.leader().await.as_deref().unwrap_or_default(), "", "the lease is let go of at the end: {told}");
 }
 
+fn signal(controller: &Controller, name: &str) {
+    let id = controller.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+}
+
+/// Promise 9: a process that was away, as one on a machine that hangs, does not know that another leads by now.
+#[tokio::test]
+async fn a_leader_that_was_stopped_writes_nothing_when_it_goes_on() {
+    let mut place = Place::new().await;
+    place.install_crds().await;
+    let (mut first, log) = place.start();
+    place.create("OrchestraEnvironment", "shop", plain_environment(&["us-central1"])).await;
+    place.create("Rollout", "api", canary("shop", "app:1")).await;
+    place.until_promoted("api", "app:1").await;
+    place.release("app:2").await;
+    place.until("a candidate", async |place| place.sandbox.google.view().to_string().contains("app:2")).await;
+    let leader = place.leader().await.unwrap();
+    signal(&first, "STOP");
+    let (second, _) = place.start();
+    place.until("another leader", async |place| place.leader().await.is_some_and(|l| l != leader)).await;
+    place.until_promoted("api", "app:2").await;
+    let written = |text: &str| text.matches("writing to Google Cloud").count();
+    let before = written(&std::fs::read_to_string(&log).unwrap());
+    signal(&first, "CONT");
+    first.ended().await;
+    let told = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(written(&told), before, "{told}");
+    assert!(told.contains("the lease was lost"), "{told}");
+    second.stop().await;
+}
+
+/// The leader ends by the signal, as in each update of its Deployment.
+#[tokio::test]
+async fn a_leader_that_is_told_to_end_hands_over_at_once() {
+    let mut place = Place::new().await;
+    place.install_crds().await;
+    let (first, _) = place.start();
+    place.until("a leader", async |place| place.leader().await.is_some()).await;
+    let leader = place.leader().await.unwrap();
+    let (second, log) = place.start();
+    let told = || std::fs::read_to_string(&log).unwrap_or_default();
+    place.until("the second waits", async |_| told().contains("waiting for the lease")).await;
+    let asked = Instant::now();
+    first.stop().await;
+    // Not "within the lease": it is let go of, and free.
+    let renewed = place.leader().await.unwrap_or_default();
+    assert!(renewed != leader, "the lease is let go of before the process ends");
+    place.until("the second leads", async |_| told().contains("leading")).await;
+    println!("handed over in {:.1} s", asked.elapsed().as_secs_f64());
+    second.stop().await;
+}
+
 /// Promise 9: the namespace that a kubeconfig is set to is a person's own matter.
 #[tokio::test]
 async fn kubeconfigs_of_other_namespaces_make_no_second_leader() {
