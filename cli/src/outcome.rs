@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use orchestra_crds::{Request, Rollout, RolloutPhase, RolloutStatus, condition};
+use orchestra_planner::reason::Reason;
 use orchestra_planner::rollout;
 use std::process::ExitCode;
 
@@ -28,6 +29,14 @@ fn is_asked(of: &Rollout, status: &RolloutStatus) -> bool {
         .any(|(request, target)| asked(request, target) && !is_done(request, target))
 }
 
+/// Whether the status tells of a pause that nobody asks for any more: the controller has not looked since.
+fn is_resumed(of: &Rollout, status: &RolloutStatus) -> bool {
+    let told = status.conditions.iter().any(|condition| condition.reason == Reason::Paused.word());
+    let candidate = status.candidate.as_ref();
+    let asked = candidate.is_some_and(|candidate| rollout::is_asked(of, Request::Pause, &candidate.release));
+    told && candidate.is_some() && !asked && !of.spec.paused
+}
+
 /// How a release stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -46,6 +55,9 @@ impl Outcome {
     pub fn of(rollout: &Rollout) -> Self {
         let Some(status) = &rollout.status else { return Self::UnderWay };
         if status.observed_generation != rollout.metadata.generation || is_asked(rollout, status) {
+            return Self::UnderWay;
+        }
+        if is_resumed(rollout, status) {
             return Self::UnderWay;
         }
         let is = |type_: &str| status.conditions.iter().any(|c: &Condition| c.type_ == type_ && c.status == "True");
@@ -117,6 +129,20 @@ mod tests {
         asked["status"]["requests"] =
             json!([{"request": "retry", "target": "api-x.2", "time": "2026-01-01T00:00:00Z"}]);
         assert_eq!(of(&asked), Outcome::Failed);
+    }
+
+    #[test]
+    fn a_pause_that_was_taken_off_and_is_still_told_is_under_way() {
+        let mut paused = rollout(2, "Paused", "Reconciling");
+        paused["status"]["conditions"][1]["reason"] = json!("Paused");
+        paused["status"]["candidate"] = json!({
+            "release": "api-x.2", "revision": "api-x", "image": "a", "startedAt": "2026-01-01T00:00:00Z",
+            "templateHash": "aaaaaaaaaa", "news": "template:aaaaaaaaaa",
+        });
+        let of = |object: &Value| Outcome::of(&serde_json::from_value(object.clone()).unwrap());
+        assert_eq!(of(&paused), Outcome::UnderWay);
+        paused["metadata"]["annotations"] = json!({"orchestra.cherry-ai.me/pause": "api-x.2"});
+        assert_eq!(of(&paused), Outcome::Waits);
     }
 
     #[test]

@@ -7,12 +7,29 @@ use serde::Serialize;
 use crate::args::Output;
 use crate::error::CliError;
 
-/// A line that is no wider than the screen; off a screen it is whole.
-fn fitted(line: &str, width: Option<usize>) -> String {
-    match width {
-        Some(width) => console::truncate_str(line, width, "…").into_owned(),
-        None => line.to_string(),
+/// Fewest cells that words are wrapped to; a screen that is narrower cuts them.
+const NARROW: usize = 40;
+
+/// A line in lines that are no wider than the screen, further ones indented below its words; off a screen it is whole.
+fn fitted(line: &str, width: Option<usize>) -> Vec<String> {
+    let Some(width) = width else { return vec![line.to_string()] };
+    if console::measure_text_width(line) <= width || width < NARROW {
+        return vec![console::truncate_str(line, width, "…").into_owned()];
     }
+    let indent = line.chars().take_while(|c| *c == ' ').count();
+    let below = " ".repeat(indent + 4);
+    let mut lines = vec![];
+    let mut current = " ".repeat(indent);
+    for word in line.trim_start().split_inclusive(' ') {
+        let has_words = !current.trim().is_empty();
+        if has_words && console::measure_text_width(&current) + console::measure_text_width(word.trim_end()) > width {
+            lines.push(current.trim_end().to_string());
+            current.clone_from(&below);
+        }
+        current.push_str(word);
+    }
+    lines.push(current.trim_end().to_string());
+    lines.iter().map(|line| console::truncate_str(line, width, "…").into_owned()).collect()
 }
 
 /// How wide the screen is; none: it is none.
@@ -23,8 +40,8 @@ fn width(term: &Term) -> Option<usize> {
 /// Prints lines.
 pub fn lines(lines: &[String]) {
     let width = width(&Term::stdout());
-    for line in lines {
-        println!("{}", fitted(line, width));
+    for line in lines.iter().flat_map(|line| fitted(line, width)) {
+        println!("{line}");
     }
 }
 
@@ -33,7 +50,7 @@ pub fn drawn_over(lines: &[String], before: usize) -> std::io::Result<usize> {
     let term = Term::stdout();
     let (height, width) = (usize::from(term.size().0), width(&term));
     term.clear_last_lines(before)?;
-    let shown: Vec<String> = lines.iter().take(height.saturating_sub(1)).map(|line| fitted(line, width)).collect();
+    let shown: Vec<String> = lines.iter().flat_map(|line| fitted(line, width)).take(height.saturating_sub(1)).collect();
     for line in &shown {
         term.write_line(line)?;
     }
@@ -63,4 +80,20 @@ pub fn object(object: &impl Serialize, output: Output) -> Result<(), CliError> {
     };
     println!("{}", text.trim_end());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_wrapped_below_their_words_and_lose_none() {
+        let line = "  status  us-central1, step 1/2: 1 min 9 s left at 10 %; waiting for Cloud Monitoring, whose metrics are late";
+        let lines = fitted(line, Some(60));
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.chars().count() <= 60), "{lines:?}");
+        assert!(lines[1].starts_with("      "), "{lines:?}");
+        let words = |text: &str| text.split_whitespace().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(words(&lines.join(" ")), words(line));
+        assert_eq!(fitted(line, None), [line]);
+    }
 }

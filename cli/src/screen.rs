@@ -1,17 +1,16 @@
 //! One Rollout on a screen.
 
+mod evidence;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
-use orchestra_crds::{
-    CandidateStatus, CountStatus, EvidenceStatus, Metric, RegionStatus, Rollout, RolloutPhase, RolloutStatus, Step,
-};
-use orchestra_planner::verdict::standing;
-use orchestra_planner::words::span;
+use orchestra_crds::{CandidateStatus, RegionStatus, Rollout, RolloutPhase, RolloutStatus, Step};
+use orchestra_planner::words::{short_image, span};
 
 use crate::outcome::Outcome;
 
-/// Cells of the bar that shows the evidence.
-const BAR: usize = 20;
+/// How long a weight is held where its step does not say: as in the schema.
+pub const HOLD_SECONDS: i32 = 300;
 
 /// What is shown of a Rollout: lines that may be longer than a screen is wide.
 pub fn lines(rollout: &Rollout, events: &[String], now: Timestamp) -> Vec<String> {
@@ -20,7 +19,7 @@ pub fn lines(rollout: &Rollout, events: &[String], now: Timestamp) -> Vec<String
     lines.extend(revisions(&status));
     lines.push(String::new());
     lines.extend(regions(&status));
-    lines.extend(evidence(&status));
+    lines.extend(evidence::lines(&status));
     if let Some(message) = &status.message {
         lines.push(String::new());
         lines.push(format!("  {message}"));
@@ -46,8 +45,23 @@ fn head(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
     let started = status.candidate.as_ref().map(|candidate| candidate.started_at.0);
     // A sandbox's clock runs ahead of this machine's.
     let since = started.filter(|started| *started <= now).map(|started| format!("   for {}", span(started, now)));
+    let about = status.candidate.as_ref().and_then(at_least);
+    let since =
+        [since, about.map(|about| format!("   takes {about} at least"))].into_iter().flatten().collect::<String>();
     let sign = Outcome::of(rollout).sign();
-    format!("{}  {place}   {sign} {}{}", rollout.name_any(), phase(status), since.unwrap_or_default())
+    format!("{}  {place}   {sign} {}{}", rollout.name_any(), phase(status), since)
+}
+
+/// How long a release takes whose steps all pass at once: its holds and pauses in all regions.
+fn at_least(candidate: &CandidateStatus) -> Option<String> {
+    let course = candidate.course.as_ref()?;
+    let pause = |step: &Step| step.pause.as_ref().and_then(|pause| pause.duration_seconds);
+    let held =
+        |step: &Step| pause(step).or(step.weight.map(|_| step.hold_seconds.unwrap_or(HOLD_SECONDS))).unwrap_or(0);
+    let seconds: i64 = course.steps.iter().map(|step| i64::from(held(step))).sum();
+    let all = seconds.saturating_mul(i64::try_from(course.regions.len()).ok()?);
+    let start = Timestamp::UNIX_EPOCH;
+    (all > 0).then(|| span(start, start + jiff::SignedDuration::from_secs(all)))
 }
 
 fn revisions(status: &RolloutStatus) -> Vec<String> {
@@ -56,9 +70,11 @@ fn revisions(status: &RolloutStatus) -> Vec<String> {
     let stable =
         status.stable.as_ref().map(|s| ("stable", s.image.as_deref().unwrap_or_default(), s.revision.as_str()));
     let shown: Vec<_> = [candidate, failed, stable].into_iter().flatten().collect();
-    let short = |image: &str| image.rsplit('/').next().unwrap_or(image).to_string();
-    let width = shown.iter().map(|(_, image, _)| short(image).chars().count()).max().unwrap_or(0);
-    shown.iter().map(|(what, image, revision)| format!("  {what:<10} {:<width$}  {revision}", short(image))).collect()
+    let width = shown.iter().map(|(_, image, _)| short_image(image).chars().count()).max().unwrap_or(0);
+    let line = |(what, image, revision): &(&str, &str, &str)| {
+        format!("  {what:<10} {:<width$}  {revision}", short_image(image))
+    };
+    shown.iter().map(line).collect()
 }
 
 /// A step in a word.
@@ -109,63 +125,26 @@ fn ladder(candidate: &CandidateStatus, region: &RegionStatus) -> String {
 
 fn regions(status: &RolloutStatus) -> Vec<String> {
     let width = status.regions.iter().map(|region| region.region.len()).max().unwrap_or(0);
-    let line = |region: &RegionStatus| {
+    let line = |(index, region): (usize, &RegionStatus)| {
         let weight = region.weight.map_or_else(|| "?".to_string(), |weight| weight.to_string());
         match &status.candidate {
-            Some(candidate) => {
-                format!("  {:<width$}   {}   now {weight:>3} %", region.region, ladder(candidate, region))
-            }
+            Some(candidate) => format!(
+                "  {:<width$}   {}   now {weight:>3} %{}",
+                region.region,
+                ladder(candidate, region),
+                waits_for(candidate, &status.regions, index)
+            ),
             None => format!("  {:<width$}   {}", region.region, region.message),
         }
     };
-    status.regions.iter().map(line).collect()
+    status.regions.iter().enumerate().map(line).collect()
 }
 
-fn counted(count: CountStatus) -> String {
-    match count.total {
-        0 => "no requests".into(),
-        // As parts of 10,000, rounded: exact enough for a screen.
-        total => {
-            let parts = (count.bad.saturating_mul(10_000) + total / 2) / total;
-            format!("{} of {total} ({}.{:02} %)", count.bad, parts / 100, parts % 100)
-        }
-    }
-}
-
-fn metric(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Errors => "errors",
-    }
-}
-
-fn bar(percent: i32) -> String {
-    let percent = usize::try_from(percent).unwrap_or(0).min(100);
-    let full = percent * BAR / 100;
-    format!("[{}{}] {percent} %", "█".repeat(full), "░".repeat(BAR - full))
-}
-
-fn evidence(status: &RolloutStatus) -> Vec<String> {
-    let Some(candidate) = &status.candidate else { return vec![] };
-    let settings = candidate.course.as_ref().map(|course| course.analysis.clone()).unwrap_or_default();
-    let of = |region: &RegionStatus, evidence: &EvidenceStatus| {
-        let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
-        [
-            String::new(),
-            format!(
-                "  {:<10} candidate {}   stable {}   {}",
-                metric(evidence.metric),
-                counted(evidence.candidate),
-                counted(evidence.stable),
-                region.region
-            ),
-            format!("  rollback?  {}   {}{fault}", bar(evidence.evidence_percent), standing(evidence, &settings)),
-        ]
-    };
-    let own = |evidence: &&EvidenceStatus| evidence.release == candidate.release;
-    let of_region = |region: &RegionStatus| -> Vec<String> {
-        region.evidence.iter().filter(own).flat_map(|e| of(region, e)).collect()
-    };
-    status.regions.iter().flat_map(of_region).collect()
+/// What a region waits for that the release has not come to.
+fn waits_for(candidate: &CandidateStatus, regions: &[RegionStatus], index: usize) -> String {
+    let is_to_come = reach_of(candidate, &regions[index], 1) == Reach::ToCome;
+    let before = index.checked_sub(1).map(|before| &regions[before]).filter(|_| is_to_come);
+    before.map(|before| format!("   waits for {}", before.region)).unwrap_or_default()
 }
 
 /// What a person may ask for now.

@@ -13,3 +13,12 @@ pub fn span(from: Timestamp, to: Timestamp) -> String {
         (h, m, _) => format!("{h} h {m} min"),
     }
 }
+
+/// The end of an image's name, its digest cut short.
+pub fn short_image(image: &str) -> String {
+    let name = image.rsplit('/').next().unwrap_or(image);
+    match name.split_once("@sha256:") {
+        Some((name, digest)) => format!("{name}@{}", digest.chars().take(12).collect::<String>()),
+        None => name.to_string(),
+    }
+}

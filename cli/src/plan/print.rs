@@ -4,9 +4,7 @@ use orchestra_crds::{Rollout, Step};
 use serde_json::Value;
 
 use super::Planned;
-
-/// How long a weight is held where the step doesn't say: as in the schema.
-const HOLD_SECONDS: i32 = 300;
+use crate::screen::HOLD_SECONDS;
 
 fn count(writes: usize) -> String {
     match writes {

@@ -23,6 +23,12 @@ impl Shell {
                 Severity::Warning => "Warning",
             };
             self.metrics.events.with_label_values(&[&kind, type_, event.reason.as_str()]).inc();
+            let (namespace, name) = (reference.namespace.as_deref(), reference.name.as_deref());
+            let (reason, told) = (event.reason.as_str(), event.note.as_str());
+            match event.severity {
+                Severity::Normal => tracing::info!(kind = %kind, namespace, name, reason, told, "what happened"),
+                Severity::Warning => tracing::warn!(kind = %kind, namespace, name, reason, told, "what happened"),
+            }
             let told = KubeEvent {
                 type_: match event.severity {
                     Severity::Normal => EventType::Normal,

@@ -14,6 +14,7 @@ use crate::names::RevisionName;
 use crate::plan::{Effect, Finalizer, POLL, Plan, Urgency, hold_back, with_way_out};
 use crate::reason::Reason;
 use crate::traffic::weight_of;
+use crate::words::short_image;
 
 /// How the message of a region begins that can't be read.
 pub(super) const NOT_READABLE: &str = "not readable";
@@ -128,15 +129,6 @@ fn shown_image(memory: &Memory) -> Option<String> {
     candidate.or(failing).or_else(stable).map(|image| short_image(&image))
 }
 
-/// The end of an image's name, its digest cut short.
-fn short_image(image: &str) -> String {
-    let name = image.rsplit('/').next().unwrap_or(image);
-    match name.split_once("@sha256:") {
-        Some((name, digest)) => format!("{name}@{}", digest.chars().take(12).collect::<String>()),
-        None => name.to_string(),
-    }
-}
-
 /// The value of the promote annotation that lets the release go on from where it is.
 fn promote_token(memory: &Memory, decision: &Decision, status: &RolloutStatus) -> Option<String> {
     let candidate = memory.candidate.as_ref()?;
@@ -211,8 +203,12 @@ fn region_status(
             let moving_since = if moved { known.moving_since.or(Some(pass.seen.now)) } else { known.moving_since };
             let known = RegionMemory { moving_since, ..known };
             let weight = subject.map(|revision| weight_of(revision, &view.serving).get());
+            let untouched = memory.candidate.as_ref().is_some_and(|c| known.untouched_by.as_ref() == Some(&c.release));
+            let earlier = pass.waves().take_while(|earlier| earlier.region() != place.region()).last();
+            let earlier = earlier.filter(|_| untouched);
             let message = match subject {
                 _ if place.leaves => "left the environment: its service is let go".to_string(),
+                Some(_) if let Some(earlier) = earlier => format!("waits for {}", earlier.region()),
                 Some(revision) if starting => format!("`{revision}` is starting"),
                 Some(revision) => format!("`{revision}` gets {} % of the requests", weight.unwrap_or_default()),
                 None => "no revision of ours".to_string(),

@@ -43,6 +43,17 @@ fn a_good_release_goes_through_its_steps_in_one_region_after_the_other() {
 }
 
 #[test]
+fn a_region_that_is_to_come_says_which_it_waits_for() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits::default());
+    world.run(6);
+    let status = world.status();
+    assert_eq!((status.regions[0].weight, status.regions[1].message.as_str()), (Some(10), "waits for us-central1"));
+    world.run(400);
+    assert!(world.status().regions[1].message.ends_with("gets 100 % of the requests"));
+}
+
+#[test]
 fn a_bad_release_is_rolled_back_and_its_failure_latched_first() {
     let mut world = World::promoted(&["us-central1", "us-west4"]);
     world.release("app:2", Traits { error_percent: 5, ..Traits::default() });

@@ -11,9 +11,11 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         total => format!("{} of {total} failed ({:.2} %)", count.bad, count.bad as f64 * 100.0 / total as f64),
     };
     let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
+    let earlier = matches!(evidence.verdict, Verdict::NoData) && evidence.candidate.total > 0;
     format!(
-        "{}: candidate {}, stable at the same time {}{fault}",
+        "{}{}: candidate {}, stable at the same time {}{fault}",
         standing(evidence, settings),
+        if earlier { "; before it" } else { "" },
         rate(evidence.candidate),
         rate(evidence.stable)
     )
@@ -23,7 +25,7 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
 pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
     match evidence.verdict {
         Verdict::NoData if evidence.candidate.total > 0 => {
-            "no requests of the candidate at this step are counted yet; before it".to_string()
+            "no requests of the candidate at this step are counted yet".to_string()
         }
         Verdict::NoData => "no requests of the candidate are counted yet".to_string(),
         Verdict::Fail => "sure enough that it is worse".to_string(),

@@ -67,8 +67,10 @@ impl Weight {
         }
         let metrics_end = later(hold_ends, delay(analysis) + LATE);
         if now < metrics_end {
-            let message =
-                format!("waiting for the metrics of its last minutes, until {metrics_end:.0} at most; {words}");
+            let message = format!(
+                "waiting for the metrics of its last minutes, {} more at most; {words}",
+                span(now, metrics_end)
+            );
             return Ruling::Wait(note(Reason::Holding, message), Some(metrics_end));
         }
         let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));

@@ -1,0 +1,63 @@
+//! The evidence for and against a candidate, on a screen.
+
+use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, RegionStatus, RolloutStatus};
+use orchestra_planner::verdict::standing;
+
+/// Cells of the bar that shows the evidence.
+const BAR: usize = 20;
+
+/// Counts, bar and how much was judged, for each region and metric of the release that is going on.
+pub fn lines(status: &RolloutStatus) -> Vec<String> {
+    let Some(candidate) = &status.candidate else { return vec![] };
+    let settings = candidate.course.as_ref().map(|course| course.analysis.clone()).unwrap_or_default();
+    let own = |evidence: &&EvidenceStatus| evidence.release == candidate.release;
+    let of_region = |region: &RegionStatus| -> Vec<String> {
+        region.evidence.iter().filter(own).flat_map(|evidence| of(region, evidence, &settings)).collect()
+    };
+    status.regions.iter().flat_map(of_region).collect()
+}
+
+fn of(region: &RegionStatus, evidence: &EvidenceStatus, settings: &Analysis) -> Vec<String> {
+    let enough = if evidence.step_candidate >= i64::from(settings.minimum_requests) { " ✔" } else { "" };
+    let through = evidence.through.0.strftime("%H:%MZ");
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "  {:<10} candidate {}   stable {}   {}",
+            metric(evidence.metric),
+            counted(evidence.candidate),
+            counted(evidence.stable),
+            region.region
+        ),
+        format!("  rollback?  {}   {}", bar(evidence.evidence_percent), standing(evidence, settings)),
+        format!(
+            "  judged     {} of {} requests at this step{enough}   metrics up to {through}",
+            evidence.step_candidate, settings.minimum_requests
+        ),
+    ];
+    lines.extend(evidence.fault.as_ref().map(|fault| format!("  metrics    {fault}")));
+    lines
+}
+
+fn counted(count: CountStatus) -> String {
+    match count.total {
+        0 => "no requests".into(),
+        // As parts of 10,000, rounded: exact enough for a screen.
+        total => {
+            let parts = (count.bad.saturating_mul(10_000) + total / 2) / total;
+            format!("{} of {total} ({}.{:02} %)", count.bad, parts / 100, parts % 100)
+        }
+    }
+}
+
+fn metric(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Errors => "errors",
+    }
+}
+
+fn bar(percent: i32) -> String {
+    let percent = usize::try_from(percent).unwrap_or(0).min(100);
+    let full = percent * BAR / 100;
+    format!("[{}{}] {percent} %", "█".repeat(full), "░".repeat(BAR - full))
+}
