@@ -128,7 +128,7 @@ impl Dashboard {
         let variable = |(name, query): &(&str, &str)| {
             let derived = matches!(*name, "environment" | "service" | "project");
             json!({
-                "name": name, "type": "query", "query": {"query": query, "refId": name}, "definition": query, "refresh": 2,
+                "name": name, "type": "query", "query": {"query": query, "refId": name}, "refresh": 2,
                 "datasource": {"type": "prometheus", "uid": SOURCE}, "includeAll": is_fleet, "multi": is_fleet, "sort": 1,
                 "hide": if derived { 2 } else { 0 },
             })
@@ -136,14 +136,14 @@ impl Dashboard {
         std::iter::once(source).chain(self.variables.iter().map(variable)).collect()
     }
 
+    /// As Grafana's schema has it: each field is there.
     fn links(&self) -> Value {
         let others = all().into_iter().filter(|other| other.uid != self.uid);
-        let mut links: Vec<Value> = others
-            .map(|other| json!({"type": "link", "title": other.title, "url": format!("/d/{}", other.uid), "keepTime": true}))
-            .collect();
+        let mut links: Vec<Value> =
+            others.map(|other| link(other.title, &format!("/d/{}", other.uid), false)).collect();
         if self.uid == ROLLOUT.uid {
             let url = "https://console.cloud.google.com/run?project=${project}&search=${service}";
-            links.push(json!({"type": "link", "title": "Cloud Run", "url": url, "targetBlank": true}));
+            links.push(link("Cloud Run", url, true));
         }
         json!(links)
     }
@@ -173,4 +173,12 @@ impl Dashboard {
             "templating": {"list": self.variables()}, "annotations": {"list": []}, "links": self.links(), "panels": panels,
         })
     }
+}
+
+/// A link of a dashboard: to another one at the same time, or out of Grafana.
+fn link(title: &str, url: &str, is_outside: bool) -> Value {
+    json!({
+        "type": "link", "title": title, "url": url, "keepTime": !is_outside, "targetBlank": is_outside, "asDropdown": false,
+        "includeVars": false, "icon": "external link", "tags": [], "tooltip": "",
+    })
 }
