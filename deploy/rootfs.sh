@@ -12,7 +12,8 @@ ldd "$binary" | grep -oE '/[^ ]+' | while read -r library; do
 done
 # Names are looked up through these.
 for library in libnss_dns.so.2 libnss_files.so.2 libresolv.so.2; do
-  found=$(ldconfig -p | awk -v name="$library" '$1 == name { print $NF; exit }')
+  # Read to the end: a reader that leaves early ends ldconfig by a signal.
+  found=$(ldconfig -p | awk -v name="$library" '$1 == name && !found { found = $NF } END { print found }')
   if [ -n "$found" ]; then install -D -m 0755 "$(readlink -f "$found")" "$root$found"; fi
 done
 install -m 0644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"

@@ -28,6 +28,9 @@ pub struct ClusterArgs {
     /// Context of the kubeconfig.
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
+    /// User to act as, where your rights allow it.
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub impersonate: Option<String>,
     /// The kubeconfig. Default: $KUBECONFIG, or ~/.kube/config.
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,

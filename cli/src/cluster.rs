@@ -4,8 +4,10 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::TypeMeta;
 use kube::{Api, Client, Config};
 use orchestra_controller::clock::Clock;
+use orchestra_controller::respect_no_proxy;
 use orchestra_crds::{Request, Rollout};
 use serde_json::{Value, json};
 
@@ -25,6 +27,30 @@ pub struct Cluster {
     pub namespace: String,
 }
 
+/// What KUBECONFIG names: files in a list; those that are not there are passed by, as kubectl does. None: it names none that is.
+fn of_environment() -> Result<Option<Kubeconfig>, CliError> {
+    let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let there = std::env::split_paths(&named).filter(|path| path.is_file());
+    let mut all: Option<Kubeconfig> = None;
+    for path in there {
+        let one = Kubeconfig::read_from(path)?;
+        all = Some(match all {
+            Some(before) => before.merge(one)?,
+            None => one,
+        });
+    }
+    Ok(all)
+}
+
+/// A token in a file often ends with a line; the library takes it as it is.
+fn read_token(config: &mut Config) {
+    let Some(path) = &config.auth_info.token_file else { return };
+    if let Ok(token) = std::fs::read_to_string(path) {
+        config.auth_info.token = Some(token.trim().to_string().into());
+        config.auth_info.token_file = None;
+    }
+}
+
 impl Cluster {
     /// The one that the flags mean.
     ///
@@ -32,11 +58,20 @@ impl Cluster {
     /// When there is no kubeconfig, or it can't be used.
     pub async fn connect(args: &ClusterArgs) -> Result<Self, CliError> {
         let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-        let mut config = match &args.kubeconfig {
-            Some(path) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
+        let named = match &args.kubeconfig {
+            Some(path) => Some(Kubeconfig::read_from(path)?),
+            None => of_environment()?,
+        };
+        let mut config = match named {
+            Some(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await?,
             None if options.context.is_some() => Config::from_kubeconfig(&options).await?,
             None => Config::infer().await.map_err(|error| CliError::Cluster(kube::Error::InferConfig(error)))?,
         };
+        respect_no_proxy(&mut config);
+        read_token(&mut config);
+        if let Some(user) = &args.impersonate {
+            config.auth_info.impersonate = Some(user.clone());
+        }
         config.read_timeout = Some(READ_LIMIT);
         let client = Client::try_from(config).map_err(CliError::Cluster)?;
         let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_string());
@@ -68,6 +103,26 @@ impl Cluster {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
         let found = api.get_opt(name).await.map_err(|error| CliError::of(error, namespace))?;
         found.map(serde_json::to_value).transpose().map_err(|error| CliError::Print(error.to_string()))
+    }
+
+    /// All objects of a kind in a namespace, as they are stored.
+    ///
+    /// # Errors
+    /// When the cluster refuses, or does not answer.
+    pub async fn all_stored<K: kube::Resource<DynamicType = ()>>(
+        &self,
+        namespace: &str,
+    ) -> Result<Vec<Value>, CliError> {
+        let resource = ApiResource::erase::<K>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let found = api.list(&ListParams::default()).await.map_err(|error| CliError::of(error, namespace))?;
+        // Items of a list don't say what they are.
+        let typed = |object: DynamicObject| {
+            let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
+            serde_json::to_value(DynamicObject { types: Some(types), ..object })
+        };
+        let all: Result<Vec<Value>, _> = found.items.into_iter().map(typed).collect();
+        all.map_err(|error| CliError::Print(error.to_string()))
     }
 
     /// Its version.
@@ -123,8 +178,15 @@ impl Cluster {
     /// # Errors
     /// When the cluster refuses, or does not answer.
     pub async fn events(&self, rollout: &Rollout) -> Result<Vec<Event>, CliError> {
+        self.events_about(rollout.metadata.uid.as_deref().unwrap_or_default()).await
+    }
+
+    /// What was told of an object, by its UID.
+    ///
+    /// # Errors
+    /// When the cluster refuses, or does not answer.
+    pub async fn events_about(&self, uid: &str) -> Result<Vec<Event>, CliError> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
-        let uid = rollout.metadata.uid.clone().unwrap_or_default();
         let about = ListParams::default().fields(&format!("regarding.uid={uid}"));
         let mut events = api.list(&about).await.map_err(|error| CliError::of(error, &self.namespace))?.items;
         events.sort_by_key(crate::events::time);

@@ -23,9 +23,18 @@ pub enum CliError {
     /// A file can't be read.
     #[error("{0}: {1}")]
     File(String, String),
+    /// An object is in the files more than once.
+    #[error("{0} is in the files twice, once in {1}")]
+    Twice(String, String),
     /// The files hold nothing of ours.
     #[error("the files hold no Rollout and no OrchestraEnvironment")]
     NothingToPlan,
+    /// The files hold nothing of ours.
+    #[error("the files hold no object of Orchestra's: is it the right folder?")]
+    NothingToLint,
+    /// What is foreseen may be wrong.
+    #[error("not all could be read, so what would happen is not known:\n  {}", .0.join("\n  "))]
+    Unread(Vec<String>),
     /// The cluster would refuse an object.
     #[error("{0} would be refused: {1}; kubectl orchestra lint tells the lines")]
     WouldBeRefused(String, String),
@@ -35,12 +44,20 @@ pub enum CliError {
     /// The cluster in this process failed.
     #[error("planning failed: {0}")]
     Offline(String),
+    /// The output can't be written, or nobody reads it any more.
+    #[error("the output can't be written: {0}")]
+    Output(#[from] std::io::Error),
     /// What is to be printed can't be.
     #[error("it can't be printed: {0}")]
     Print(String),
 }
 
 impl CliError {
+    /// Whether whoever read the output has gone away, which is their own matter.
+    pub fn is_unread(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     /// Whether it may be otherwise in a moment.
     pub fn is_passing(&self) -> bool {
         match self {

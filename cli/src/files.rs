@@ -60,23 +60,42 @@ impl Manifest {
 /// # Errors
 /// When a file can't be read, or is no YAML.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<Manifest>, CliError> {
-    let mut manifests = vec![];
+    let (manifests, failed) = read_each(paths)?;
+    match failed.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(manifests),
+    }
+}
+
+/// The same, with what is wrong with each file that can't be read.
+///
+/// # Errors
+/// When a folder can't be looked into.
+pub fn read_each(paths: &[PathBuf]) -> Result<(Vec<Manifest>, Vec<CliError>), CliError> {
+    let (mut manifests, mut failed) = (vec![], vec![]);
     for path in paths {
         for file in files_of(path, 0)? {
-            let name = file.display().to_string();
-            let failed = |why: String| CliError::File(name.clone(), why);
-            let text = match name.as_str() {
-                "-" => {
-                    let mut text = String::new();
-                    std::io::stdin().read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
-                    text
-                }
-                _ => std::fs::read_to_string(&file).map_err(|error| failed(error.to_string()))?,
-            };
-            manifests.extend(parse(&name, &text)?);
+            match read_file(&file) {
+                Ok(more) => manifests.extend(more),
+                Err(error) => failed.push(error),
+            }
         }
     }
-    Ok(manifests)
+    Ok((manifests, failed))
+}
+
+fn read_file(file: &Path) -> Result<Vec<Manifest>, CliError> {
+    let name = file.display().to_string();
+    let failed = |error: std::io::Error| CliError::File(name.clone(), error.to_string());
+    let text = match name.as_str() {
+        "-" => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).map_err(failed)?;
+            text
+        }
+        _ => std::fs::read_to_string(file).map_err(failed)?,
+    };
+    parse(&name, &text)
 }
 
 fn files_of(path: &Path, depth: usize) -> Result<Vec<PathBuf>, CliError> {
@@ -95,11 +114,61 @@ fn files_of(path: &Path, depth: usize) -> Result<Vec<PathBuf>, CliError> {
     Ok(files)
 }
 
+/// kubectl reads YAML 1.1: these words are booleans there, where they stand without quotes.
+const BOOLEANS: [(&str, bool); 6] =
+    [("yes", true), ("on", true), ("y", true), ("no", false), ("off", false), ("n", false)];
+
+/// A number in a form that only YAML 1.1 knows: octal with a leading 0, or with underscores.
+fn number(word: &str) -> Option<i64> {
+    let digits: String = word.chars().filter(|c| *c != '_').collect();
+    let is_plain = !word.starts_with('_') && digits.chars().all(|c| c.is_ascii_digit()) && digits.len() > 1;
+    let octal = digits.strip_prefix('0').filter(|_| is_plain);
+    match octal {
+        Some(octal) => i64::from_str_radix(octal, 8).ok(),
+        None => digits.parse().ok().filter(|_| is_plain && word.contains('_')),
+    }
+}
+
+/// Makes booleans and numbers of what kubectl takes for such.
+fn as_kubectl_reads(value: &mut Value, marked: &MarkedYamlOwned, text: &str) {
+    match value {
+        Value::String(word) => {
+            let meant = BOOLEANS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, meant)| *meant);
+            let first = text.chars().nth(marked.span.start.index());
+            if matches!(first, Some('"' | '\'' | '|' | '>')) {
+                return;
+            }
+            if let Some(meant) = meant.map(Value::Bool).or_else(|| number(word).map(Value::from)) {
+                *value = meant;
+            }
+        }
+        Value::Array(items) => {
+            let places = marked.data.as_sequence().into_iter().flatten();
+            items.iter_mut().zip(places).for_each(|(item, place)| as_kubectl_reads(item, place, text));
+        }
+        Value::Object(fields) => {
+            for (name, inner) in fields.iter_mut() {
+                if let Some(place) = marked.data.as_mapping_get(name) {
+                    as_kubectl_reads(inner, place, text);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, CliError> {
     let failed = |error: &dyn std::fmt::Display| CliError::File(file.to_string(), error.to_string());
     let marked = MarkedYamlOwned::load_from_str(text).map_err(|error| failed(&error))?;
-    let values = serde_yaml_ng::Deserializer::from_str(text).map(Value::deserialize);
-    let values: Vec<Value> = values.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
+    let mut values = vec![];
+    for document in serde_yaml_ng::Deserializer::from_str(text) {
+        let mut document = serde_yaml_ng::Value::deserialize(document).map_err(|error| failed(&error))?;
+        document.apply_merge().map_err(|error| failed(&error))?;
+        values.push(serde_json::to_value(document).map_err(|error| failed(&error))?);
+    }
+    for (value, marked) in values.iter_mut().zip(&marked) {
+        as_kubectl_reads(value, marked, text);
+    }
     let mut manifests = vec![];
     for (object, marked) in values.into_iter().zip(marked) {
         let items = object["items"].as_array().filter(|_| object["kind"].as_str().is_some_and(|k| k.ends_with("List")));
@@ -130,6 +199,16 @@ mod tests {
         assert_eq!(manifests[0].line("metadata.name"), 4);
         assert_eq!(manifests[1].line("spec.steps[1].weight"), 10);
         assert_eq!(manifests[1].line("spec.steps[0].holdSeconds"), 9, "where it would be");
+    }
+
+    #[test]
+    fn words_and_merges_are_read_as_kubectl_reads_them() {
+        let text = "base: &base {a: 1}\nkind: X\nenv:\n- {name: A, value: on}\n- {name: B, value: 'on'}\n- {name: C, value: 0755}\n- {name: D, value: 1_000}\nmerged:\n  <<: *base\n  b: 2\n";
+        let object = &parse("f", text).unwrap()[0].object;
+        assert_eq!(object["env"][0]["value"], true);
+        assert_eq!(object["env"][1]["value"], "on");
+        assert_eq!((object["env"][2]["value"].as_i64(), object["env"][3]["value"].as_i64()), (Some(493), Some(1000)));
+        assert_eq!(object["merged"], serde_json::json!({"a": 1, "b": 2}));
     }
 
     #[test]

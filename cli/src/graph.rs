@@ -13,19 +13,19 @@ pub fn mermaid(rollouts: &[Rollout]) -> Vec<String> {
     let environment =
         |rollout: &Rollout| (rollout.namespace().unwrap_or_default(), rollout.spec.environment_ref.name.clone());
     let environments: BTreeSet<(String, String)> = rollouts.iter().map(environment).collect();
-    for (namespace, name) in &environments {
-        lines.push(format!("  {}[(\"{namespace}/{name}\")]", id(&["env", namespace, name])));
+    for (number, (namespace, name)) in environments.iter().enumerate() {
+        lines.push(format!("  e{number}[(\"{namespace}/{name}\")]"));
     }
-    for rollout in rollouts {
-        let (namespace, environment) = environment(rollout);
-        let own = id(&["rollout", &namespace, &rollout.name_any()]);
+    for (number, rollout) in rollouts.iter().enumerate() {
+        let home = environments.iter().position(|known| *known == environment(rollout)).unwrap_or_default();
+        let own = format!("r{number}");
         let status = rollout.status.clone().unwrap_or_default();
         let image = status.image.as_deref().and_then(|image| image.rsplit('/').next()).unwrap_or("nothing yet");
         let sign = Outcome::of(rollout).sign();
         lines.push(format!("  {own}[\"{sign} {}<br/>{}\"]", rollout.name_any(), text(image)));
-        lines.push(format!("  {} --> {own}", id(&["env", &namespace, &environment])));
-        for region in &status.regions {
-            lines.extend(of_region(&own, &status, region));
+        lines.push(format!("  e{home} --> {own}"));
+        for (number, region) in status.regions.iter().enumerate() {
+            lines.extend(of_region(&own, number, &status, region));
         }
     }
     lines.push("  classDef passed fill:#d7f0d7,stroke:#2e7d32".into());
@@ -33,8 +33,8 @@ pub fn mermaid(rollouts: &[Rollout]) -> Vec<String> {
     lines
 }
 
-fn of_region(rollout: &str, status: &RolloutStatus, region: &RegionStatus) -> Vec<String> {
-    let own = format!("{rollout}_{}", id(&[&region.region]));
+fn of_region(rollout: &str, number: usize, status: &RolloutStatus, region: &RegionStatus) -> Vec<String> {
+    let own = format!("{rollout}_{number}");
     let weight = region.weight.map_or_else(|| "?".into(), |weight| weight.to_string());
     let mut lines = vec![format!("  {rollout} --> {own}([\"{}: {weight} %\"])", region.region)];
     let Some(candidate) = &status.candidate else { return lines };
@@ -52,12 +52,6 @@ fn of_region(rollout: &str, status: &RolloutStatus, region: &RegionStatus) -> Ve
         before = node;
     }
     lines
-}
-
-/// A name that Mermaid takes for a node.
-fn id(parts: &[&str]) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    parts.join("_").chars().map(plain).collect()
 }
 
 /// A text that ends no quote.

@@ -25,6 +25,8 @@ use error::CliError;
 use outcome::Outcome;
 use request::Verb;
 
+/// Whoever read the output has gone away: as for a process that a shell ends by that signal.
+const UNREAD: u8 = 141;
 /// Something could not be asked, or was asked in a way that can't be read.
 const NOT_ASKED: u8 = 4;
 
@@ -34,10 +36,7 @@ async fn ask(cluster: &Cluster, verb: Verb, args: &NameArgs) -> Result<(), CliEr
     cluster.ask(name, asked.request, asked.value.as_deref()).await?;
     match args.output {
         Some(output) => print::objects(&[cluster.rollout(name).await?], true, output),
-        None => {
-            println!("rollout/{name} {}", asked.said);
-            Ok(())
-        }
+        None => print::lines(&[format!("rollout/{name} {}", asked.said)]),
     }
 }
 
@@ -47,9 +46,10 @@ async fn status(cluster: &Cluster, args: &StatusArgs) -> Result<ExitCode, CliErr
         match args.output {
             Some(output) => print::objects(&rollouts, false, output)?,
             None if rollouts.is_empty() => {
-                println!("no Rollouts in {}", if args.all_namespaces { "the cluster" } else { &cluster.namespace })
+                let place = if args.all_namespaces { "the cluster" } else { &cluster.namespace };
+                print::lines(&[format!("no Rollouts in {place}")])?
             }
-            None => print::lines(&screen::table(&rollouts, args.all_namespaces)),
+            None => print::lines(&screen::table(&rollouts, args.all_namespaces))?,
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -59,7 +59,7 @@ async fn status(cluster: &Cluster, args: &StatusArgs) -> Result<ExitCode, CliErr
     let rollout = cluster.rollout(name).await?;
     match args.output {
         Some(output) => print::objects(std::slice::from_ref(&rollout), true, output)?,
-        None => print::lines(&watch::shown(cluster, &rollout).await),
+        None => print::lines(&watch::shown(cluster, &rollout).await)?,
     }
     Ok(Outcome::of(&rollout).exit_code())
 }
@@ -73,10 +73,7 @@ async fn show(
     let rollout = cluster.rollout(&args.rollout.0).await?;
     match args.output {
         Some(output) => print::objects(&[rollout], true, output),
-        None => {
-            print::lines(&lines(&rollout).await?);
-            Ok(())
-        }
+        None => print::lines(&lines(&rollout).await?),
     }
 }
 
@@ -87,9 +84,9 @@ fn told(is_any: bool) -> ExitCode {
 
 fn lint(args: &FileArgs) -> Result<ExitCode, CliError> {
     let (wrong, looked_at) = lint::lint(&args.files)?;
-    print::lines(&wrong);
+    print::lines(&wrong)?;
     if wrong.is_empty() {
-        println!("{looked_at} objects: nothing is wrong with them");
+        print::lines(&[format!("{looked_at} objects: nothing is wrong with them")])?;
     }
     Ok(told(!wrong.is_empty()))
 }
@@ -97,8 +94,8 @@ fn lint(args: &FileArgs) -> Result<ExitCode, CliError> {
 async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<ExitCode, CliError> {
     let planned = plan::plan(cluster, args).await?;
     match args.output {
-        None => print::lines(&plan::as_text(&planned)),
-        Some(PlanOutput::Markdown) => print::lines(&plan::as_markdown(&planned)),
+        None => print::lines(&plan::as_text(&planned))?,
+        Some(PlanOutput::Markdown) => print::lines(&plan::as_markdown(&planned))?,
         Some(PlanOutput::Json) => print::object(&planned, Output::Json)?,
         Some(PlanOutput::Yaml) => print::object(&planned, Output::Yaml)?,
     }
@@ -109,11 +106,13 @@ async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let cluster = match &cli.command {
         Command::Lint(args) => return lint(args),
         Command::Completion { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "kubectl-orchestra", &mut std::io::stdout());
+            let mut script = vec![];
+            clap_complete::generate(*shell, &mut Cli::command(), "kubectl-orchestra", &mut script);
+            print::text(&String::from_utf8_lossy(&script))?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Version => {
-            println!("kubectl-orchestra {}", env!("CARGO_PKG_VERSION"));
+            print::lines(&[format!("kubectl-orchestra {}", env!("CARGO_PKG_VERSION"))])?;
             return Ok(ExitCode::SUCCESS);
         }
         _ => Cluster::connect(&cli.cluster).await?,
@@ -124,7 +123,7 @@ async fn run(cli: Cli) -> Result<ExitCode, CliError> {
                 Some(name) => vec![cluster.rollout(&name.0).await?],
                 None => cluster.list(&StatusArgs::default()).await?,
             };
-            print::lines(&graph::mermaid(&rollouts));
+            print::lines(&graph::mermaid(&rollouts))?;
         }
         Command::Report(args) => {
             let report = report::report(&cluster, &args.rollout.0).await?;
@@ -162,8 +161,9 @@ pub async fn main() -> ExitCode {
     };
     match run(cli).await {
         Ok(code) => code,
+        Err(error) if error.is_unread() => ExitCode::from(UNREAD),
         Err(error) => {
-            eprintln!("kubectl orchestra: {error}");
+            eprintln!("kubectl orchestra: {}", print::harmless(&error.to_string()));
             ExitCode::from(NOT_ASKED)
         }
     }

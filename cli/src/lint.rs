@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 use crate::error::CliError;
-use crate::files::{Manifest, read};
+use crate::files::{Manifest, read_each};
 use crate::offline::{Offline, Refusal};
 
 /// How alike two names must be for one to be meant by the other: of Jaro and Winkler, 0 to 1.
@@ -17,17 +17,24 @@ const KINDS: [&str; 2] = ["OrchestraEnvironment", "Rollout"];
 /// What is wrong with the objects of files, a line each, and how many were looked at.
 ///
 /// # Errors
-/// When a file can't be read, or is no YAML.
+/// When a folder can't be looked into, or nothing of ours is in the files.
 pub fn lint(files: &[PathBuf]) -> Result<(Vec<String>, usize), CliError> {
     let offline = Offline::new(Clock::of_this_machine())?;
-    let manifests: Vec<Manifest> = read(files)?.into_iter().filter(concerns_us).collect();
-    let lines = manifests.iter().flat_map(|manifest| of_manifest(&offline, manifest)).collect();
+    let (manifests, unread) = read_each(files)?;
+    let manifests: Vec<Manifest> = manifests.into_iter().filter(concerns_us).collect();
+    if manifests.is_empty() && unread.is_empty() {
+        return Err(CliError::NothingToLint);
+    }
+    let unread = unread.iter().map(ToString::to_string);
+    let lines = unread.chain(manifests.iter().flat_map(|manifest| of_manifest(&offline, manifest))).collect();
     Ok((lines, manifests.len()))
 }
 
-/// Ours, or meant to be.
+/// Ours, or meant to be: others have a kind Rollout, too.
 fn concerns_us(manifest: &Manifest) -> bool {
-    manifest.is_ours() || KINDS.contains(&manifest.text("/kind"))
+    let group = manifest.text("/apiVersion").split('/').next().unwrap_or_default();
+    let is_none = group.is_empty() || !manifest.text("/apiVersion").contains('/');
+    nearest(group, &[GROUP]).is_some() || (is_none && KINDS.contains(&manifest.text("/kind")))
 }
 
 fn of_manifest(offline: &Offline, manifest: &Manifest) -> Vec<String> {

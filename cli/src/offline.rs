@@ -35,8 +35,8 @@ pub struct Offline {
 }
 
 /// Where the objects of a kind are; none: it is none of ours.
-fn plural(object: &Value) -> Option<&'static str> {
-    match object["kind"].as_str()? {
+fn plural(kind: &str) -> Option<&'static str> {
+    match kind {
         "Rollout" => Some("rollouts"),
         "OrchestraEnvironment" => Some("orchestraenvironments"),
         _ => None,
@@ -68,7 +68,7 @@ impl Offline {
 
     /// What the cluster would refuse an object for.
     pub fn refusals(&self, object: &Value) -> Vec<Refusal> {
-        let Some(plural) = plural(object) else { return vec![] };
+        let Some(plural) = plural(object["kind"].as_str().unwrap_or_default()) else { return vec![] };
         let asked = |checks: &str| {
             let mut new = object.clone();
             new["metadata"]["namespace"] = json!("default");
@@ -92,29 +92,33 @@ impl Offline {
     /// # Errors
     /// When the cluster would refuse it.
     pub fn apply(&self, manifest: &Manifest, namespace: &str, live: Option<&Value>) -> Result<(), CliError> {
-        let Some(plural) = plural(&manifest.object) else { return Ok(()) };
+        let Some(plural) = plural(manifest.text("/kind")) else { return Ok(()) };
         let all = format!("/apis/{}/namespaces/{namespace}/{plural}", version_of(&manifest.object));
-        let one = format!("{all}/{}", manifest.text("/metadata/name"));
+        let one = format!("{all}/{}?fieldValidation=Strict", manifest.text("/metadata/name"));
+        let all = format!("{all}?fieldValidation=Strict");
         let mut wanted = manifest.object.clone();
         wanted["metadata"]["namespace"] = json!(namespace);
+        // One that is there already is refused, and stays.
+        let home = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        self.send(Method::POST, "/api/v1/namespaces", "application/json", &home);
         let reply = match live.map(|live| (live, how_applied(live))) {
-            None => {
-                let home = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-                self.send(Method::POST, "/api/v1/namespaces", "application/json", &home);
-                self.send(Method::POST, &all, "application/json", &wanted)
-            }
+            None => self.send(Method::POST, &all, "application/json", &wanted),
             Some((_, Applied::ByServer(manager))) => {
-                let path = format!("{one}?fieldManager={manager}&force=true");
+                let path = format!("{one}&fieldManager={manager}&force=true");
                 self.send(Method::PATCH, &path, "application/apply-patch+yaml", &wanted)
             }
             Some((live, Applied::ByClient(before))) => {
                 let mut merged = three_way(&before, &wanted, live);
-                merged["metadata"]["resourceVersion"] =
-                    self.object(manifest, namespace)["metadata"]["resourceVersion"].clone();
+                let copy = self.object(manifest.text("/kind"), namespace, manifest.text("/metadata/name"));
+                merged["metadata"]["resourceVersion"] = copy["metadata"]["resourceVersion"].clone();
                 self.send(Method::PUT, &one, "application/json", &merged)
             }
         };
-        let refused: Vec<String> = refusals_of(&reply).into_iter().map(|refusal| refusal.message).collect();
+        let named = |refusal: Refusal| match refusal.message.contains(&refusal.field) {
+            true => refusal.message,
+            false => format!("{}: {}", refusal.field, refusal.message),
+        };
+        let refused: Vec<String> = refusals_of(&reply).into_iter().map(named).collect();
         match refused.is_empty() {
             true => Ok(()),
             false => Err(CliError::WouldBeRefused(manifest.title(), refused.join("; "))),
@@ -122,10 +126,8 @@ impl Offline {
     }
 
     /// An object as it is in it now.
-    pub fn object(&self, manifest: &Manifest, namespace: &str) -> Value {
-        let found = plural(&manifest.object)
-            .and_then(|plural| self.cluster.object(plural, namespace, manifest.text("/metadata/name")));
-        found.unwrap_or_default()
+    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Value {
+        plural(kind).and_then(|plural| self.cluster.object(plural, namespace, name)).unwrap_or_default()
     }
 }
 
@@ -170,17 +172,32 @@ enum Applied {
     ByServer(String),
 }
 
+/// By whom an object was applied last.
 fn how_applied(live: &Value) -> Applied {
-    let noted = live["metadata"]["annotations"][LAST_APPLIED].as_str().and_then(|text| serde_json::from_str(text).ok());
-    if let Some(noted) = noted {
-        return Applied::ByClient(noted);
+    let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let whole = entries.filter(|entry| entry["subresource"].is_null());
+    let applies = |entry: &&Value| {
+        entry["operation"] == "Apply" || entry["manager"] == "kubectl-client-side-apply" || entry["manager"] == "helm"
+    };
+    let newest = whole.filter(applies).max_by_key(|entry| entry["time"].as_str().unwrap_or_default().to_string());
+    match newest {
+        Some(entry) if entry["operation"] == "Apply" => {
+            Applied::ByServer(entry["manager"].as_str().unwrap_or_default().to_string())
+        }
+        // Helm notes what it applied in Secrets of its own: what it owns is that.
+        Some(entry) if entry["manager"] == "helm" => Applied::ByClient(owned(&entry["fieldsV1"])),
+        _ => {
+            let noted = live["metadata"]["annotations"][LAST_APPLIED].as_str();
+            Applied::ByClient(noted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
+        }
     }
-    let managers = live["metadata"]["managedFields"].as_array().into_iter().flatten();
-    let mut applied = managers.filter(|entry| entry["operation"] == "Apply" && entry["subresource"].is_null());
-    match applied.next().and_then(|entry| entry["manager"].as_str()) {
-        Some(manager) => Applied::ByServer(manager.to_string()),
-        None => Applied::ByClient(Value::Null),
-    }
+}
+
+/// The fields that a manager owns, without their values.
+fn owned(fields: &Value) -> Value {
+    let inner = fields.as_object().into_iter().flatten();
+    let named = inner.filter_map(|(key, below)| Some((key.strip_prefix("f:")?.to_string(), owned(below))));
+    Value::Object(named.collect())
 }
 
 /// What `kubectl apply` makes of an object: what was applied before and no longer is goes, what is applied comes, the rest
@@ -205,6 +222,19 @@ pub fn three_way(before: &Value, wanted: &Value, live: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_applied_last_says_what_was_applied_before() {
+        let entry = |manager: &str, operation: &str, time: &str| json!({"manager": manager, "operation": operation, "time": time, "fieldsV1": {"f:spec": {"f:scaling": {}}}});
+        let live = |entries: Value| json!({"metadata": {"managedFields": entries, "annotations": {LAST_APPLIED: "{\"spec\":{\"a\":1}}"}}});
+        let kubectl = entry("kubectl-client-side-apply", "Update", "2026-01-01T00:00:00Z");
+        let argo = entry("argocd-controller", "Apply", "2026-02-01T00:00:00Z");
+        let helm = entry("helm", "Update", "2026-03-01T00:00:00Z");
+        assert!(matches!(how_applied(&live(json!([kubectl]))), Applied::ByClient(before) if before["spec"]["a"] == 1));
+        assert!(matches!(how_applied(&live(json!([kubectl, argo]))), Applied::ByServer(m) if m == "argocd-controller"));
+        let by_helm = how_applied(&live(json!([kubectl, argo, helm])));
+        assert!(matches!(by_helm, Applied::ByClient(before) if before["spec"]["scaling"].is_object()));
+    }
 
     #[test]
     fn apply_takes_away_what_was_applied_before_and_leaves_what_others_wrote() {

@@ -9,7 +9,7 @@ use orchestra_controller::rehearsal::{Foreseen, Rehearsal};
 use orchestra_crds::{OrchestraEnvironment, Rollout};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use print::{as_markdown, as_text};
 
@@ -46,67 +46,96 @@ impl Planned {
     }
 }
 
-/// An object of a file, the namespace that it is for, and the object of that name in the cluster.
+/// An object that is planned: one of a file, or one that a file's environment takes along.
 struct Subject {
-    manifest: Manifest,
+    kind: &'static str,
     namespace: String,
+    name: String,
+    /// What the file says; none: it is in no file.
+    manifest: Option<Manifest>,
+    /// The object of that name in the cluster.
     live: Option<Value>,
 }
 
-/// What would be done if files were applied now.
+/// What would be done if files were applied now. Rollouts that are in no file, and whose environment is in one, are told
+/// where something would be written.
 ///
 /// # Errors
 /// When a file can't be read, an object would be refused, or the cluster or Google can't be asked.
 pub async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<Vec<Planned>, CliError> {
     let clock = clock(cluster, args.google_endpoint.as_deref()).await?;
     let offline = Offline::new(clock)?;
-    let subjects = subjects(cluster, &args.files).await?;
-    if subjects.is_empty() {
-        return Err(CliError::NothingToPlan);
-    }
-    let mut environments = BTreeSet::new();
-    for Subject { manifest, namespace, live } in &subjects {
-        if let Some(live) = live {
-            offline.restore(live);
+    let subjects = subjects(cluster, &offline, read(&args.files)?).await?;
+    for subject in &subjects {
+        if let Some(manifest) = &subject.manifest {
+            offline.apply(manifest, &subject.namespace, subject.live.as_ref())?;
         }
-        if manifest.text("/kind") == "Rollout" {
-            environments.insert((namespace.clone(), manifest.text("/spec/environmentRef/name").to_string()));
-        }
-    }
-    for (namespace, name) in environments {
-        if let Some(environment) = cluster.stored::<OrchestraEnvironment>(&namespace, &name).await? {
-            offline.restore(&environment);
-        }
-    }
-    for Subject { manifest, namespace, live } in &subjects {
-        offline.apply(manifest, namespace, live.as_ref())?;
     }
     let cloud = Cloud::connect(args.google_endpoint.as_deref()).await.map_err(|e| CliError::Google(e.to_string()))?;
     let rehearsal = Rehearsal::new(offline.client(), cloud, clock).map_err(|e| CliError::Offline(e.to_string()))?;
     let mut planned = vec![];
     for subject in &subjects {
-        planned.push(of_subject(&rehearsal, &offline, subject).await?);
+        let of_subject = of_subject(&rehearsal, &offline, subject).await?;
+        if subject.manifest.is_some() || of_subject.changes() {
+            planned.push(of_subject);
+        }
     }
-    Ok(planned)
+    match rehearsal.unread() {
+        unread if unread.is_empty() => Ok(planned),
+        unread => Err(CliError::Unread(unread)),
+    }
 }
 
-/// Our objects of the files, environments first: Rollouts wait for them.
-async fn subjects(cluster: &Cluster, files: &[std::path::PathBuf]) -> Result<Vec<Subject>, CliError> {
-    let mut subjects = vec![];
-    for manifest in read(files)?.into_iter().filter(Manifest::is_ours) {
+/// Environments first, because Rollouts wait for them. The copy gets everything of the namespaces.
+async fn subjects(cluster: &Cluster, offline: &Offline, manifests: Vec<Manifest>) -> Result<Vec<Subject>, CliError> {
+    let mut of_files = BTreeMap::new();
+    for manifest in manifests.into_iter().filter(Manifest::is_ours) {
+        let Some(kind) = KINDS.into_iter().find(|kind| *kind == manifest.text("/kind")) else { continue };
         let named = manifest.text("/metadata/namespace");
         let namespace = if named.is_empty() { cluster.namespace.clone() } else { named.to_string() };
-        let name = manifest.text("/metadata/name");
-        let live = match manifest.text("/kind") {
-            "Rollout" => cluster.stored::<Rollout>(&namespace, name).await?,
-            "OrchestraEnvironment" => cluster.stored::<OrchestraEnvironment>(&namespace, name).await?,
-            _ => continue,
-        };
-        subjects.push(Subject { manifest, namespace, live });
+        let key = (kind, namespace, manifest.text("/metadata/name").to_string());
+        if let Some(before) = of_files.insert(key, manifest) {
+            return Err(CliError::Twice(before.title(), before.file));
+        }
     }
-    subjects.sort_by_key(|subject| subject.manifest.text("/kind") == "Rollout");
-    Ok(subjects)
+    if of_files.is_empty() {
+        return Err(CliError::NothingToPlan);
+    }
+    let namespaces: BTreeSet<String> = of_files.keys().map(|(_, namespace, _)| namespace.clone()).collect();
+    let mut live = BTreeMap::new();
+    for namespace in namespaces {
+        let environments = cluster.all_stored::<OrchestraEnvironment>(&namespace).await?;
+        let rollouts = cluster.all_stored::<Rollout>(&namespace).await?;
+        for (kind, object) in
+            environments.into_iter().map(|o| (KINDS[0], o)).chain(rollouts.into_iter().map(|o| (KINDS[1], o)))
+        {
+            offline.restore(&object);
+            let name = object["metadata"]["name"].as_str().unwrap_or_default().to_string();
+            live.insert((kind, namespace.clone(), name), object);
+        }
+    }
+    let taken_along = |(kind, namespace, _): &Key, object: &Value| {
+        let environment = object["spec"]["environmentRef"]["name"].as_str().unwrap_or_default();
+        *kind == KINDS[1] && of_files.contains_key(&(KINDS[0], namespace.clone(), environment.to_string()))
+    };
+    let keys: BTreeSet<Key> =
+        live.iter().filter(|(key, object)| taken_along(key, object)).map(|(key, _)| key.clone()).collect();
+    let keys = keys.into_iter().chain(of_files.keys().cloned()).collect::<BTreeSet<_>>();
+    let subject = |key: Key| Subject {
+        manifest: of_files.remove(&key),
+        live: live.remove(&key),
+        kind: key.0,
+        namespace: key.1,
+        name: key.2,
+    };
+    Ok(keys.into_iter().map(subject).collect())
 }
+
+/// Kind, namespace and name.
+type Key = (&'static str, String, String);
+
+/// The kinds, in the order in which they are planned, which is also that of their names.
+const KINDS: [&str; 2] = ["OrchestraEnvironment", "Rollout"];
 
 /// The world's time: of the sandbox where that is asked, or else of the cluster.
 async fn clock(cluster: &Cluster, google_endpoint: Option<&str>) -> Result<Clock, CliError> {
@@ -119,19 +148,18 @@ async fn clock(cluster: &Cluster, google_endpoint: Option<&str>) -> Result<Clock
 }
 
 async fn of_subject(rehearsal: &Rehearsal, offline: &Offline, subject: &Subject) -> Result<Planned, CliError> {
-    let Subject { manifest, namespace, live } = subject;
-    let name = manifest.text("/metadata/name");
-    let foreseen = match manifest.text("/kind") {
+    let Subject { kind, namespace, name, live, .. } = subject;
+    let foreseen = match *kind {
         "Rollout" => rehearsal.of::<Rollout>(namespace, name).await,
         _ => rehearsal.of::<OrchestraEnvironment>(namespace, name).await,
     };
     let foreseen: Foreseen = foreseen.map_err(|error| CliError::Offline(error.to_string()))?;
-    let after = offline.object(manifest, namespace);
+    let after = offline.object(kind, namespace, name);
     let uid = after["metadata"]["uid"].as_str().filter(|_| live.is_none()).unwrap_or_default();
     Ok(Planned {
-        kind: manifest.text("/kind").into(),
+        kind: (*kind).into(),
         namespace: namespace.clone(),
-        name: name.into(),
+        name: name.clone(),
         is_new: live.is_none(),
         writes: foreseen.writes.iter().map(|write| unmade(json!(write), uid)).collect(),
         message: message(&after),

@@ -3,6 +3,7 @@
 use console::Term;
 use orchestra_crds::Rollout;
 use serde::Serialize;
+use std::io::Write;
 
 use crate::args::Output;
 use crate::error::CliError;
@@ -37,12 +38,32 @@ fn width(term: &Term) -> Option<usize> {
     term.is_term().then(|| usize::from(term.size().1))
 }
 
+/// What others wrote, without what a terminal would obey; lines stay lines.
+pub fn harmless(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && !matches!(c, '\t' | '\n') { '\u{fffd}' } else { c }).collect()
+}
+
 /// Prints lines.
-pub fn lines(lines: &[String]) {
+///
+/// # Errors
+/// When nobody reads them, or they can't be written.
+pub fn lines(lines: &[String]) -> Result<(), CliError> {
     let width = width(&Term::stdout());
-    for line in lines.iter().flat_map(|line| fitted(line, width)) {
-        println!("{line}");
+    let mut out = std::io::stdout().lock();
+    for line in lines.iter().flat_map(|line| fitted(&harmless(line), width)) {
+        writeln!(out, "{line}")?;
     }
+    out.flush().map_err(CliError::from)
+}
+
+/// Prints a text as it is.
+///
+/// # Errors
+/// As above.
+pub fn text(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", text.trim_end())?;
+    out.flush().map_err(CliError::from)
 }
 
 /// Draws lines where others were drawn before; gives how many there are.
@@ -50,7 +71,8 @@ pub fn drawn_over(lines: &[String], before: usize) -> std::io::Result<usize> {
     let term = Term::stdout();
     let (height, width) = (usize::from(term.size().0), width(&term));
     term.clear_last_lines(before)?;
-    let shown: Vec<String> = lines.iter().flat_map(|line| fitted(line, width)).take(height.saturating_sub(1)).collect();
+    let shown: Vec<String> =
+        lines.iter().flat_map(|line| fitted(&harmless(line), width)).take(height.saturating_sub(1)).collect();
     for line in &shown {
         term.write_line(line)?;
     }
@@ -78,13 +100,17 @@ pub fn object(object: &impl Serialize, output: Output) -> Result<(), CliError> {
         Output::Json => serde_json::to_string_pretty(object).map_err(|error| failed(&error))?,
         Output::Yaml => serde_yaml_ng::to_string(object).map_err(|error| failed(&error))?,
     };
-    println!("{}", text.trim_end());
-    Ok(())
+    self::text(&text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_and_not_obeyed() {
+        assert_eq!(harmless("ok\u{1b}[2K\rwell ✔\t."), "ok\u{fffd}[2K\u{fffd}well ✔\t.");
+    }
 
     #[test]
     fn long_lines_are_wrapped_below_their_words_and_lose_none() {

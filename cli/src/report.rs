@@ -16,11 +16,12 @@ const TEXTS: [&str; 2] = ["args", "command"];
 /// # Errors
 /// When the cluster refuses to show the Rollout, or does not answer. What else can't be read is told in the report.
 pub async fn report(cluster: &Cluster, name: &str) -> Result<Value, CliError> {
-    let rollout = cluster.rollout(name).await?;
-    let stored = cluster.stored::<Rollout>(&cluster.namespace, name).await?.unwrap_or_default();
-    let environment = &rollout.spec.environment_ref.name;
-    let environment = cluster.stored::<OrchestraEnvironment>(&cluster.namespace, environment).await;
-    let told = cluster.events(&rollout).await.map(|told| json!(events::lines(&told)));
+    let stored = cluster.stored::<Rollout>(&cluster.namespace, name).await?;
+    let stored = stored.ok_or_else(|| CliError::NothingTo(name.to_string(), "there is none of that name here"))?;
+    let text = |pointer: &str| stored.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let environment =
+        cluster.stored::<OrchestraEnvironment>(&cluster.namespace, text("/spec/environmentRef/name")).await;
+    let told = cluster.events_about(text("/metadata/uid")).await.map(|told| json!(events::lines(&told)));
     let or_why = |read: Result<Value, CliError>| read.unwrap_or_else(|error| json!({"notRead": error.to_string()}));
     Ok(json!({
         "madeAt": Timestamp::now().to_string(),
@@ -33,13 +34,14 @@ pub async fn report(cluster: &Cluster, name: &str) -> Result<Value, CliError> {
     }))
 }
 
-/// An object without what may be secret: values of variables, arguments, and the copies that tools keep.
+/// An object without what may be secret: values of variables, arguments, and annotations of others, in which tools keep
+/// copies.
 fn shareable(mut object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
-        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.remove(crate::offline::LAST_APPLIED);
-        }
+        let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
+        let others = |(key, _): &(&String, &mut Value)| !key.starts_with(orchestra_crds::GROUP);
+        annotations.into_iter().flatten().filter(others).for_each(|(_, value)| hide(value));
     }
     mask(&mut object);
     object
@@ -82,13 +84,13 @@ mod tests {
             "env": [{"name": "TOKEN", "value": "hush"}, {"name": "KEY", "valueFrom": {"secret": {"name": "key"}}}]});
         let object = json!({
             "metadata": {"name": "api", "managedFields": [{"hush": 1}],
-                         "annotations": {crate::offline::LAST_APPLIED: "hush", "mine": "stays"}},
+                         "annotations": {crate::offline::LAST_APPLIED: "hush", "kapp.k14s.io/original": "hush", "orchestra.cherry-ai.me/pause": "stays"}},
             "spec": {"template": {"containers": [container]}, "defaults": {"env": [{"name": "A", "value": "hush"}]}},
             "status": {"stable": {"template": {"containers": [container]}}},
         });
         let shown = shareable(object);
         assert!(!shown.to_string().contains("hush"), "{shown:#}");
         assert_eq!(shown["spec"]["template"]["containers"][0]["env"][1]["valueFrom"]["secret"]["name"], "key");
-        assert_eq!(shown["metadata"]["annotations"]["mine"], "stays");
+        assert_eq!(shown["metadata"]["annotations"]["orchestra.cherry-ai.me/pause"], "stays");
     }
 }

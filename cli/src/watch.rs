@@ -62,7 +62,8 @@ pub async fn to_the_end(cluster: &Cluster, name: &str, timeout: Duration) -> Res
             if told.as_ref() != Some(&now) {
                 let message = status.and_then(|status| status.message.clone()).unwrap_or_default();
                 let row = screen::row(&rollout);
-                println!("{}  {}  {}  {message}", Timestamp::now().strftime("%H:%M:%SZ"), row[2], row[3]);
+                let time = Timestamp::now().strftime("%H:%M:%SZ");
+                print::lines(&[format!("{time}  {}  {}  {message}", row[2], row[3])])?;
                 told = Some(now);
             }
         }

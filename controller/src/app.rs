@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+use crate::cluster::respect_no_proxy;
 use crate::health::{Health, cluster_trouble};
 use crate::lease::{Elector, Home};
 use crate::metrics::Metrics;
@@ -134,6 +135,7 @@ impl AppError {
 /// The cluster's client, and the server's address.
 async fn kube_client() -> Result<(Client, String), AppError> {
     let mut config = kube::Config::infer().await?;
+    respect_no_proxy(&mut config);
     let agent = concat!("orchestra-controller/", env!("CARGO_PKG_VERSION"));
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
     // The shell retries; a retried write would not be the one that was planned.
@@ -176,10 +178,9 @@ async fn served(
     metrics: Metrics,
     health: Health,
 ) -> Result<impl Future<Output = Result<(), AppError>>, AppError> {
-    let listener = web::listen(&settings).await?;
-    let served = web::serve(listener, settings, metrics, health);
+    let (door, _) = web::listen(&settings).await?;
     Ok(async move {
-        let ended = served.await;
+        let ended = web::serve(door, &settings, metrics, health).await;
         Err(AppError::Ended("the HTTP server", ended.err().map_or("no error".into(), |e| e.to_string())))
     })
 }

@@ -27,3 +27,16 @@ pub(crate) async fn kube_call_within<T>(
         Err(_) => Err(PassError::Late(operation)),
     }
 }
+
+/// Leaves the proxy of the environment out where NO_PROXY names the cluster: the library asks that of the proxy's own address. A
+/// proxy that the kubeconfig names is kept.
+pub fn respect_no_proxy(config: &mut kube::Config) {
+    let of_environment = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok()?.parse::<http::Uri>().ok())
+        .any(|proxy| config.proxy_url.as_ref() == Some(&proxy));
+    let matcher = hyper_util::client::proxy::matcher::Matcher::from_env();
+    if of_environment && matcher.intercept(&config.cluster_url).is_none() {
+        config.proxy_url = None;
+    }
+}

@@ -26,6 +26,9 @@ pub enum PassError {
     /// Its answers have no Date header.
     #[error("the cluster tells no time: its answers have no Date header; does a proxy take it out?")]
     NoTime,
+    /// A rehearsal came to no end.
+    #[error("no wait was found within a bound of passes: please report this, with the object's YAML")]
+    Endless,
     /// Google refused, or did not answer.
     #[error("{}", .0.message)]
     Cloud(Fault),
@@ -89,6 +92,7 @@ impl PassError {
             },
             Self::Late(_) | Self::NotLeader | Self::NoTime => FaultClass::Retryable,
             Self::Stale => FaultClass::Conflict,
+            Self::Endless => FaultClass::Permanent,
             Self::Cloud(fault) => fault.class,
         }
     }

@@ -186,6 +186,14 @@ impl Health {
         }
     }
 
+    /// What of Google Cloud could not be read.
+    pub(crate) fn google_troubles(&self) -> Vec<String> {
+        let told = |(source, trouble): (&Source, &Trouble)| {
+            format!("Google Cloud, {} in {}: {}", source.api, source.place, trouble.message)
+        };
+        self.state().google.iter().map(told).collect()
+    }
+
     /// Whether this process can do its work, and what is to be said of it. Google's troubles are told and make it no less
     /// ready: another replica would meet them too.
     pub(crate) fn report(&self) -> (bool, String) {

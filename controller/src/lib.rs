@@ -15,5 +15,6 @@ mod telemetry;
 mod watch;
 mod web;
 
+pub use cluster::respect_no_proxy;
 pub use health::Health;
 pub use telemetry::init as init_telemetry;

@@ -2,12 +2,14 @@
 //! live cloud, and with every write kept instead of sent.
 
 use jiff::SignedDuration;
-use kube::Client;
+use kube::api::{ApiResource, DynamicObject};
+use kube::{Api, Client};
 use orchestra_cloud::{Cloud, Unsent};
 use orchestra_planner::difference::Difference;
 use orchestra_planner::plan::Effect;
 use orchestra_planner::resource::ResourceId;
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
@@ -80,22 +82,27 @@ impl Rehearsal {
         Ok(Self { shell, unsent, notes })
     }
 
+    /// What of Google Cloud could not be read so far: what is foreseen without it may be wrong.
+    pub fn unread(&self) -> Vec<String> {
+        self.shell.health.google_troubles()
+    }
+
     /// What would be done about an object of the copy, up to the first wait. Its status in the copy is then what it would
     /// be.
     ///
     /// # Errors
-    /// When the copy can't be read or written.
+    /// When the copy can't be read or written, or no end comes.
     pub async fn of<M: Managed>(&self, namespace: &str, name: &str) -> Result<Foreseen, PassError> {
         let key = (M::KIND, namespace.to_string(), name.to_string());
         for _ in 0..PASSES {
-            let before = self.version::<M>(namespace, name).await?;
+            let before = self.essence::<M>(namespace, name).await?;
             let next = self.shell.pass::<M>(namespace, name, &key).await?;
             let writes = self.written();
-            if !writes.is_empty() || self.version::<M>(namespace, name).await? == before {
+            if !writes.is_empty() || self.essence::<M>(namespace, name).await? == before {
                 return Ok(Foreseen { writes, next });
             }
         }
-        Ok(Foreseen { writes: vec![], next: None })
+        Err(PassError::Endless)
     }
 
     /// The writes of the last pass. They are sent in the order in which they are told.
@@ -105,10 +112,26 @@ impl Rehearsal {
         pairs.map(|((verb, resource, changes), call)| Write { verb, resource, changes, call }).collect()
     }
 
-    async fn version<M: Managed>(&self, namespace: &str, name: &str) -> Result<Option<String>, PassError> {
-        let api: kube::Api<kube::core::PartialObjectMeta<M>> =
-            kube::Api::namespaced(self.shell.kube.clone(), namespace);
-        let object = kube_call("read the copy", api.get_metadata_opt(name)).await?;
-        Ok(object.and_then(|object| object.metadata.resource_version))
+    /// An object without what changes by the second: messages say how long something still takes.
+    async fn essence<M: Managed>(&self, namespace: &str, name: &str) -> Result<Option<Value>, PassError> {
+        let resource = ApiResource::erase::<M>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.shell.kube.clone(), namespace, &resource);
+        let object = kube_call("read the copy", api.get_opt(name)).await?;
+        Ok(object.map(|object| {
+            let mut essence = json!({"finalizers": object.metadata.finalizers, "status": object.data["status"]});
+            without_messages(&mut essence);
+            essence
+        }))
+    }
+}
+
+fn without_messages(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("message");
+            fields.values_mut().for_each(without_messages);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_messages),
+        _ => {}
     }
 }

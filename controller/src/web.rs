@@ -51,7 +51,10 @@ impl Readers {
     async fn has_token(&self, headers: &HeaderMap) -> bool {
         let Some(path) = &self.token else { return false };
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let Some(given) = given.and_then(|value| value.strip_prefix("Bearer ")) else { return false };
+        let Some((scheme, given)) = given.and_then(|value| value.split_once(' ')) else { return false };
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return false;
+        }
         match tokio::fs::read_to_string(path).await {
             Ok(token) if !token.trim().is_empty() => token.trim().as_bytes().ct_eq(given.as_bytes()).into(),
             Ok(_) => {
@@ -96,19 +99,29 @@ impl Connected<IncomingStream<'_, TlsListener>> for Caller {
     }
 }
 
-/// Takes the address, and sees to it that certificate and key can be used.
+/// What connections come from.
+pub(crate) enum Door {
+    /// As they are.
+    Plain(TcpListener),
+    /// Encrypted.
+    Tls(TlsListener),
+}
+
+/// Takes the address, and gives it with the port that it has then.
 ///
 /// # Errors
 /// When the address is taken, or a file can't be used.
-pub(crate) async fn listen(settings: &WebSettings) -> Result<TcpListener, WebError> {
-    tls::config(&settings.tls)?;
+pub(crate) async fn listen(settings: &WebSettings) -> Result<(Door, SocketAddr), WebError> {
     let address = settings.http_address;
     let taken = |source| WebError::Address { address, source };
     let listener = TcpListener::bind(address).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
-    let scheme = if settings.tls.tls_certificate.is_some() { "https" } else { "http" };
+    let (door, scheme) = match settings.tls.tls_certificate {
+        None => (Door::Plain(listener), "http"),
+        Some(_) => (Door::Tls(TlsListener::new(listener, settings.tls.clone())?), "https"),
+    };
     tracing::info!(%address, scheme, "serving /metrics, /healthz and /readyz");
-    Ok(listener)
+    Ok((door, address))
 }
 
 /// Why nothing can be served.
@@ -128,22 +141,17 @@ pub enum WebError {
 }
 
 /// Serves until the process ends.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    settings: WebSettings,
-    metrics: Metrics,
-    health: Health,
-) -> std::io::Result<()> {
+pub(crate) async fn serve(door: Door, settings: &WebSettings, metrics: Metrics, health: Health) -> std::io::Result<()> {
     let router = Router::new()
         .route("/metrics", get(self::metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .layer(Extension(Readers::of(&settings)))
+        .layer(Extension(Readers::of(settings)))
         .with_state((metrics, health));
     let service = router.into_make_service_with_connect_info::<Caller>();
-    match settings.tls.tls_certificate {
-        None => axum::serve(listener, service).await,
-        Some(_) => axum::serve(TlsListener::new(listener, settings.tls), service).await,
+    match door {
+        Door::Plain(listener) => axum::serve(listener, service).await,
+        Door::Tls(listener) => axum::serve(listener, service).await,
     }
 }
 

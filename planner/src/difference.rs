@@ -1,12 +1,15 @@
 //! What a write changes, in words: for the log of the controller and for `kubectl orchestra plan`.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::cloud::{PolicyView, RedisView, ServiceSettings, ServiceView, Target, TrafficTarget};
+use crate::cloud::{
+    ContainerView, PolicyView, RedisView, RevisionView, ServiceSettings, ServiceView, Target, TrafficTarget,
+};
 use crate::names::Percent;
 use crate::plan::{Effect, NewService, ServiceChange};
+use crate::template::{Container, EffectiveTemplate, shown};
 
 /// One thing that a write changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,8 @@ impl fmt::Display for Difference {
 pub struct Before<'a> {
     /// A service.
     pub service: Option<&'a ServiceView>,
+    /// The revision that its template names.
+    pub revision: Option<&'a RevisionView>,
     /// Who may call it.
     pub policy: Option<&'a PolicyView>,
     /// A Redis instance.
@@ -43,8 +48,8 @@ pub struct Before<'a> {
 /// What a write changes. A write that changes marks only, which are Orchestra's own notes, says so.
 pub fn differences(effect: &Effect, before: Before<'_>) -> Vec<Difference> {
     match effect {
-        Effect::CreateService { new, .. } => of_service(&as_change(new), None),
-        Effect::UpdateService { change, .. } => of_service(change, before.service),
+        Effect::CreateService { new, .. } => of_service(&as_change(new), None, None),
+        Effect::UpdateService { change, .. } => of_service(change, before.service, before.revision),
         Effect::SetPolicy { policy, .. } => of_policy(policy, before.policy),
         Effect::CreateRedis { spec, .. } => {
             let version = spec.version.as_deref().map(|version| format!(", {version}")).unwrap_or_default();
@@ -79,13 +84,17 @@ fn as_change(new: &NewService) -> ServiceChange {
     }
 }
 
-fn of_service(change: &ServiceChange, before: Option<&ServiceView>) -> Vec<Difference> {
+fn of_service(
+    change: &ServiceChange,
+    before: Option<&ServiceView>,
+    revision: Option<&RevisionView>,
+) -> Vec<Difference> {
     let mut found = vec![];
-    if let Some((revision, template)) = &change.template {
+    if let Some((name, template)) = &change.template {
         let known = before.and_then(|service| service.template_revision.as_ref());
         let known = known.map(ToString::to_string).unwrap_or_default();
-        found.push(changed("revision", known, revision.to_string()));
-        found.extend(template.containers.iter().map(|container| new("image", container.image.clone())));
+        found.push(changed("revision", known, name.to_string()));
+        found.extend(of_template(template, revision));
     }
     if let Some(traffic) = &change.traffic {
         let (known, asked) = (before.map(|service| shares(&service.traffic)).unwrap_or_default(), shares(traffic));
@@ -96,6 +105,35 @@ fn of_service(change: &ServiceChange, before: Option<&ServiceView>) -> Vec<Diffe
     }
     if found.is_empty() && change.marks.is_some() {
         found.push(new("marks", "written".into()));
+    }
+    found
+}
+
+/// What a template changes of the revision before it, as far as that was read. Of variables the names are told, never a
+/// value.
+fn of_template(template: &EffectiveTemplate, before: Option<&RevisionView>) -> Vec<Difference> {
+    let nothing = ContainerView::default();
+    let known = before.map(|revision| revision.containers.as_slice()).unwrap_or_default();
+    let pairs = template.containers.iter().enumerate();
+    pairs.flat_map(|(at, container)| of_container(container, known.get(at).unwrap_or(&nothing))).collect()
+}
+
+fn of_container(container: &Container, before: &ContainerView) -> Vec<Difference> {
+    let mut found = vec![];
+    if container.image != before.image {
+        found.push(changed("image", before.image.clone(), container.image.clone()));
+    }
+    if before.image.is_empty() {
+        return found;
+    }
+    if container.command != before.command || container.args != before.args {
+        found.push(new("command and arguments", "others".into()));
+    }
+    let other = |name: &&String| container.env.get(*name).map(shown).as_ref() != before.env.get(*name);
+    let names: BTreeSet<&String> = container.env.keys().chain(before.env.keys()).filter(other).collect();
+    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+    if !names.is_empty() {
+        found.push(new("variables", names.join(", ")));
     }
     found
 }
@@ -158,6 +196,7 @@ mod tests {
     use super::*;
     use crate::cloud::Binding;
     use crate::names::{Etag, RevisionName};
+    use crate::template::EnvValue;
 
     fn to(revision: &str, percent: i32) -> TrafficTarget {
         let percent = Percent::clamped(percent);
@@ -171,6 +210,25 @@ mod tests {
         let told: Vec<String> = of_settings(&more, Some(&settings)).iter().map(ToString::to_string).collect();
         assert_eq!(told, ["fewest instances 1 → 3"]);
         assert_eq!(shares(&[to("api-1", 90), to("api-2", 10)]), "api-1 90 %, api-2 10 %");
+    }
+
+    #[test]
+    fn of_a_template_what_changes_is_told_and_of_variables_the_names_alone() {
+        let container = Container {
+            image: "app:1".into(),
+            env: [("A".to_string(), EnvValue::Plain("hush".into())), ("B".into(), EnvValue::Plain("b".into()))].into(),
+            ..Container::default()
+        };
+        let before = ContainerView {
+            image: "app:1".into(),
+            env: [("A".to_string(), "old".to_string()), ("B".into(), "b".into()), ("C".into(), "c".into())].into(),
+            ..ContainerView::default()
+        };
+        let told: Vec<String> = of_container(&container, &before).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["variables A, C"]);
+        let first: Vec<String> =
+            of_container(&container, &ContainerView::default()).iter().map(|d| d.to_string()).collect();
+        assert_eq!(first, ["image app:1"]);
     }
 
     #[test]

@@ -57,9 +57,9 @@ macro_rules! reasons {
 }
 
 reasons! {
-    Aborted: Person, "A person ended the release; all requests are back at stable.", "Change the template, or try the same again: `kubectl orchestra retry NAME`.";
+    Aborted: Person, "A person ended the release; requests go back to stable, where there is one.", "Change the template, or try the same again: `kubectl orchestra retry NAME`.";
     AccessDenied: Person, "Google refuses the controller something: a role is missing, or an API is not enabled.", "The message names what was refused; docs/install.md lists the roles and why each is needed. It is tried again by itself.";
-    AnalysisFailed: Person, "The candidate was worse than stable beside it, and is taken back in every region.", "`kubectl orchestra status NAME` has the counts. Mend the image and change the template. Was it something else: `kubectl orchestra retry NAME`.";
+    AnalysisFailed: Person, "The candidate was worse than stable beside it, or its step ended without a verdict and the analysis says Rollback then. It is taken back in every region.", "`kubectl orchestra status NAME` has the counts. Mend the image and change the template. Was it something else: `kubectl orchestra retry NAME`.";
     CloudRejected: Person, "Google refused a call for what it asked: a limit, a policy of the organisation, or a value that the API does not take.", "The message is Google's. Change the field that it names; it is tried again within minutes.";
     CloudUnavailable: Patience, "Google does not answer, or answers that it can't now.", "If it lasts: the status page of Google Cloud, and the network between cluster and Google.";
     ConfirmingAbsence: Patience, "Something that should be there was not found; one read can be old, so it is looked at once more.", "";
@@ -67,12 +67,12 @@ reasons! {
     Contradiction: Person, "What is known contradicts itself. This is a mistake in Orchestra.", "Report it with `kubectl orchestra report NAME`. Nothing moves meanwhile.";
     Correcting: Patience, "Something of the service is put back to what the spec says.", "";
     DefaultAccount: Nothing, "Services run as the default service account of the project.", "";
-    Deleting: Patience, "The object was deleted, and with it what it made.", "";
+    Deleting: Patience, "The object was deleted; the message says whether what it made is deleted too, or kept and let go.", "";
     DeletionBlocked: Person, "The deletion takes longer than it should; the message says what is in its way.", "Mend that in Google Cloud, or give the controller access again. Is there no such place any more: remove the finalizer with `kubectl edit`.";
     Deploying: Patience, "The revision is being created, without traffic.", "";
     DigestRequired: Person, "The environment wants images by digest (`spec.images.digestRequired`).", "Name the image by digest: `…@sha256:…`.";
     EnvironmentDeleting: Person, "The Rollout's environment is being deleted, and waits for its Rollouts to go.", "Delete the Rollout, or move it: make one of another name in another environment.";
-    EnvironmentMissing: Person, "There is no environment of the name that `spec.environmentRef` gives, in this namespace.", "Create it, or correct the name.";
+    EnvironmentMissing: Person, "There is no environment of the name that `spec.environmentRef` gives, in this namespace.", "Create it; or delete the Rollout and make one that names the right environment, which can't be changed afterwards.";
     EnvironmentNotReady: Patience, "The environment was not looked at yet.", "If it lasts: `kubectl describe oenv NAME`.";
     EnvironmentUnreadable: Person, "A field of the environment can't be read by this version of the controller.", "Correct the field that the message names with `kubectl edit`.";
     Extended: Patience, "The step has not been judged on enough requests yet, and goes on for a while.", "More requests make it shorter. `kubectl orchestra promote NAME` ends it.";
@@ -94,8 +94,8 @@ reasons! {
     NoRedis: Person, "On a Rollout: its template asks for Redis, and the environment has none. On an environment: it has no Redis, which is fine.", "Add `spec.redis` to the environment, or set `template.redis` to false.";
     NoSecrets: Nothing, "The environment has no secrets.", "";
     OperationOverdue: Person, "An operation at Google has not ended in time.", "Look at the operation that the message names in Google Cloud; it is still waited for.";
-    PauseStep: Patience, "The release is at a step that is a pause.", "A pause with a time ends by itself; one without: `kubectl orchestra promote NAME`.";
-    Paused: Patience, "A person holds the release: nothing moves forward, and what fails is still taken back.", "`kubectl orchestra resume NAME`, or `spec.paused: false`.";
+    PauseStep: Person, "The release is at a step that is a pause: for a time, or until somebody promotes.", "A pause with a time ends by itself; one without: `kubectl orchestra promote NAME`.";
+    Paused: Person, "A person holds the release: nothing moves forward, and what fails is still taken back.", "`kubectl orchestra resume NAME`, or `spec.paused: false`.";
     ProgressDeadlineExceeded: Person, "The revision did not become ready, or traffic did not move, within `spec.progressDeadlineSeconds`.", "The message has Cloud Run's cause. Then change the template or `kubectl orchestra retry NAME`.";
     ProjectFound: Nothing, "Cloud Run of the project can be seen in all regions.", "";
     PromiseWouldBreak: Person, "What was planned would have broken one of Orchestra's promises, and was not done. This is a mistake in Orchestra.", "Report it with `kubectl orchestra report NAME`.";
@@ -126,19 +126,19 @@ reasons! {
     RollbackBlocked: Person, "A region can't be taken back: the message names it and why. It is tried all the time.", "Mend the cause. To act at once yourself: `gcloud run services update-traffic`, to the stable revision.";
     RolledBack: Person, "The release failed and is back at stable in all regions.", "The event and `kubectl orchestra status NAME` have the cause. Change the template, or `kubectl orchestra retry NAME`.";
     RollingBack: Patience, "Requests are going back to stable, in all regions at once.", "";
-    RolloutsRemain: Patience, "The environment was deleted, and waits for its Rollouts to go.", "Delete the Rollouts that the message names.";
+    RolloutsRemain: Person, "The environment was deleted, and waits for its Rollouts to go.", "Delete the Rollouts that the message names.";
     SecretMissing: Person, "A secret, or the version that is asked for, is not there or not enabled in Secret Manager.", "Add or enable it there, or take it out of `spec.secrets`. Stable reads the version that the message names: new instances can't start without it.";
     SecretNotReady: Patience, "The environment has no version of a secret yet that the template uses.", "If it lasts: the condition SecretsReady of the environment.";
     ServiceAccountDisabled: Person, "The service account that services run as is disabled.", "Enable it, or name another in `spec.serviceAccount`.";
     ServiceAccountFound: Nothing, "Services run as the service account that the spec names.", "";
-    ServiceAccountMissing: Person, "There is no service account of the name in `spec.serviceAccount`.", "Create it, or correct the name.";
+    ServiceAccountMissing: Person, "There is no service account of the name in `spec.serviceAccount`.", "Create it; or delete the Rollout and make one that names the right environment, which can't be changed afterwards.";
     ServiceGone: Person, "Somebody deleted the Cloud Run service past Orchestra; it is made again with stable, where that can be.", "The message says what is missing where it can't.";
-    ServiceNotOurs: Person, "A Cloud Run service of that name is there and belongs to something else; it is left alone.", "Choose another `spec.serviceName`, or delete that service.";
+    ServiceNotOurs: Person, "A Cloud Run service of that name is there and belongs to something else; it is left alone.", "Make a Rollout with another `spec.serviceName`, which can't be changed afterwards; or delete that service.";
     ServiceNotReady: Person, "Cloud Run says that the service, which serves, is not ready.", "The message is Cloud Run's. Its console and logs have more.";
     ServiceStuck: Person, "The last change of the service does not take effect, and the release waits for it.", "Look at the service in Cloud Run.";
     StableMissing: Person, "The stable revision was not found; no traffic moves without it.", "Look for who deleted it. `kubectl orchestra abort NAME` ends the release.";
     Starting: Patience, "The revision is starting.", "";
-    StatusRefused: Person, "The cluster refuses the status that the controller writes: the CRD is older than the controller.", "Apply the CRDs of the controller's version; docs/upgrade.md.";
+    StatusRefused: Person, "The cluster refuses the status that the controller writes: the object was stored under another schema, or the CRD is older than the controller.", "Apply the CRDs of the controller's version; then correct the fields that the event names with `kubectl edit`.";
     StepInEffect: Nothing, "A step is in effect: its share of the requests goes to the candidate.", "";
     StrategyLost: Person, "How the release takes over was lost with the status, and the spec's strategy is another by now. It stays on its weight; a rollback works.", "`kubectl orchestra promote NAME` goes on by the strategy of now, `abort` goes back.";
     Superseded: Nothing, "Another template took the place of the release.", "";

@@ -78,8 +78,12 @@ impl Managed for Rollout {
             ResourceId::Service(id) | ResourceId::Policy(id) => seen.regions.iter().find(|region| region.id == id),
             ResourceId::Redis(_) => None,
         };
+        let service = region.and_then(|region| region.service.as_ref().ok()?.as_ref());
+        let revision = service.and_then(|service| service.template_revision.as_ref());
+        let revisions = region.map(|region| &region.revisions);
         Before {
-            service: region.and_then(|region| region.service.as_ref().ok()?.as_ref()),
+            service,
+            revision: revision.and_then(|name| revisions?.get(name)?.as_ref().ok()?.as_ref()),
             policy: region.and_then(|region| region.policy.as_ref()?.as_ref().ok()),
             redis: None,
         }

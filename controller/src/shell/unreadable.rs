@@ -56,8 +56,8 @@ impl Shell {
             reason: Reason::StatusRefused.into(),
             action: "WriteStatus".into(),
             note: format!(
-                "the cluster refuses this object's status, which stays as it was and must not be trusted: {error}: correct \
-                 the fields that it names with kubectl edit"
+                "the cluster refuses this object's status, which stays as it was and must not be trusted: {error}: is the \
+                 CRD of the controller's version? Then correct the fields that are named with kubectl edit"
             ),
         };
         self.publish(&object, &[event]).await;

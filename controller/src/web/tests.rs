@@ -50,10 +50,9 @@ fn with_certificate(folder: &TempDir, signed: &(String, String)) -> WebSettings 
 /// Serves, and gives the port.
 async fn served(settings: WebSettings) -> u16 {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let listener = listen(&settings).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(serve(listener, settings, Metrics::new(0).unwrap(), Health::default()));
-    port
+    let (door, address) = listen(&settings).await.unwrap();
+    tokio::spawn(async move { serve(door, &settings, Metrics::new(0).unwrap(), Health::default()).await });
+    address.port()
 }
 
 fn client(authority: Option<&Authority>, identity: Option<&(String, String)>) -> Client {
@@ -103,6 +102,8 @@ async fn a_certificate_that_is_renewed_is_served_at_once() {
     let url = format!("https://localhost:{port}/metrics");
     assert_eq!(status(&client(Some(&before), None), &url, None).await, 200);
     assert!(client(Some(&after), None).get(&url).send().await.is_err(), "signed by somebody else");
+    with_certificate(&folder, &(before.sign().0, before.sign().1));
+    assert_eq!(status(&client(Some(&before), None), &url, None).await, 200, "what can't be used leaves what was there");
     with_certificate(&folder, &after.sign());
     assert_eq!(status(&client(Some(&after), None), &url, None).await, 200);
 }
@@ -122,15 +123,20 @@ async fn a_client_certificate_opens_metrics_and_health_needs_none() {
     assert!(strange.get(format!("{url}/metrics")).send().await.is_err(), "nobody whom we know signed it");
 }
 
+async fn refused(settings: &WebSettings) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    listen(settings).await.err().unwrap().to_string()
+}
+
 #[tokio::test]
 async fn files_that_can_not_be_used_are_named_before_anything_is_served() {
     let folder = TempDir::new().unwrap();
     let missing = |settings: &mut WebSettings| settings.tls.tls_key = Some(Path::new("/nowhere").into());
     let mut settings = with_certificate(&folder, &Authority::new().sign());
     missing(&mut settings);
-    let error = listen(&settings).await.unwrap_err().to_string();
+    let error = refused(&settings).await;
     assert!(error.starts_with("/nowhere: "), "{error}");
     let empty = with_certificate(&folder, &(String::new(), Authority::new().sign().1));
-    let error = listen(&empty).await.unwrap_err().to_string();
+    let error = refused(&empty).await;
     assert!(error.ends_with("tls.crt: there is no certificate in it"), "{error}");
 }

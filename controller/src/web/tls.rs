@@ -1,5 +1,5 @@
-//! TLS for what the controller serves. Files are read anew for each connection: a certificate that is renewed is used at
-//! once.
+//! TLS for what the controller serves. Files that changed are read anew: a certificate that is renewed is used at once, and one that
+//! can't be used leaves the one before in place.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -7,21 +7,21 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Longest that a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Most connections that are waiting to be served.
-const WAITING: usize = 16;
+/// Most handshakes at once; further ones wait to be accepted.
+const HANDSHAKES: usize = 32;
 
 /// What is needed to serve TLS.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TlsSettings {
-    /// Certificate, as PEM, to serve /metrics, /healthz and /readyz with TLS; read anew for each connection.
+    /// Certificate, as PEM, to serve /metrics, /healthz and /readyz with TLS; read anew when it changes.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_certificate: Option<PathBuf>,
     /// Its private key, as PEM.
@@ -43,6 +43,9 @@ pub enum TlsError {
         /// Why.
         why: String,
     },
+    /// One of the two is missing.
+    #[error("--tls-certificate and --tls-key go together")]
+    Incomplete,
     /// Certificate and key don't go together, or can't be used.
     #[error("the certificate can't be used: {0}")]
     Certificate(#[from] rustls::Error),
@@ -58,12 +61,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     if found.is_empty() { Err(wrong("there is no certificate in it".into())) } else { Ok(found) }
 }
 
-/// What connections are accepted with; none: they are not encrypted.
+/// What connections are accepted with.
 ///
 /// # Errors
 /// When a file can't be read or used.
-pub(crate) fn config(settings: &TlsSettings) -> Result<Option<ServerConfig>, TlsError> {
-    let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else { return Ok(None) };
+fn config(settings: &TlsSettings) -> Result<ServerConfig, TlsError> {
+    let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
+        return Err(TlsError::Incomplete);
+    };
     let builder = ServerConfig::builder();
     let builder = match &settings.tls_client_ca {
         None => builder.with_no_client_auth(),
@@ -80,7 +85,7 @@ pub(crate) fn config(settings: &TlsSettings) -> Result<Option<ServerConfig>, Tls
         .map_err(|error| TlsError::File { path: key.clone(), why: error.to_string() })?;
     let mut config = builder.with_single_cert(chain, private)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Some(config))
+    Ok(config)
 }
 
 /// Who calls.
@@ -90,6 +95,49 @@ pub(crate) struct Caller {
     pub(crate) is_certified: bool,
 }
 
+/// What connections are accepted with now.
+#[derive(Debug)]
+struct Current {
+    settings: TlsSettings,
+    /// When the files were changed, as they were read last.
+    changed: Vec<Option<SystemTime>>,
+    config: Arc<ServerConfig>,
+}
+
+impl Current {
+    /// # Errors
+    /// When a file can't be read or used.
+    fn read(settings: TlsSettings) -> Result<Self, TlsError> {
+        let changed = changed(&settings);
+        let config = Arc::new(config(&settings)?);
+        Ok(Self { settings, changed, config })
+    }
+
+    /// Of the files as they are now; as long as those can't be used, of the files as they were.
+    fn config(&mut self) -> Arc<ServerConfig> {
+        let now = changed(&self.settings);
+        if now != self.changed {
+            self.changed = now;
+            match config(&self.settings) {
+                Ok(config) => {
+                    tracing::info!("the certificate changed and is served from now on");
+                    self.config = Arc::new(config);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the certificate changed and can't be used: the one before stays")
+                }
+            }
+        }
+        self.config.clone()
+    }
+}
+
+fn changed(settings: &TlsSettings) -> Vec<Option<SystemTime>> {
+    let files = [&settings.tls_certificate, &settings.tls_key, &settings.tls_client_ca];
+    let time = |path: &PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    files.into_iter().map(|path| path.as_ref().and_then(time)).collect()
+}
+
 /// Accepts connections with TLS, each handshake beside the others.
 #[derive(Debug)]
 pub(crate) struct TlsListener {
@@ -97,38 +145,36 @@ pub(crate) struct TlsListener {
 }
 
 impl TlsListener {
-    pub(crate) fn new(listener: TcpListener, settings: TlsSettings) -> Self {
-        let (sender, accepted) = mpsc::channel(WAITING);
+    /// # Errors
+    /// When a file can't be read or used.
+    pub(crate) fn new(listener: TcpListener, settings: TlsSettings) -> Result<Self, TlsError> {
+        let mut current = Current::read(settings)?;
+        let (sender, accepted) = mpsc::channel(HANDSHAKES);
+        let room = Arc::new(Semaphore::new(HANDSHAKES));
         tokio::spawn(async move {
             loop {
+                let Ok(place) = room.clone().acquire_owned().await else { return };
                 let Ok((stream, _)) = listener.accept().await else {
                     // Out of file descriptors: others are closed meanwhile.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 };
-                let (sender, settings) = (sender.clone(), settings.clone());
+                let (sender, acceptor) = (sender.clone(), TlsAcceptor::from(current.config()));
                 tokio::spawn(async move {
-                    if let Some(accepted) = handshake(stream, &settings).await {
+                    if let Some(accepted) = handshake(stream, acceptor).await {
                         // Nobody listens any more when the process ends.
                         let _ = sender.send(accepted).await;
                     }
+                    drop(place);
                 });
             }
         });
-        Self { accepted }
+        Ok(Self { accepted })
     }
 }
 
-async fn handshake(stream: TcpStream, settings: &TlsSettings) -> Option<(TlsStream<TcpStream>, Caller)> {
-    let config = match config(settings) {
-        Ok(config) => config?,
-        Err(error) => {
-            tracing::error!(%error, "TLS can't be served");
-            return None;
-        }
-    };
-    let shaken = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(Arc::new(config)).accept(stream)).await;
-    let stream = match shaken {
+async fn handshake(stream: TcpStream, acceptor: TlsAcceptor) -> Option<(TlsStream<TcpStream>, Caller)> {
+    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");

@@ -69,18 +69,28 @@ async fn prometheus(folder: &Path) -> (Process, String) {
         folder.join("targets.json").display()
     );
     std::fs::write(&config, text).unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let log = std::fs::File::create(folder.join("prometheus.log")).unwrap();
-    let started = Command::new("prometheus")
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
-        .arg(format!("--web.listen-address={free}"))
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let (process, url) = (Process(started), format!("http://{free}"));
-    until("Prometheus is ready", async || {
-        reqwest::get(format!("{url}/-/ready")).await.ok().filter(|answer| answer.status().is_success()).map(|_| ())
+    let start = |address: std::net::SocketAddr| {
+        let log = std::fs::File::create(folder.join("prometheus.log")).unwrap();
+        let mut prometheus = Command::new("prometheus");
+        prometheus
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .stderr(log);
+        Process(prometheus.spawn().unwrap())
+    };
+    // It can't be given any free port: another may have taken the one that was free a moment ago.
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut address = free();
+    let mut process = start(address);
+    let url = until("Prometheus is ready", async || {
+        if process.0.try_wait().unwrap().is_some() {
+            address = free();
+            process = start(address);
+        }
+        let url = format!("http://{address}");
+        let answer = reqwest::get(format!("{url}/-/ready")).await.ok()?;
+        answer.status().is_success().then_some(url)
     })
     .await;
     (process, url)
