@@ -128,7 +128,7 @@ pub struct StatusArgs {
     /// The Rollout, as NAME or rollout/NAME.
     pub rollout: Option<Name>,
     /// Go on until the release has ended, or waits for a person. In a terminal the screen is drawn anew each time.
-    #[arg(short, long)]
+    #[arg(short, long, requires = "rollout")]
     pub watch: bool,
     /// With --watch: the longest to wait, such as 30m.
     #[arg(long, default_value = "2h", value_parser = span, requires = "watch")]

@@ -25,6 +25,8 @@ pub struct Cluster {
     client: Client,
     /// The namespace.
     pub namespace: String,
+    /// The one that was asked for by a flag.
+    pub asked_namespace: Option<String>,
 }
 
 /// What KUBECONFIG names: files in a list; those that are not there are passed by, as kubectl does. None: it names none that is.
@@ -75,7 +77,7 @@ impl Cluster {
         config.read_timeout = Some(READ_LIMIT);
         let client = Client::try_from(config).map_err(CliError::Cluster)?;
         let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_string());
-        Ok(Self { client, namespace })
+        Ok(Self { client, namespace, asked_namespace: args.namespace.clone() })
     }
 
     fn rollouts(&self) -> Api<Rollout> {

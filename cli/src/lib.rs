@@ -133,7 +133,13 @@ async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Status(args) => return status(&cluster, args).await,
         Command::History(args) => show(&cluster, args, async |rollout| Ok(screen::history(rollout))).await?,
         Command::Events(args) => {
-            show(&cluster, args, async |rollout| Ok(events::lines(&cluster.events(rollout).await?))).await?
+            let events = cluster.events(&cluster.rollout(&args.rollout.0).await?).await?;
+            match args.output {
+                Some(output) => {
+                    print::object(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": events}), output)?
+                }
+                None => print::lines(&events::lines(&events))?,
+            }
         }
         Command::Promote(args) => ask(&cluster, Verb::Promote, args).await?,
         Command::Pause(args) => ask(&cluster, Verb::Pause, args).await?,

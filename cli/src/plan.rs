@@ -6,7 +6,7 @@ mod print;
 use orchestra_cloud::Cloud;
 use orchestra_controller::clock::Clock;
 use orchestra_controller::rehearsal::{Foreseen, Rehearsal};
-use orchestra_crds::{OrchestraEnvironment, Rollout};
+use orchestra_crds::{GROUP, OrchestraEnvironment, Rollout, VERSION};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +33,8 @@ pub struct Planned {
     pub is_new: bool,
     /// Writes to the cloud, up to the first wait.
     pub writes: Vec<Value>,
+    /// Whether nothing goes on without a person.
+    pub is_stalled: bool,
     /// What the status would say then.
     pub message: String,
     /// What follows after the first wait, as long as nothing fails.
@@ -76,22 +78,35 @@ pub async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<Vec<Planned>, Cl
     let mut planned = vec![];
     for subject in &subjects {
         let of_subject = of_subject(&rehearsal, &offline, subject).await?;
+        let unread = rehearsal.unread();
+        if !unread.is_empty() {
+            return Err(CliError::Unread(unread));
+        }
         if subject.manifest.is_some() || of_subject.changes() {
             planned.push(of_subject);
         }
     }
-    match rehearsal.unread() {
-        unread if unread.is_empty() => Ok(planned),
-        unread => Err(CliError::Unread(unread)),
-    }
+    Ok(planned)
 }
 
 /// Environments first, because Rollouts wait for them. The copy gets everything of the namespaces.
 async fn subjects(cluster: &Cluster, offline: &Offline, manifests: Vec<Manifest>) -> Result<Vec<Subject>, CliError> {
     let mut of_files = BTreeMap::new();
     for manifest in manifests.into_iter().filter(Manifest::is_ours) {
-        let Some(kind) = KINDS.into_iter().find(|kind| *kind == manifest.text("/kind")) else { continue };
+        let refused = |why: String| CliError::WouldBeRefused(manifest.title(), why);
+        let Some(kind) = KINDS.into_iter().find(|kind| *kind == manifest.text("/kind")) else {
+            return Err(refused("there is no such kind".into()));
+        };
+        if manifest.text("/apiVersion") != format!("{GROUP}/{VERSION}") {
+            return Err(refused(format!("apiVersion: write {GROUP}/{VERSION}")));
+        }
+        if manifest.text("/metadata/name").is_empty() {
+            return Err(refused("metadata.name: it needs a name".into()));
+        }
         let named = manifest.text("/metadata/namespace");
+        if let Some(asked) = cluster.asked_namespace.as_deref().filter(|asked| !named.is_empty() && *asked != named) {
+            return Err(refused(format!("it is for namespace {named}, and -n says {asked}")));
+        }
         let namespace = if named.is_empty() { cluster.namespace.clone() } else { named.to_string() };
         let key = (kind, namespace, manifest.text("/metadata/name").to_string());
         if let Some(before) = of_files.insert(key, manifest) {
@@ -162,6 +177,7 @@ async fn of_subject(rehearsal: &Rehearsal, offline: &Offline, subject: &Subject)
         name: name.clone(),
         is_new: live.is_none(),
         writes: foreseen.writes.iter().map(|write| unmade(json!(write), uid)).collect(),
+        is_stalled: is_stalled(&after),
         message: message(&after),
         then: print::then(&after),
     })
@@ -173,6 +189,11 @@ fn unmade(write: Value, uid: &str) -> Value {
         "" => write,
         uid => serde_json::from_str(&write.to_string().replace(uid, "UID-TO-COME")).unwrap_or(write),
     }
+}
+
+fn is_stalled(object: &Value) -> bool {
+    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|condition| condition["type"] == "Stalled" && condition["status"] == "True")
 }
 
 fn message(object: &Value) -> String {

@@ -84,7 +84,14 @@ pub fn drawn_over(lines: &[String], before: usize) -> std::io::Result<usize> {
 /// # Errors
 /// When they can't be written.
 pub fn objects(objects: &[Rollout], is_one: bool, output: Output) -> Result<(), CliError> {
-    match objects {
+    // As kubectl does: what the cluster notes for itself is not for people.
+    let bare = |rollout: &Rollout| {
+        let mut rollout = rollout.clone();
+        rollout.metadata.managed_fields = None;
+        rollout
+    };
+    let objects: Vec<Rollout> = objects.iter().map(bare).collect();
+    match objects.as_slice() {
         [one] if is_one => object(one, output),
         all => object(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": all}), output),
     }

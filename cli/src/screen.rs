@@ -161,7 +161,8 @@ fn next(rollout: &Rollout, status: &RolloutStatus) -> Vec<String> {
         ("abort", candidate.is_some()),
         ("retry", failed),
     ];
-    verbs.into_iter().filter(|(_, may)| *may).map(|(verb, _)| format!("{verb} {name}")).collect()
+    let place = rollout.namespace().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+    verbs.into_iter().filter(|(_, may)| *may).map(|(verb, _)| format!("{verb} {name}{place}")).collect()
 }
 
 /// One line of the table of all.

@@ -119,6 +119,7 @@ reasons! {
     ReleaseFailed: Person, "The release failed, and is taken back.", "The message has the cause.";
     ReleaseStarted: Nothing, "A release started; the message has its steps and regions.", "";
     Releasing: Patience, "The object was deleted under Retain: what runs stays, and the marks come off.", "";
+    RequestTaken: Nothing, "What somebody asked for was acted on: the message says what, for which release, and by which client.", "";
     Resolved: Nothing, "Each secret is bound to a version.", "";
     Resolving: Patience, "The versions of the secrets are being looked up.", "";
     Retrying: Patience, "A write failed in a way that may pass, and is tried again.", "If it lasts: the message has the cause.";

@@ -82,15 +82,17 @@ async fn serve(settings: Serve) -> Result<(), SandboxError> {
     // A reader that has gone away does not matter.
     let mut out = std::io::stdout();
     let _ = out.write_all(told.join("\n").as_bytes()).and_then(|()| out.flush());
+    // What people have put in stays: another controller may be at work by now.
     let controller_ended = async {
-        match &mut controller {
-            Some(controller) => controller.ended().await,
-            None => std::future::pending().await,
+        if let Some(controller) = &mut controller {
+            let ended = controller.ended().await;
+            eprintln!("orchestra-sandbox: {ended}. Both APIs stay up");
         }
+        std::future::pending::<()>().await
     };
     let result = tokio::select! {
         ended = servers.run(sandbox) => ended.map_err(SandboxError::from),
-        ended = controller_ended => Err(ended),
+        () = controller_ended => Ok(()),
         () = orchestra_sandbox::process::signalled() => Ok(()),
     };
     if let Some(controller) = controller {

@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::Planned;
 use crate::screen::HOLD_SECONDS;
 
-fn count(writes: usize) -> String {
-    match writes {
+fn count(plan: &Planned) -> String {
+    match plan.writes.len() {
+        0 if plan.is_stalled => "nothing to write, a person is asked".into(),
         0 => "nothing to write".into(),
         1 => "1 write".into(),
         many => format!("{many} writes"),
@@ -40,7 +41,7 @@ pub fn as_text(planned: &[Planned]) -> Vec<String> {
     let mut lines = vec![];
     for plan in planned {
         let new = if plan.is_new { ", new" } else { "" };
-        lines.push(format!("{} {}/{}{new}: {}", plan.kind, plan.namespace, plan.name, count(plan.writes.len())));
+        lines.push(format!("{} {}/{}{new}: {}", plan.kind, plan.namespace, plan.name, count(plan)));
         for write in &plan.writes {
             lines.push(format!("  {}", head(write)));
             lines.extend(changes(write).into_iter().map(|change| format!("      {change}")));
@@ -62,7 +63,7 @@ pub fn as_markdown(planned: &[Planned]) -> Vec<String> {
     let mut lines = vec!["### What Orchestra would do".to_string(), String::new()];
     for plan in planned {
         let new = if plan.is_new { ", new" } else { "" };
-        lines.push(format!("**{} `{}/{}`**{new}: {}", plan.kind, plan.namespace, plan.name, count(plan.writes.len())));
+        lines.push(format!("**{} `{}/{}`**{new}: {}", plan.kind, plan.namespace, plan.name, count(plan)));
         lines.push(String::new());
         for write in &plan.writes {
             lines.push(format!("- `{}`", head(write)));

@@ -403,7 +403,7 @@ fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Ca
         Some(words) => words,
         None if memory.stable.is_none() => "first revision: nothing to compare with".to_string(),
         None if candidate.steps() == Steps::default() => {
-            "without analysis: it has no steps to be judged on".to_string()
+            "without analysis: without steps, or promoted before".to_string()
         }
         None => "without analysis: no minute was judged on its steps".to_string(),
     };

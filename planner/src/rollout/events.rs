@@ -1,7 +1,7 @@
 //! What changed between two statuses, told once.
 
 use orchestra_crds::condition::STALLED;
-use orchestra_crds::{CandidateStatus, Outcome, RegionStatus, RolloutPhase, RolloutStatus};
+use orchestra_crds::{CandidateStatus, Outcome, RegionStatus, RequestRecord, RolloutPhase, RolloutStatus};
 
 use super::decision::Decision;
 use super::pass::Pass;
@@ -16,7 +16,7 @@ use crate::words::span;
 
 /// What changed between two statuses.
 pub(super) fn between(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Vec<Event> {
-    let mut events = vec![];
+    let mut events = requests(old, new);
     events.extend(started(pass, old, new));
     events.extend(steps_in_effect(old, new));
     events.extend(failed(old, new));
@@ -34,6 +34,17 @@ pub(super) fn between(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus,
     let unread = unread_services(pass, old, new);
     events.extend(unread.into_iter().filter(|event| stalled_reason.as_ref() != Some(&event.reason)));
     events
+}
+
+/// Requests that were acted on.
+fn requests(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
+    let taken = new.requests.iter().filter(|record| !old.requests.contains(record));
+    let event = |record: &RequestRecord| {
+        let by = record.by.as_deref().map(|by| format!(", written by {by}")).unwrap_or_default();
+        let note = format!("{} of `{}`{by}", record.request, record.target);
+        Event::normal(Reason::RequestTaken, format!("{}-{}", record.request, record.target), note)
+    };
+    taken.map(event).collect()
 }
 
 fn started(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {

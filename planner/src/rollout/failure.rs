@@ -94,7 +94,7 @@ fn note_end(pass: &Pass<'_>, memory: &mut Memory, failure: &Failure, beyond: &[S
     let outcome = if beyond.is_empty() && memory.stable.is_some() { Outcome::RolledBack } else { Outcome::Failed };
     let message = match beyond {
         [] => message,
-        stuck => format!("{message}. It still has requests in {}", stuck.join(", ")),
+        stuck => format!("{message}. It can't be taken back in {}", stuck.join(", ")),
     };
     let times = (failure.started_at, pass.seen.now);
     memory.note_end((&failure.release, failure.image.clone()), outcome, message, times);
@@ -146,7 +146,7 @@ pub(super) fn latched(pass: &Pass<'_>, memory: &Memory, latch: &Latch) -> Decisi
     let stuck: Vec<String> = pass.waves().filter_map(|p| rollback::beyond(memory, p, failed)).collect();
     let (phase, done) = match &memory.stable {
         _ if !stuck.is_empty() => {
-            (RolloutPhase::Failed, format!("`{failed}` still has requests in {}", stuck.join(", ")))
+            (RolloutPhase::Failed, format!("`{failed}` can't be taken back in {}", stuck.join(", ")))
         }
         Some(stable) => home_words(pass, memory, &stable.revision),
         None => (RolloutPhase::Failed, "there is no stable revision to go back to".to_string()),
@@ -164,8 +164,9 @@ pub(super) fn latched(pass: &Pass<'_>, memory: &Memory, latch: &Latch) -> Decisi
         _ => String::new(),
     };
     let message = format!(
-        "{done}. {why}.{waits} {what}, or ask for a retry: kubectl orchestra retry {}",
-        pass.seen.rollout.metadata.name.as_deref().unwrap_or_default()
+        "{done}. {why}.{waits} {what}, or ask for a retry: kubectl orchestra retry {} -n {}",
+        pass.seen.rollout.metadata.name.as_deref().unwrap_or_default(),
+        pass.seen.rollout.metadata.namespace.as_deref().unwrap_or_default()
     );
     Decision::new(phase, Overall::Stalled(Note::told(&latch.reason, message)))
 }

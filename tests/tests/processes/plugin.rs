@@ -146,6 +146,8 @@ async fn plan_names_the_calls_that_are_then_made_and_what_is_wrong_is_found_befo
     };
     let first = file("first.yaml", &format!("{ENVIRONMENT}{}", rollout("app:1", "hush-hush")));
     let second = file("second.yaml", &rollout("app:2", "hush-hush"));
+    let more = "regions: [us-central1], defaults: {env: [{name: COLOUR, value: blue}]}}";
+    let defaults = file("defaults.yaml", &ENVIRONMENT.replace("regions: [us-central1]}", more));
     let bad = file("bad.yaml", &rollout("app:3", "t").replace("weight: 10", "weigth: 10"));
     let google = format!("--google-endpoint http://{}", place.google);
 
@@ -186,7 +188,10 @@ async fn plan_names_the_calls_that_are_then_made_and_what_is_wrong_is_found_befo
     let made = writes(&place).len();
     let (code, planned, err) = plugin.run(&format!("plan -f {second} {google} -o json"));
     assert_eq!(code, 1, "{planned}{err}");
-    plugin.says(&format!("plan -f {second} {google}"), 1, "image: app:2");
+    plugin.says(&format!("plan -f {second} {google}"), 1, "image: app:1 → app:2");
+    plugin.says(&format!("plan -f {defaults} {google}"), 1, "Rollout default/api: 1 write");
+    plugin.says(&format!("plan -f {defaults} {google}"), 1, "variables: COLOUR");
+    plugin.says(&format!("plan -f {second} --google-endpoint http://127.0.0.1:1"), 4, "what would happen is not known");
     plugin.says(
         &format!("plan -f {second} {google}"),
         1,
