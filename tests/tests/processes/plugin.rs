@@ -59,7 +59,11 @@ async fn each_verb_does_and_says_what_it_should() {
 
     let plugin = Plugin(&place);
     plugin.says("status api", 2, "✔ 10 % ── ◐ pause ── ○ 50 % ── ○ pause ── ○ 100 %   now  10 %");
-    plugin.says("status rollout/api", 2, "next   kubectl orchestra promote api -n default | pause api -n default | abort api -n default");
+    plugin.says(
+        "status rollout/api",
+        2,
+        "next   kubectl orchestra promote api -n default | pause api -n default | abort api -n default",
+    );
     plugin.says("status", 0, "NAME");
     plugin.says("status -A", 0, "NAMESPACE");
     plugin.says("status -l none=such", 0, "no Rollouts in default");
