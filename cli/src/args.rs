@@ -57,6 +57,9 @@ pub enum Command {
     Graph {
         /// The Rollout, as NAME or rollout/NAME.
         rollout: Option<Name>,
+        /// Those of all namespaces.
+        #[arg(short = 'A', long, conflicts_with = "rollout")]
+        all_namespaces: bool,
     },
     /// Everything that a bug report needs, with nothing secret in it.
     Report(NameArgs),
@@ -78,6 +81,13 @@ pub enum Command {
     Completion {
         /// Which shell.
         shell: clap_complete::Shell,
+    },
+    /// What kubectl completes a command line with.
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// The words so far.
+        #[arg(last = true)]
+        words: Vec<String>,
     },
     /// The version of this plugin.
     Version,

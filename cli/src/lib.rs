@@ -2,6 +2,7 @@
 
 mod args;
 mod cluster;
+mod complete;
 mod error;
 mod events;
 mod files;
@@ -17,6 +18,7 @@ mod screen;
 mod watch;
 
 use clap::{CommandFactory, Parser};
+use serde_json::json;
 use std::process::ExitCode;
 
 use args::{Cli, Command, FileArgs, NameArgs, Output, PlanArgs, PlanOutput, StatusArgs};
@@ -64,19 +66,6 @@ async fn status(cluster: &Cluster, args: &StatusArgs) -> Result<ExitCode, CliErr
     Ok(Outcome::of(&rollout).exit_code())
 }
 
-/// A Rollout, printed as lines or as it is.
-async fn show(
-    cluster: &Cluster,
-    args: &NameArgs,
-    lines: impl AsyncFn(&orchestra_crds::Rollout) -> Result<Vec<String>, CliError>,
-) -> Result<(), CliError> {
-    let rollout = cluster.rollout(&args.rollout.0).await?;
-    match args.output {
-        Some(output) => print::objects(&[rollout], true, output),
-        None => print::lines(&lines(&rollout).await?),
-    }
-}
-
 /// As of diff: whether there is any.
 fn told(is_any: bool) -> ExitCode {
     ExitCode::from(u8::from(is_any))
@@ -102,51 +91,64 @@ async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<ExitCode, CliError> 
     Ok(told(planned.iter().any(plan::Planned::changes)))
 }
 
+async fn graph(cluster: &Cluster, name: Option<&str>, all_namespaces: bool) -> Result<(), CliError> {
+    let rollouts = match name {
+        Some(name) => vec![cluster.rollout(name).await?],
+        None => cluster.list(&StatusArgs { all_namespaces, ..StatusArgs::default() }).await?,
+    };
+    print::lines(&graph::mermaid(&rollouts))
+}
+
+async fn history(cluster: &Cluster, args: &NameArgs) -> Result<(), CliError> {
+    let rollout = cluster.rollout(&args.rollout.0).await?;
+    let Some(output) = args.output else { return print::lines(&screen::history(&rollout)) };
+    let status = rollout.status.unwrap_or_default();
+    print::object(&json!({"history": status.history, "promoted": status.promoted}), output)
+}
+
+async fn events(cluster: &Cluster, args: &NameArgs) -> Result<(), CliError> {
+    let events = cluster.events(&cluster.rollout(&args.rollout.0).await?).await?;
+    match args.output {
+        Some(output) => print::object(&json!({"apiVersion": "v1", "kind": "List", "items": events}), output),
+        None => print::lines(&events::lines(&events)),
+    }
+}
+
 async fn run(cli: Cli) -> Result<ExitCode, CliError> {
-    let cluster = match &cli.command {
+    match &cli.command {
         Command::Lint(args) => return lint(args),
+        Command::Complete { words } => print::lines(&complete::candidates(words).await)?,
         Command::Completion { shell } => {
             let mut script = vec![];
             clap_complete::generate(*shell, &mut Cli::command(), "kubectl-orchestra", &mut script);
             print::text(&String::from_utf8_lossy(&script))?;
-            return Ok(ExitCode::SUCCESS);
         }
-        Command::Version => {
-            print::lines(&[format!("kubectl-orchestra {}", env!("CARGO_PKG_VERSION"))])?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        _ => Cluster::connect(&cli.cluster).await?,
-    };
-    match &cli.command {
-        Command::Graph { rollout } => {
-            let rollouts = match rollout {
-                Some(name) => vec![cluster.rollout(&name.0).await?],
-                None => cluster.list(&StatusArgs::default()).await?,
-            };
-            print::lines(&graph::mermaid(&rollouts))?;
+        Command::Version => print::lines(&[format!("kubectl-orchestra {}", env!("CARGO_PKG_VERSION"))])?,
+        of_cluster => return run_on(&Cluster::connect(&cli.cluster).await?, of_cluster).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What needs a cluster.
+async fn run_on(cluster: &Cluster, command: &Command) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Plan(args) => return plan(cluster, args).await,
+        Command::Status(args) => return status(cluster, args).await,
+        Command::Graph { rollout, all_namespaces } => {
+            graph(cluster, rollout.as_ref().map(|name| name.0.as_str()), *all_namespaces).await?
         }
         Command::Report(args) => {
-            let report = report::report(&cluster, &args.rollout.0).await?;
+            let report = report::report(cluster, &args.rollout.0).await?;
             print::object(&report, args.output.unwrap_or(Output::Yaml))?;
         }
-        Command::Plan(args) => return plan(&cluster, args).await,
-        Command::Status(args) => return status(&cluster, args).await,
-        Command::History(args) => show(&cluster, args, async |rollout| Ok(screen::history(rollout))).await?,
-        Command::Events(args) => {
-            let events = cluster.events(&cluster.rollout(&args.rollout.0).await?).await?;
-            match args.output {
-                Some(output) => {
-                    print::object(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": events}), output)?
-                }
-                None => print::lines(&events::lines(&events))?,
-            }
-        }
-        Command::Promote(args) => ask(&cluster, Verb::Promote, args).await?,
-        Command::Pause(args) => ask(&cluster, Verb::Pause, args).await?,
-        Command::Resume(args) => ask(&cluster, Verb::Resume, args).await?,
-        Command::Abort(args) => ask(&cluster, Verb::Abort, args).await?,
-        Command::Retry(args) => ask(&cluster, Verb::Retry, args).await?,
-        Command::Lint(_) | Command::Completion { .. } | Command::Version => {}
+        Command::History(args) => history(cluster, args).await?,
+        Command::Events(args) => events(cluster, args).await?,
+        Command::Promote(args) => ask(cluster, Verb::Promote, args).await?,
+        Command::Pause(args) => ask(cluster, Verb::Pause, args).await?,
+        Command::Resume(args) => ask(cluster, Verb::Resume, args).await?,
+        Command::Abort(args) => ask(cluster, Verb::Abort, args).await?,
+        Command::Retry(args) => ask(cluster, Verb::Retry, args).await?,
+        Command::Lint(_) | Command::Completion { .. } | Command::Complete { .. } | Command::Version => {}
     }
     Ok(ExitCode::SUCCESS)
 }

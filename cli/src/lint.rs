@@ -4,6 +4,7 @@ use kube::CustomResourceExt;
 use orchestra_controller::clock::Clock;
 use orchestra_crds::{GROUP, OrchestraEnvironment, Rollout, VERSION};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::error::CliError;
@@ -25,9 +26,22 @@ pub fn lint(files: &[PathBuf]) -> Result<(Vec<String>, usize), CliError> {
     if manifests.is_empty() && unread.is_empty() {
         return Err(CliError::NothingToLint);
     }
-    let unread = unread.iter().map(ToString::to_string);
+    let unread = unread.iter().map(ToString::to_string).chain(twice(&manifests));
     let lines = unread.chain(manifests.iter().flat_map(|manifest| of_manifest(&offline, manifest))).collect();
     Ok((lines, manifests.len()))
+}
+
+/// Objects that are there more than once: the last one applied would win.
+fn twice(manifests: &[Manifest]) -> Vec<String> {
+    let mut known = BTreeSet::new();
+    let identity = |manifest: &Manifest| {
+        ["/kind", "/metadata/namespace", "/metadata/name"].map(|pointer| manifest.text(pointer).to_string())
+    };
+    let again = manifests.iter().filter(|manifest| !known.insert(identity(manifest)));
+    let told = |manifest: &Manifest| {
+        format!("{}:{}: {}: it is in the files before", manifest.file, manifest.line("metadata.name"), manifest.title())
+    };
+    again.map(told).collect()
 }
 
 /// Ours, or meant to be: others have a kind Rollout, too.
@@ -114,6 +128,21 @@ mod tests {
         assert_eq!(nearest("evn", &known), Some("env"));
         assert_eq!(nearest("enviromentRef", &known), Some("environmentRef"));
         assert_eq!(nearest("volumes", &known), None);
+    }
+
+    #[test]
+    fn an_object_that_is_there_twice_is_told() {
+        let folder = std::env::temp_dir().join(format!("orchestra-twice-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let one = "apiVersion: orchestra.cherry-ai.me/v1alpha1\nkind: OrchestraEnvironment\nmetadata: {name: a}\nspec: \
+                   {project: cherry-ai-project, stage: Staging, regions: [us-central1]}\n";
+        std::fs::write(folder.join("a.yaml"), format!("{one}---\n{one}")).unwrap();
+        let (lines, _) = lint(std::slice::from_ref(&folder)).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(
+            lines.len() == 1 && lines[0].ends_with("OrchestraEnvironment a: it is in the files before"),
+            "{lines:?}"
+        );
     }
 
     #[test]

@@ -71,10 +71,15 @@ async fn each_verb_does_and_says_what_it_should() {
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed["items"][0]["metadata"]["name"], "api");
     plugin.says("history api", 0, "Promoted");
+    plugin.says("history api -o json", 0, "\"promoted\": [");
+    plugin.says("events api -o json", 0, "\"reason\": \"StepInEffect\"");
+    plugin.says("__complete -- pa", 0, "pause\n:4");
+    plugin.says("__complete -- pause a", 0, "api\n:4");
     plugin.says("events api", 0, "StepInEffect");
     plugin.says("pause api", 0, "rollout/api pausing shop-api-");
     plugin.says("promote api", 0, "held, and to be promoted as soon as it is resumed");
     plugin.says("resume api", 0, "resuming");
+    plugin.says("graph -A", 0, "default/shop");
     step(&place, "4/4").await;
     let plugin = Plugin(&place);
     plugin.says("abort api", 0, "aborting shop-api-");
