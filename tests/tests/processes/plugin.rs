@@ -161,7 +161,8 @@ async fn plan_names_the_calls_that_are_then_made_and_what_is_wrong_is_found_befo
     let google = format!("--google-endpoint http://{}", place.google);
 
     let plugin = Plugin(&place);
-    plugin.says(&format!("lint -f {first} -f {second}"), 0, "3 objects: nothing is wrong with them");
+    plugin.says(&format!("lint -f {first}"), 0, "2 objects: nothing is wrong with them");
+    plugin.says(&format!("lint -f {first} -f {second}"), 1, "Rollout api: it is in the files before");
     plugin.says(&format!("lint -f {bad}"), 1, "bad.yaml:14: Rollout api: spec.strategy.canary.steps[0].weigth");
     plugin.says(&format!("lint -f {bad}"), 1, "did you mean `weight`?");
     plugin.says(&format!("plan -f {bad} {google}"), 4, "Rollout api would be refused");
