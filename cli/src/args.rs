@@ -111,9 +111,8 @@ pub struct FileArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct PlanArgs {
-    /// Files, or folders of them; `-` is the standard input.
-    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub of: FileArgs,
     /// How it is printed. JSON and YAML have the calls of Google's APIs whole.
     #[arg(short, long, value_enum)]
     pub output: Option<PlanOutput>,

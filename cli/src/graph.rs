@@ -1,11 +1,11 @@
 //! `graph`: releases as a Mermaid flowchart, for a page or a pull request.
 
 use kube::ResourceExt;
-use orchestra_crds::{RegionStatus, Rollout, RolloutStatus, Step};
+use orchestra_crds::{RegionStatus, Rollout, RolloutStatus};
 use std::collections::BTreeSet;
 
 use crate::outcome::Outcome;
-use crate::screen::{Reach, reach_of, step_words};
+use crate::screen::{Reach, outlook_of, reach_of};
 
 /// The chart, a line each: environments, their Rollouts, and in each region the steps with how far they are.
 pub fn mermaid(rollouts: &[Rollout]) -> Vec<String> {
@@ -38,10 +38,9 @@ fn of_region(rollout: &str, number: usize, status: &RolloutStatus, region: &Regi
     let weight = region.weight.map_or_else(|| "?".into(), |weight| weight.to_string());
     let mut lines = vec![format!("  {rollout} --> {own}([\"{}: {weight} %\"])", region.region)];
     let Some(candidate) = &status.candidate else { return lines };
-    let steps: &[Step] = candidate.course.as_ref().map(|course| course.steps.as_slice()).unwrap_or_default();
-    let words = steps.iter().map(step_words).chain(["100 %".to_string()]);
+    let words = outlook_of(candidate).map(|outlook| outlook.steps).unwrap_or_default();
     let mut before = own.clone();
-    for (index, words) in words.enumerate() {
+    for (index, words) in words.iter().enumerate() {
         let node = format!("{own}_{}", index + 1);
         let class = match reach_of(candidate, region, index + 1) {
             Reach::Passed => ":::passed",

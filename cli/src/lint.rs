@@ -1,19 +1,18 @@
 //! `lint`: what the cluster would refuse, found without one.
 
-use kube::CustomResourceExt;
 use orchestra_controller::clock::Clock;
-use orchestra_crds::{GROUP, OrchestraEnvironment, Rollout, VERSION};
+use orchestra_crds::{GROUP, VERSION};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::error::CliError;
 use crate::files::{Manifest, read_each};
+use crate::kind::Kind;
 use crate::offline::{Offline, Refusal};
 
 /// How alike two names must be for one to be meant by the other: of Jaro and Winkler, 0 to 1.
 const ALIKE: f64 = 0.8;
-const KINDS: [&str; 2] = ["OrchestraEnvironment", "Rollout"];
 
 /// What is wrong with the objects of files, a line each, and how many were looked at.
 ///
@@ -48,7 +47,7 @@ fn twice(manifests: &[Manifest]) -> Vec<String> {
 fn concerns_us(manifest: &Manifest) -> bool {
     let group = manifest.text("/apiVersion").split('/').next().unwrap_or_default();
     let is_none = group.is_empty() || !manifest.text("/apiVersion").contains('/');
-    nearest(group, &[GROUP]).is_some() || (is_none && KINDS.contains(&manifest.text("/kind")))
+    nearest(group, &[GROUP]).is_some() || (is_none && Kind::named(manifest.text("/kind")).is_some())
 }
 
 fn of_manifest(offline: &Offline, manifest: &Manifest) -> Vec<String> {
@@ -60,8 +59,8 @@ fn of_manifest(offline: &Offline, manifest: &Manifest) -> Vec<String> {
         return vec![told("apiVersion", &format!("apiVersion: write {version}"))];
     }
     let kind = manifest.text("/kind");
-    let Some(schema) = schema(kind) else {
-        let meant = nearest(kind, &KINDS).unwrap_or("Rollout or OrchestraEnvironment");
+    let Some(schema) = Kind::named(kind).and_then(schema) else {
+        let meant = nearest(kind, &Kind::ALL.map(Kind::name)).unwrap_or("Rollout or OrchestraEnvironment");
         return vec![told("kind", &format!("there is no kind `{kind}`; did you mean {meant}?"))];
     };
     if manifest.text("/metadata/name").is_empty() {
@@ -72,13 +71,8 @@ fn of_manifest(offline: &Offline, manifest: &Manifest) -> Vec<String> {
     refusals.iter().map(|refusal| told(&refusal.field, &words(&schema, refusal))).collect()
 }
 
-fn schema(kind: &str) -> Option<Value> {
-    let crd = match kind {
-        "Rollout" => Rollout::crd(),
-        "OrchestraEnvironment" => OrchestraEnvironment::crd(),
-        _ => return None,
-    };
-    let version = crd.spec.versions.into_iter().next()?;
+fn schema(kind: Kind) -> Option<Value> {
+    let version = kind.crd().spec.versions.into_iter().next()?;
     serde_json::to_value(version.schema?.open_api_v3_schema?).ok()
 }
 

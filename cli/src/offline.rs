@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::error::CliError;
 use crate::files::Manifest;
+use crate::kind::Kind;
 
 /// Where kubectl notes what it applied.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -32,15 +33,6 @@ pub struct Refusal {
 pub struct Offline {
     cluster: Arc<Cluster>,
     clock: Clock,
-}
-
-/// Where the objects of a kind are; none: it is none of ours.
-fn plural(kind: &str) -> Option<&'static str> {
-    match kind {
-        "Rollout" => Some("rollouts"),
-        "OrchestraEnvironment" => Some("orchestraenvironments"),
-        _ => None,
-    }
 }
 
 impl Offline {
@@ -68,11 +60,11 @@ impl Offline {
 
     /// What the cluster would refuse an object for.
     pub fn refusals(&self, object: &Value) -> Vec<Refusal> {
-        let Some(plural) = plural(object["kind"].as_str().unwrap_or_default()) else { return vec![] };
+        let Some(kind) = Kind::named(object["kind"].as_str().unwrap_or_default()) else { return vec![] };
         let asked = |checks: &str| {
             let mut new = object.clone();
             new["metadata"]["namespace"] = json!("default");
-            let path = format!("/apis/{}/namespaces/default/{plural}?dryRun=All&{checks}", version_of(object));
+            let path = format!("/apis/{}/namespaces/default/{}?dryRun=All&{checks}", version_of(object), kind.plural());
             refusals_of(&self.send(Method::POST, &path, "application/json", &new))
         };
         // Strictly, unknown fields hide all else; leniently, they are not told.
@@ -91,8 +83,14 @@ impl Offline {
     ///
     /// # Errors
     /// When the cluster would refuse it.
-    pub fn apply(&self, manifest: &Manifest, namespace: &str, live: Option<&Value>) -> Result<(), CliError> {
-        let Some(plural) = plural(manifest.text("/kind")) else { return Ok(()) };
+    pub fn apply(
+        &self,
+        kind: Kind,
+        manifest: &Manifest,
+        namespace: &str,
+        live: Option<&Value>,
+    ) -> Result<(), CliError> {
+        let plural = kind.plural();
         let all = format!("/apis/{}/namespaces/{namespace}/{plural}", version_of(&manifest.object));
         let one = format!("{all}/{}?fieldValidation=Strict", manifest.text("/metadata/name"));
         let all = format!("{all}?fieldValidation=Strict");
@@ -109,7 +107,7 @@ impl Offline {
             }
             Some((live, Applied::ByClient(before))) => {
                 let mut merged = three_way(&before, &wanted, live);
-                let copy = self.object(manifest.text("/kind"), namespace, manifest.text("/metadata/name"));
+                let copy = self.object(kind, namespace, manifest.text("/metadata/name"));
                 merged["metadata"]["resourceVersion"] = copy["metadata"]["resourceVersion"].clone();
                 self.send(Method::PUT, &one, "application/json", &merged)
             }
@@ -126,8 +124,8 @@ impl Offline {
     }
 
     /// An object as it is in it now.
-    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Value {
-        plural(kind).and_then(|plural| self.cluster.object(plural, namespace, name)).unwrap_or_default()
+    pub fn object(&self, kind: Kind, namespace: &str, name: &str) -> Value {
+        self.cluster.object(kind.plural(), namespace, name).unwrap_or_default()
     }
 }
 
@@ -202,7 +200,7 @@ fn owned(fields: &Value) -> Value {
 
 /// What `kubectl apply` makes of an object: what was applied before and no longer is goes, what is applied comes, the rest
 /// stays. Lists are one value.
-pub fn three_way(before: &Value, wanted: &Value, live: &Value) -> Value {
+fn three_way(before: &Value, wanted: &Value, live: &Value) -> Value {
     let (Value::Object(wanted), Value::Object(live)) = (wanted, live) else { return wanted.clone() };
     let mut merged = live.clone();
     let gone = before.as_object().into_iter().flatten().filter(|(name, _)| !wanted.contains_key(*name));

@@ -5,10 +5,10 @@ mod print;
 
 use orchestra_cloud::Cloud;
 use orchestra_controller::clock::Clock;
-use orchestra_controller::rehearsal::{Foreseen, Rehearsal};
+use orchestra_controller::rehearsal::{Foreseen, Rehearsal, Write};
 use orchestra_crds::{GROUP, OrchestraEnvironment, Rollout, VERSION};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use print::{as_markdown, as_text};
@@ -17,6 +17,7 @@ use crate::args::PlanArgs;
 use crate::cluster::Cluster;
 use crate::error::CliError;
 use crate::files::{Manifest, read};
+use crate::kind::Kind;
 use crate::offline::Offline;
 
 /// What would be done about one object.
@@ -24,7 +25,7 @@ use crate::offline::Offline;
 #[serde(rename_all = "camelCase")]
 pub struct Planned {
     /// Its kind.
-    pub kind: String,
+    pub kind: &'static str,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -32,7 +33,7 @@ pub struct Planned {
     /// Whether it is not in the cluster yet.
     pub is_new: bool,
     /// Writes to the cloud, up to the first wait.
-    pub writes: Vec<Value>,
+    pub writes: Vec<Write>,
     /// Whether nothing goes on without a person.
     pub is_stalled: bool,
     /// What the status would say then.
@@ -50,7 +51,7 @@ impl Planned {
 
 /// An object that is planned: one of a file, or one that a file's environment takes along.
 struct Subject {
-    kind: &'static str,
+    kind: Kind,
     namespace: String,
     name: String,
     /// What the file says; none: it is in no file.
@@ -67,10 +68,10 @@ struct Subject {
 pub async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<Vec<Planned>, CliError> {
     let clock = clock(cluster, args.google_endpoint.as_deref()).await?;
     let offline = Offline::new(clock)?;
-    let subjects = subjects(cluster, &offline, read(&args.files)?).await?;
+    let subjects = subjects(cluster, &offline, read(&args.of.files)?).await?;
     for subject in &subjects {
         if let Some(manifest) = &subject.manifest {
-            offline.apply(manifest, &subject.namespace, subject.live.as_ref())?;
+            offline.apply(subject.kind, manifest, &subject.namespace, subject.live.as_ref())?;
         }
     }
     let cloud = Cloud::connect(args.google_endpoint.as_deref()).await.map_err(|e| CliError::Google(e.to_string()))?;
@@ -89,53 +90,30 @@ pub async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<Vec<Planned>, Cl
     Ok(planned)
 }
 
-/// Environments first, because Rollouts wait for them. The copy gets everything of the namespaces.
+/// Kind, namespace and name.
+type Key = (Kind, String, String);
+
+/// The objects of the files, and the Rollouts whose environment is among them.
 async fn subjects(cluster: &Cluster, offline: &Offline, manifests: Vec<Manifest>) -> Result<Vec<Subject>, CliError> {
     let mut of_files = BTreeMap::new();
     for manifest in manifests.into_iter().filter(Manifest::is_ours) {
-        let refused = |why: String| CliError::WouldBeRefused(manifest.title(), why);
-        let Some(kind) = KINDS.into_iter().find(|kind| *kind == manifest.text("/kind")) else {
-            return Err(refused("there is no such kind".into()));
-        };
-        if manifest.text("/apiVersion") != format!("{GROUP}/{VERSION}") {
-            return Err(refused(format!("apiVersion: write {GROUP}/{VERSION}")));
-        }
-        if manifest.text("/metadata/name").is_empty() {
-            return Err(refused("metadata.name: it needs a name".into()));
-        }
-        let named = manifest.text("/metadata/namespace");
-        if let Some(asked) = cluster.asked_namespace.as_deref().filter(|asked| !named.is_empty() && *asked != named) {
-            return Err(refused(format!("it is for namespace {named}, and -n says {asked}")));
-        }
-        let namespace = if named.is_empty() { cluster.namespace.clone() } else { named.to_string() };
-        let key = (kind, namespace, manifest.text("/metadata/name").to_string());
-        if let Some(before) = of_files.insert(key, manifest) {
+        if let Some(before) = of_files.insert(key(cluster, &manifest)?, manifest) {
             return Err(CliError::Twice(before.title(), before.file));
         }
     }
     if of_files.is_empty() {
         return Err(CliError::NothingToPlan);
     }
-    let namespaces: BTreeSet<String> = of_files.keys().map(|(_, namespace, _)| namespace.clone()).collect();
-    let mut live = BTreeMap::new();
-    for namespace in namespaces {
-        let environments = cluster.all_stored::<OrchestraEnvironment>(&namespace).await?;
-        let rollouts = cluster.all_stored::<Rollout>(&namespace).await?;
-        for (kind, object) in
-            environments.into_iter().map(|o| (KINDS[0], o)).chain(rollouts.into_iter().map(|o| (KINDS[1], o)))
-        {
-            offline.restore(&object);
-            let name = object["metadata"]["name"].as_str().unwrap_or_default().to_string();
-            live.insert((kind, namespace.clone(), name), object);
-        }
-    }
-    let taken_along = |(kind, namespace, _): &Key, object: &Value| {
+    let mut live = live(cluster, of_files.keys().map(|(_, namespace, _)| namespace.clone()).collect()).await?;
+    // The copy gets everything: what is in no file may matter to what is.
+    live.values().for_each(|object| offline.restore(object));
+    let taken_along = |((kind, namespace, _), object): &(&Key, &Value)| {
         let environment = object["spec"]["environmentRef"]["name"].as_str().unwrap_or_default();
-        *kind == KINDS[1] && of_files.contains_key(&(KINDS[0], namespace.clone(), environment.to_string()))
+        let home = (Kind::Environment, namespace.clone(), environment.to_string());
+        *kind == Kind::Rollout && of_files.contains_key(&home)
     };
-    let keys: BTreeSet<Key> =
-        live.iter().filter(|(key, object)| taken_along(key, object)).map(|(key, _)| key.clone()).collect();
-    let keys = keys.into_iter().chain(of_files.keys().cloned()).collect::<BTreeSet<_>>();
+    let along = live.iter().filter(taken_along).map(|(key, _)| key.clone());
+    let keys: BTreeSet<Key> = along.chain(of_files.keys().cloned()).collect();
     let subject = |key: Key| Subject {
         manifest: of_files.remove(&key),
         live: live.remove(&key),
@@ -146,11 +124,43 @@ async fn subjects(cluster: &Cluster, offline: &Offline, manifests: Vec<Manifest>
     Ok(keys.into_iter().map(subject).collect())
 }
 
-/// Kind, namespace and name.
-type Key = (&'static str, String, String);
+/// What an object of a file is.
+fn key(cluster: &Cluster, manifest: &Manifest) -> Result<Key, CliError> {
+    let refused = |why: String| Err(CliError::WouldBeRefused(manifest.title(), why));
+    let Some(kind) = Kind::named(manifest.text("/kind")) else { return refused("there is no such kind".into()) };
+    if manifest.text("/apiVersion") != format!("{GROUP}/{VERSION}") {
+        return refused(format!("apiVersion: write {GROUP}/{VERSION}"));
+    }
+    let (named, name) = (manifest.text("/metadata/namespace"), manifest.text("/metadata/name"));
+    if name.is_empty() {
+        return refused("metadata.name: it needs a name".into());
+    }
+    match cluster.asked_namespace.as_deref() {
+        Some(asked) if !named.is_empty() && asked != named => {
+            refused(format!("it is for namespace {named}, and -n says {asked}"))
+        }
+        _ => {
+            let namespace = if named.is_empty() { &cluster.namespace } else { named };
+            Ok((kind, namespace.to_string(), name.to_string()))
+        }
+    }
+}
 
-/// The kinds, in the order in which they are planned, which is also that of their names.
-const KINDS: [&str; 2] = ["OrchestraEnvironment", "Rollout"];
+/// All objects of namespaces.
+async fn live(cluster: &Cluster, namespaces: BTreeSet<String>) -> Result<BTreeMap<Key, Value>, CliError> {
+    let mut live = BTreeMap::new();
+    for namespace in namespaces {
+        for kind in Kind::ALL {
+            let objects = match kind {
+                Kind::Environment => cluster.all_stored::<OrchestraEnvironment>(&namespace).await?,
+                Kind::Rollout => cluster.all_stored::<Rollout>(&namespace).await?,
+            };
+            let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_string();
+            live.extend(objects.into_iter().map(|object| ((kind, namespace.clone(), name(&object)), object)));
+        }
+    }
+    Ok(live)
+}
 
 /// The world's time: of the sandbox where that is asked, or else of the cluster.
 async fn clock(cluster: &Cluster, google_endpoint: Option<&str>) -> Result<Clock, CliError> {
@@ -164,19 +174,19 @@ async fn clock(cluster: &Cluster, google_endpoint: Option<&str>) -> Result<Clock
 
 async fn of_subject(rehearsal: &Rehearsal, offline: &Offline, subject: &Subject) -> Result<Planned, CliError> {
     let Subject { kind, namespace, name, live, .. } = subject;
-    let foreseen = match *kind {
-        "Rollout" => rehearsal.of::<Rollout>(namespace, name).await,
-        _ => rehearsal.of::<OrchestraEnvironment>(namespace, name).await,
+    let foreseen = match kind {
+        Kind::Environment => rehearsal.of::<OrchestraEnvironment>(namespace, name).await,
+        Kind::Rollout => rehearsal.of::<Rollout>(namespace, name).await,
     };
     let foreseen: Foreseen = foreseen.map_err(|error| CliError::Offline(error.to_string()))?;
-    let after = offline.object(kind, namespace, name);
+    let after = offline.object(*kind, namespace, name);
     let uid = after["metadata"]["uid"].as_str().filter(|_| live.is_none()).unwrap_or_default();
     Ok(Planned {
-        kind: (*kind).into(),
+        kind: kind.name(),
         namespace: namespace.clone(),
         name: name.clone(),
         is_new: live.is_none(),
-        writes: foreseen.writes.iter().map(|write| unmade(json!(write), uid)).collect(),
+        writes: foreseen.writes.into_iter().map(|write| unmade(write, uid)).collect(),
         is_stalled: is_stalled(&after),
         message: message(&after),
         then: print::then(&after),
@@ -184,10 +194,19 @@ async fn of_subject(rehearsal: &Rehearsal, offline: &Offline, subject: &Subject)
 }
 
 /// A write without the identity of an object that is not there yet.
-fn unmade(write: Value, uid: &str) -> Value {
-    match uid {
-        "" => write,
-        uid => serde_json::from_str(&write.to_string().replace(uid, "UID-TO-COME")).unwrap_or(write),
+fn unmade(mut write: Write, uid: &str) -> Write {
+    if let Some(body) = write.call.body.as_mut().filter(|_| !uid.is_empty()) {
+        hide(body, uid);
+    }
+    write
+}
+
+fn hide(value: &mut Value, uid: &str) {
+    match value {
+        Value::String(text) => *text = text.replace(uid, "UID-TO-COME"),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, uid)),
+        Value::Object(fields) => fields.values_mut().for_each(|inner| hide(inner, uid)),
+        _ => {}
     }
 }
 

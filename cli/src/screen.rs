@@ -4,13 +4,11 @@ mod evidence;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use orchestra_crds::{CandidateStatus, RegionStatus, Rollout, RolloutPhase, RolloutStatus, Step};
-use orchestra_planner::words::{short_image, span};
+use orchestra_crds::{CandidateStatus, RegionStatus, Rollout, RolloutPhase, RolloutStatus};
+use orchestra_planner::rollout::{Outlook, outlook};
+use orchestra_planner::words::{lasting, short_image, span};
 
 use crate::outcome::Outcome;
-
-/// How long a weight is held where its step does not say: as in the schema.
-pub const HOLD_SECONDS: i32 = 300;
 
 /// What is shown of a Rollout: lines that may be longer than a screen is wide.
 pub fn lines(rollout: &Rollout, events: &[String], now: Timestamp) -> Vec<String> {
@@ -45,23 +43,12 @@ fn head(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
     let started = status.candidate.as_ref().map(|candidate| candidate.started_at.0);
     // A sandbox's clock runs ahead of this machine's.
     let since = started.filter(|started| *started <= now).map(|started| format!("   for {}", span(started, now)));
-    let about = status.candidate.as_ref().and_then(at_least);
+    let about = status.candidate.as_ref().and_then(outlook_of).map(|outlook| outlook.takes);
+    let about = about.filter(jiff::SignedDuration::is_positive).map(lasting);
     let since =
         [since, about.map(|about| format!("   takes {about} at least"))].into_iter().flatten().collect::<String>();
     let sign = Outcome::of(rollout).sign();
     format!("{}  {place}   {sign} {}{}", rollout.name_any(), phase(status), since)
-}
-
-/// How long a release takes whose steps all pass at once: its holds and pauses in all regions.
-fn at_least(candidate: &CandidateStatus) -> Option<String> {
-    let course = candidate.course.as_ref()?;
-    let pause = |step: &Step| step.pause.as_ref().and_then(|pause| pause.duration_seconds);
-    let held =
-        |step: &Step| pause(step).or(step.weight.map(|_| step.hold_seconds.unwrap_or(HOLD_SECONDS))).unwrap_or(0);
-    let seconds: i64 = course.steps.iter().map(|step| i64::from(held(step))).sum();
-    let all = seconds.saturating_mul(i64::try_from(course.regions.len()).ok()?);
-    let start = Timestamp::UNIX_EPOCH;
-    (all > 0).then(|| span(start, start + jiff::SignedDuration::from_secs(all)))
 }
 
 fn revisions(status: &RolloutStatus) -> Vec<String> {
@@ -77,13 +64,9 @@ fn revisions(status: &RolloutStatus) -> Vec<String> {
     shown.iter().map(line).collect()
 }
 
-/// A step in a word.
-pub fn step_words(step: &Step) -> String {
-    match (&step.weight, &step.pause) {
-        (Some(weight), _) => format!("{weight} %"),
-        (_, Some(_)) => "pause".into(),
-        _ => "?".into(),
-    }
+/// What a candidate has before it; none: how it takes over was lost.
+pub fn outlook_of(candidate: &CandidateStatus) -> Option<Outlook> {
+    candidate.course.as_ref().map(outlook)
 }
 
 /// How far a region is, by a step.
@@ -112,14 +95,14 @@ pub fn reach_of(candidate: &CandidateStatus, region: &RegionStatus, number: usiz
 
 /// The steps of a region, each with how far it is.
 fn ladder(candidate: &CandidateStatus, region: &RegionStatus) -> String {
-    let steps = candidate.course.as_ref().map(|course| course.steps.as_slice()).unwrap_or_default();
-    let words = steps.iter().map(step_words).chain(["100 %".to_string()]);
+    let words = outlook_of(candidate).map(|outlook| outlook.steps).unwrap_or_default();
     let sign = |number: usize| match reach_of(candidate, region, number) {
         Reach::Passed => "✔",
         Reach::Now => "◐",
         Reach::ToCome => "○",
     };
-    let all: Vec<String> = words.enumerate().map(|(index, words)| format!("{} {words}", sign(index + 1))).collect();
+    let all: Vec<String> =
+        words.iter().enumerate().map(|(index, words)| format!("{} {words}", sign(index + 1))).collect();
     all.join(" ── ")
 }
 

@@ -25,9 +25,9 @@ pub struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.before.as_str(), self.after.as_str()) {
-            ("", after) => write!(f, "{} {after}", self.what),
-            (before, "") => write!(f, "{} {before} → nothing", self.what),
-            (before, after) => write!(f, "{} {before} → {after}", self.what),
+            ("", after) => write!(f, "{}: {after}", self.what),
+            (before, "") => write!(f, "{}: {before} → nothing", self.what),
+            (before, after) => write!(f, "{}: {before} → {after}", self.what),
         }
     }
 }
@@ -208,7 +208,7 @@ mod tests {
         let settings = ServiceSettings { min_instances: 1, ..ServiceSettings::default() };
         let more = ServiceSettings { min_instances: 3, ..ServiceSettings::default() };
         let told: Vec<String> = of_settings(&more, Some(&settings)).iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["fewest instances 1 → 3"]);
+        assert_eq!(told, ["fewest instances: 1 → 3"]);
         assert_eq!(shares(&[to("api-1", 90), to("api-2", 10)]), "api-1 90 %, api-2 10 %");
     }
 
@@ -225,10 +225,10 @@ mod tests {
             ..ContainerView::default()
         };
         let told: Vec<String> = of_container(&container, &before).iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["variables A, C"]);
+        assert_eq!(told, ["variables: A, C"]);
         let first: Vec<String> =
             of_container(&container, &ContainerView::default()).iter().map(|d| d.to_string()).collect();
-        assert_eq!(first, ["image app:1"]);
+        assert_eq!(first, ["image: app:1"]);
     }
 
     #[test]
@@ -243,6 +243,9 @@ mod tests {
         };
         let told = of_policy(&policy(&["user:a@x", "user:c@x"]), Some(&policy(&["user:a@x", "user:b@x"])));
         let told: Vec<String> = told.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["granted user:c@x as roles/run.invoker", "revoked user:b@x as roles/run.invoker → nothing"]);
+        assert_eq!(
+            told,
+            ["granted: user:c@x as roles/run.invoker", "revoked: user:b@x as roles/run.invoker → nothing"]
+        );
     }
 }

@@ -1,10 +1,15 @@
 //! How things are said to people.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// How long until then, for people: `3 min 10 s`.
 pub fn span(from: Timestamp, to: Timestamp) -> String {
-    let seconds = to.duration_since(from).as_secs().max(0);
+    lasting(to.duration_since(from))
+}
+
+/// A duration, for people: `3 min 10 s`.
+pub fn lasting(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
     match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
         (0, 0, s) => format!("{s} s"),
         (0, m, 0) => format!("{m} min"),

@@ -51,8 +51,8 @@ struct State {
     /// Calls of Google whose path holds one of these are never answered.
     hanging: Vec<&'static str>,
     calls: Vec<Call>,
-    /// Writes to Google, with their bodies, since they were asked for last.
-    sent: Vec<Unsent>,
+    /// Writes to Google, with their bodies, since they were asked for last; none: nobody asks.
+    sent: Option<Vec<Unsent>>,
     /// Different answers to each read, oldest first.
     given: BTreeMap<String, Vec<Given>>,
     /// A write of a controller that lost the lead, and how many writes it still waits for.
@@ -68,9 +68,9 @@ impl Tap {
         self.state.lock().unwrap()
     }
 
-    /// The writes to Google since this was asked last.
+    /// The writes to Google since this was asked last; none the first time, from which on they are kept.
     pub fn take_sent(&self) -> Vec<Unsent> {
-        std::mem::take(&mut self.state().sent)
+        self.state().sent.replace(vec![]).unwrap_or_default()
     }
 
     /// Lets one call go wrong.
@@ -319,6 +319,16 @@ fn refusal(api: Api, status: u16, request: &SandboxRequest) -> Reply {
     }
 }
 
+/// A reply as the cloud adapter reads it; none: nothing came.
+pub fn answer(reply: Reply) -> Option<Answer> {
+    let body = match reply.content {
+        Content::Json(body) => body,
+        Content::JsonText(text) => serde_json::from_str(&text).ok()?,
+        _ => return None,
+    };
+    Some(Answer { status: reply.status, body })
+}
+
 /// Google, for the cloud adapter.
 #[derive(Debug)]
 pub struct GoogleFace {
@@ -334,22 +344,12 @@ impl Transport for GoogleFace {
         path: String,
         body: Option<Value>,
     ) -> Pin<Box<dyn Future<Output = Option<Answer>> + Send + 'a>> {
-        if method != Method::GET {
-            let sent = Unsent { method: method.to_string(), path: path.clone(), body: body.clone() };
-            self.tap.state().sent.push(sent);
+        if let (true, Some(sent)) = (method != Method::GET, &mut self.tap.state().sent) {
+            sent.push(Unsent { method: method.to_string(), path: path.clone(), body: body.clone() });
         }
         let body = body.map(|b| Bytes::from(b.to_string())).unwrap_or_default();
         let request = SandboxRequest { caller: self.caller.into(), ..SandboxRequest::new(method, &path, body) };
-        Box::pin(async move {
-            let reply = self.tap.pass(Api::Google, request).await;
-            match reply.content {
-                Content::Json(body) => Some(Answer { status: reply.status, body }),
-                Content::JsonText(text) => {
-                    Some(Answer { status: reply.status, body: serde_json::from_str(&text).ok()? })
-                }
-                _ => None,
-            }
-        })
+        Box::pin(async move { answer(self.tap.pass(Api::Google, request).await) })
     }
 }
 

@@ -8,7 +8,7 @@ use orchestra_controller::rehearsal::Rehearsal;
 use orchestra_controller::shell::Managed;
 use orchestra_sandbox::Sandbox;
 use orchestra_sandbox::cluster::Cluster;
-use orchestra_sandbox::exchange::{Content, Request};
+use orchestra_sandbox::exchange::Request;
 use orchestra_sandbox::in_process;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::faces::answer;
 use crate::world::NAMESPACE;
 
 /// Google as it is, past everything that tests put in its way.
@@ -32,12 +33,7 @@ impl Transport for Past {
         assert_eq!(method, Method::GET, "a rehearsal writes nothing: {path}");
         let body = body.map(|b| Bytes::from(b.to_string())).unwrap_or_default();
         let reply = self.0.google.handle(&Request::new(method, &path, body));
-        let body = match reply.content {
-            Content::Json(body) => body,
-            Content::JsonText(text) => serde_json::from_str(&text).unwrap(),
-            _ => Value::Null,
-        };
-        Box::pin(std::future::ready(Some(Answer { status: reply.status, body })))
+        Box::pin(std::future::ready(answer(reply)))
     }
 }
 

@@ -225,7 +225,13 @@ impl World {
         };
         tokio::time::sleep_until(at).await;
         self.turn = (self.turn + 1) % self.shells.len();
-        let foreseen = if self.rehearsals.is_some() { self.foresee(&key).await } else { vec![] };
+        let foreseen = if self.rehearsals.is_some() {
+            // What is sent from here on is this pass's.
+            self.tap.take_sent();
+            self.foresee(&key).await
+        } else {
+            vec![]
+        };
         let shell = &self.shells[self.turn];
         let pass = async {
             match key.0 {

@@ -1,10 +1,11 @@
 //! A plan for people: as lines, and as Markdown for a pull request.
 
-use orchestra_crds::{Rollout, Step};
+use orchestra_controller::rehearsal::Write;
+use orchestra_crds::Rollout;
+use orchestra_planner::rollout::outlook;
 use serde_json::Value;
 
 use super::Planned;
-use crate::screen::HOLD_SECONDS;
 
 fn count(plan: &Planned) -> String {
     match plan.writes.len() {
@@ -15,25 +16,8 @@ fn count(plan: &Planned) -> String {
     }
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// `revision a → b`, one for each difference.
-fn changes(write: &Value) -> Vec<String> {
-    let told = |change: &Value| {
-        let (what, before, after) = (text(change, "/what"), text(change, "/before"), text(change, "/after"));
-        match (before, after) {
-            ("", after) => format!("{what}: {after}"),
-            (before, "") => format!("{what}: {before} → nothing"),
-            (before, after) => format!("{what}: {before} → {after}"),
-        }
-    };
-    write["changes"].as_array().into_iter().flatten().map(told).collect()
-}
-
-fn head(write: &Value) -> String {
-    format!("{} {}", text(write, "/verb").replace('_', " "), text(write, "/resource"))
+fn head(write: &Write) -> String {
+    format!("{} {}", write.verb.replace('_', " "), write.resource)
 }
 
 /// Lines for a terminal.
@@ -44,8 +28,8 @@ pub fn as_text(planned: &[Planned]) -> Vec<String> {
         lines.push(format!("{} {}/{}{new}: {}", plan.kind, plan.namespace, plan.name, count(plan)));
         for write in &plan.writes {
             lines.push(format!("  {}", head(write)));
-            lines.extend(changes(write).into_iter().map(|change| format!("      {change}")));
-            lines.push(format!("      {} {}", text(write, "/call/method"), text(write, "/call/path")));
+            lines.extend(write.changes.iter().map(|change| format!("      {change}")));
+            lines.push(format!("      {} {}", write.call.method, write.call.path));
         }
         if !plan.message.is_empty() {
             lines.push(format!("  status  {}", plan.message));
@@ -67,7 +51,7 @@ pub fn as_markdown(planned: &[Planned]) -> Vec<String> {
         lines.push(String::new());
         for write in &plan.writes {
             lines.push(format!("- `{}`", head(write)));
-            lines.extend(changes(write).into_iter().map(|change| format!("  - {change}")));
+            lines.extend(write.changes.iter().map(|change| format!("  - {change}")));
         }
         if !plan.message.is_empty() {
             lines.push(format!("- status: {}", plan.message));
@@ -83,25 +67,12 @@ pub fn then(after: &Value) -> Vec<String> {
     let Ok(rollout) = serde_json::from_value::<Rollout>(after.clone()) else { return vec![] };
     let candidate = rollout.status.and_then(|status| status.candidate);
     let Some(course) = candidate.and_then(|candidate| candidate.course) else { return vec![] };
-    let steps: Vec<String> = course.steps.iter().map(step).chain(["100 %".to_string()]).collect();
+    let outlook = outlook(&course);
     let mut regions = course.regions.iter();
-    let first = regions.next().map(|region| format!("{region}: {}", steps.join(", ")));
+    let first = regions.next().map(|region| format!("{region}: {}", outlook.in_full.join(", ")));
     let rest: Vec<&str> = regions.map(String::as_str).collect();
     let rest = (!rest.is_empty()).then(|| format!("the same in {}, one after the other", rest.join(", ")));
     let judged = (!course.steps.is_empty())
         .then(|| "the candidate is judged beside stable all the while; worse, it is taken back in all regions".into());
     first.into_iter().chain(rest).chain(judged).collect()
-}
-
-fn step(step: &Step) -> String {
-    let span = |seconds: i32| {
-        let start = jiff::Timestamp::UNIX_EPOCH;
-        orchestra_planner::words::span(start, start + jiff::SignedDuration::from_secs(seconds.into()))
-    };
-    match (step.weight, step.pause.as_ref().map(|pause| pause.duration_seconds)) {
-        (Some(weight), _) => format!("{weight} % for {}", span(step.hold_seconds.unwrap_or(HOLD_SECONDS))),
-        (None, Some(Some(seconds))) => format!("a pause of {}", span(seconds)),
-        (None, Some(None)) => "a pause until somebody promotes".into(),
-        (None, None) => "a step that this version does not know".into(),
-    }
 }

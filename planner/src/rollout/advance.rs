@@ -1,17 +1,17 @@
 //! A candidate on its way: region after region, step after step.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{EvidenceStatus, Outcome, Request, RolloutPhase};
+use orchestra_crds::{EvidenceStatus, Request, RolloutPhase};
 
 use super::deadline;
 use super::decision::Decision;
 use super::desire::Desire;
-use super::memory::{Candidate, Course, Memory, RegionMemory, StepMemory};
+use super::memory::{Candidate, Course, Memory, StepMemory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
 use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
-use super::{Turn, failure, judge, keep, reach, requests, supersede};
+use super::{Turn, failure, judge, keep, promoted, reach, requests, supersede};
 use crate::conditions::{Note, Overall, note};
 use crate::marks::Position;
 use crate::names::Region;
@@ -19,7 +19,6 @@ use crate::plan::{Effect, NOW, POLL, ServiceChange};
 use crate::reason::Reason;
 use crate::resource::ResourceId;
 use crate::traffic::weight_of;
-use crate::verdict::in_words;
 
 /// Takes the candidate on, in the first region where it is not done.
 pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Turn {
@@ -44,7 +43,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
         return strategy_lost(pass, memory, &candidate);
     }
     let Some((place, state)) = next_region(memory, &candidate, &states) else {
-        return promoted(pass, memory, desire, candidate);
+        return promoted::promoted(pass, memory, desire, candidate);
     };
     let (place, state) = (*place, state.clone());
     let users = states.iter().any(|(place, state)| {
@@ -377,44 +376,4 @@ pub(super) fn foreign(place: &Place<'_>) -> Decision {
         place.seen.id.name
     );
     Decision::stalled(RolloutPhase::Pending, Reason::ServiceNotOurs, message)
-}
-
-/// What its users met, region by region where there are several. None: nothing was judged.
-fn judged_words(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
-    let settings = judge::analysis(pass, candidate);
-    let of = |known: &RegionMemory| known.evidence_about(&candidate.release).next().map(|e| in_words(e, settings));
-    let regions: Vec<(&Region, Option<String>)> =
-        pass.waves().filter_map(|place| Some((place.region(), of(memory.regions.get(place.region())?)))).collect();
-    match regions.as_slice() {
-        [(_, words)] => words.clone(),
-        several if several.iter().all(|(_, words)| words.is_none()) => None,
-        several => {
-            let each =
-                several.iter().map(|(region, words)| format!("{region}: {}", words.as_deref().unwrap_or("not judged")));
-            Some(each.collect::<Vec<_>>().join("; "))
-        }
-    }
-}
-
-/// The candidate has everything everywhere: it is stable now.
-fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Candidate) -> Turn {
-    let spreads_stable = memory.spreads_stable();
-    let message = match judged_words(pass, memory, &candidate) {
-        Some(words) => words,
-        None if memory.stable.is_none() => "first revision: nothing to compare with".to_string(),
-        None if candidate.steps() == Steps::default() => {
-            "without analysis: without steps, or promoted before".to_string()
-        }
-        None => "without analysis: no minute was judged on its steps".to_string(),
-    };
-    let revision = candidate.release.revision.clone();
-    let template = desire.wants(pass, &candidate).then(|| desire.template.clone());
-    if !spreads_stable {
-        memory.stable = Some(candidate.as_stable(template));
-        memory.note_promoted(&revision, Some(candidate.template_hash.clone()));
-        let times = (candidate.started_at, pass.seen.now);
-        memory.note_end((&candidate.release, candidate.image.clone()), Outcome::Promoted, message, times);
-    }
-    memory.candidate = None;
-    Turn::Again
 }

@@ -97,6 +97,22 @@ impl Step {
         }
     }
 
+    /// How long it takes at least, if nobody ends it before.
+    pub(super) fn takes(&self) -> SignedDuration {
+        match self {
+            Self::Weight(weight) => weight.takes(),
+            Self::Pause(pause) => pause.takes(),
+        }
+    }
+
+    /// What it is in full, for people: `10 % for 5 min`.
+    pub(super) fn in_full(&self) -> String {
+        match self {
+            Self::Weight(weight) => weight.in_full(),
+            Self::Pause(pause) => pause.in_full(),
+        }
+    }
+
     /// A few words for people: `10 %`, `pause`.
     pub(super) fn words(&self) -> String {
         match self {

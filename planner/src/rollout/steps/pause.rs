@@ -7,7 +7,7 @@ use orchestra_crds::{Pause as PauseSpec, Step as StepSpec};
 use super::{Ruling, StepContext, later};
 use crate::conditions::note;
 use crate::reason::Reason;
-use crate::words::span;
+use crate::words::{lasting, span};
 
 /// A planned wait.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,17 @@ impl Pause {
 
     pub(super) fn form(&self) -> String {
         format!("pause {}", self.seconds.map_or("person".to_string(), |seconds| seconds.to_string()))
+    }
+
+    pub(super) fn takes(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.seconds.unwrap_or(0).into())
+    }
+
+    pub(super) fn in_full(&self) -> String {
+        match self.seconds {
+            Some(_) => format!("a pause of {}", lasting(self.takes())),
+            None => "a pause until somebody promotes".into(),
+        }
     }
 
     pub(super) fn look(&self, context: &StepContext<'_>) -> Ruling {

@@ -8,7 +8,7 @@ use crate::conditions::note;
 use crate::names::Percent;
 use crate::reason::Reason;
 use crate::verdict::{delay, in_words, leans_to_harm};
-use crate::words::span;
+use crate::words::{lasting, span};
 
 /// How long a share is held if the spec does not say.
 const HOLD_SECONDS: i32 = 300;
@@ -40,6 +40,14 @@ impl Weight {
 
     pub(super) fn form(&self) -> String {
         format!("weight {} {}", self.share.get(), self.hold_seconds)
+    }
+
+    pub(super) fn takes(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.hold_seconds.into())
+    }
+
+    pub(super) fn in_full(&self) -> String {
+        format!("{} for {}", self.share, lasting(self.takes()))
     }
 
     pub(super) fn look(&self, context: &StepContext<'_>) -> Ruling {

@@ -1,0 +1,51 @@
+//! The end of a release that went well: its revision is stable from now on, with what its users met.
+
+use orchestra_crds::Outcome;
+
+use super::desire::Desire;
+use super::memory::{Candidate, Memory, RegionMemory};
+use super::pass::Pass;
+use super::steps::Steps;
+use super::{Turn, judge};
+use crate::names::Region;
+use crate::verdict::in_words;
+
+/// What its users met, region by region where there are several. None: nothing was judged.
+fn judged_words(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
+    let settings = judge::analysis(pass, candidate);
+    let of = |known: &RegionMemory| known.evidence_about(&candidate.release).next().map(|e| in_words(e, settings));
+    let regions: Vec<(&Region, Option<String>)> =
+        pass.waves().filter_map(|place| Some((place.region(), of(memory.regions.get(place.region())?)))).collect();
+    match regions.as_slice() {
+        [(_, words)] => words.clone(),
+        several if several.iter().all(|(_, words)| words.is_none()) => None,
+        several => {
+            let each =
+                several.iter().map(|(region, words)| format!("{region}: {}", words.as_deref().unwrap_or("not judged")));
+            Some(each.collect::<Vec<_>>().join("; "))
+        }
+    }
+}
+
+/// The candidate has everything everywhere: it is stable now.
+pub(super) fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Candidate) -> Turn {
+    let spreads_stable = memory.spreads_stable();
+    let message = match judged_words(pass, memory, &candidate) {
+        Some(words) => words,
+        None if memory.stable.is_none() => "first revision: nothing to compare with".to_string(),
+        None if candidate.steps() == Steps::default() => {
+            "without analysis: without steps, or promoted before".to_string()
+        }
+        None => "without analysis: no minute was judged on its steps".to_string(),
+    };
+    let revision = candidate.release.revision.clone();
+    let template = desire.wants(pass, &candidate).then(|| desire.template.clone());
+    if !spreads_stable {
+        memory.stable = Some(candidate.as_stable(template));
+        memory.note_promoted(&revision, Some(candidate.template_hash.clone()));
+        let times = (candidate.started_at, pass.seen.now);
+        memory.note_end((&candidate.release, candidate.image.clone()), Outcome::Promoted, message, times);
+    }
+    memory.candidate = None;
+    Turn::Again
+}
