@@ -63,7 +63,8 @@ pub enum Command {
     },
     /// Everything that a bug report needs, with nothing secret in it.
     Report(NameArgs),
-    /// What the controller would do to the cloud if files were applied now; writes nothing. Exit code 1: something would change.
+    /// What the controller would do to the cloud if files were applied now; writes nothing. Exit code 1: something would change; 2: a
+    /// person would be asked.
     Plan(PlanArgs),
     /// What the cluster would refuse in files, found without a cluster. Exit code 1: something is wrong.
     Lint(FileArgs),
@@ -107,6 +108,9 @@ pub struct FileArgs {
     /// Files, or folders of them; `-` is the standard input.
     #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Look into folders of folders, too.
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::args::FileArgs;
 use crate::error::CliError;
 
 /// Deepest nesting of folders that is looked into.
@@ -29,7 +30,7 @@ impl Manifest {
 
     /// `Rollout api`.
     pub fn title(&self) -> String {
-        format!("{} {}", self.text("/kind"), self.text("/metadata/name"))
+        format!("{} {}", self.text("/kind"), self.text("/metadata/name")).trim_end().to_string()
     }
 
     /// Whether it is of Orchestra's API, in whatever version.
@@ -55,12 +56,13 @@ impl Manifest {
     }
 }
 
-/// The objects of files, folders and, for `-`, of the standard input. Lists are taken apart.
+/// The objects of files, of folders and, if asked, of folders in them, and for `-` of the standard input. Lists are taken
+/// apart.
 ///
 /// # Errors
 /// When a file can't be read, or is no YAML.
-pub fn read(paths: &[PathBuf]) -> Result<Vec<Manifest>, CliError> {
-    let (manifests, failed) = read_each(paths)?;
+pub fn read(of: &FileArgs) -> Result<Vec<Manifest>, CliError> {
+    let (manifests, failed) = read_each(of)?;
     match failed.into_iter().next() {
         Some(error) => Err(error),
         None => Ok(manifests),
@@ -71,10 +73,11 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Manifest>, CliError> {
 ///
 /// # Errors
 /// When a folder can't be looked into.
-pub fn read_each(paths: &[PathBuf]) -> Result<(Vec<Manifest>, Vec<CliError>), CliError> {
+pub fn read_each(of: &FileArgs) -> Result<(Vec<Manifest>, Vec<CliError>), CliError> {
     let (mut manifests, mut failed) = (vec![], vec![]);
-    for path in paths {
-        for file in files_of(path, 0)? {
+    let deepest = if of.recursive { DEEPEST } else { 1 };
+    for path in &of.files {
+        for file in files_of(path, deepest)? {
             match read_file(&file) {
                 Ok(more) => manifests.extend(more),
                 Err(error) => failed.push(error),
@@ -98,10 +101,11 @@ fn read_file(file: &Path) -> Result<Vec<Manifest>, CliError> {
     parse(&name, &text)
 }
 
-fn files_of(path: &Path, depth: usize) -> Result<Vec<PathBuf>, CliError> {
-    if !path.is_dir() || depth > DEEPEST {
+fn files_of(path: &Path, deepest: usize) -> Result<Vec<PathBuf>, CliError> {
+    if !path.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }
+    let Some(deepest) = deepest.checked_sub(1) else { return Ok(vec![]) };
     let failed = |error: std::io::Error| CliError::File(path.display().to_string(), error.to_string());
     let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(failed)?.collect();
     let mut inner: Vec<PathBuf> = entries.map_err(failed)?.into_iter().map(|entry| entry.path()).collect();
@@ -109,7 +113,7 @@ fn files_of(path: &Path, depth: usize) -> Result<Vec<PathBuf>, CliError> {
     let is_manifest = |path: &Path| path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
     let mut files = vec![];
     for path in inner.iter().filter(|path| path.is_dir() || is_manifest(path)) {
-        files.extend(files_of(path, depth + 1)?);
+        files.extend(files_of(path, deepest)?);
     }
     Ok(files)
 }
@@ -157,7 +161,7 @@ fn as_kubectl_reads(value: &mut Value, marked: &MarkedYamlOwned, text: &str) {
     }
 }
 
-fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, CliError> {
+pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, CliError> {
     let failed = |error: &dyn std::fmt::Display| CliError::File(file.to_string(), error.to_string());
     let marked = MarkedYamlOwned::load_from_str(text).map_err(|error| failed(&error))?;
     let mut values = vec![];

@@ -2,6 +2,7 @@
 
 use kube::ResourceExt;
 use orchestra_crds::{RegionStatus, Rollout, RolloutStatus};
+use orchestra_planner::words::short_image;
 use std::collections::BTreeSet;
 
 use crate::outcome::Outcome;
@@ -21,15 +22,21 @@ pub fn mermaid(rollouts: &[Rollout]) -> Vec<String> {
         let own = format!("r{number}");
         let status = rollout.status.clone().unwrap_or_default();
         let image = status.image.as_deref().and_then(|image| image.rsplit('/').next()).unwrap_or("nothing yet");
-        let sign = Outcome::of(rollout).sign();
-        lines.push(format!("  {own}[\"{sign} {}<br/>{}\"]", rollout.name_any(), text(image)));
+        let outcome = Outcome::of(rollout);
+        let class = class_of(outcome);
+        lines.push(format!("  {own}[\"{} {}<br/>{}\"]{class}", outcome.sign(), rollout.name_any(), text(image)));
         lines.push(format!("  e{home} --> {own}"));
+        lines.extend(status.failed.as_ref().filter(|_| outcome == Outcome::Failed).map(|failed| {
+            let image = text(&short_image(&failed.image));
+            format!("  {own} -. failed .-> {own}_failed[\"{image}<br/>{}\"]:::failed", failed.reason)
+        }));
         for (number, region) in status.regions.iter().enumerate() {
             lines.extend(of_region(&own, number, &status, region));
         }
     }
     lines.push("  classDef passed fill:#d7f0d7,stroke:#2e7d32".into());
     lines.push("  classDef now fill:#fff3cd,stroke:#b58900".into());
+    lines.push("  classDef failed fill:#f8d7da,stroke:#b02a37".into());
     lines
 }
 
@@ -51,6 +58,16 @@ fn of_region(rollout: &str, number: usize, status: &RolloutStatus, region: &Regi
         before = node;
     }
     lines
+}
+
+/// How a release stands, as a colour; one that waits for a person has none.
+fn class_of(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Promoted => ":::passed",
+        Outcome::Failed => ":::failed",
+        Outcome::UnderWay => ":::now",
+        Outcome::Waits => "",
+    }
 }
 
 /// A text that ends no quote.

@@ -67,16 +67,24 @@ async fn status(cluster: &Cluster, args: &StatusArgs) -> Result<ExitCode, CliErr
     Ok(Outcome::of(&rollout).exit_code())
 }
 
+/// Nothing would be written, and nothing goes on without a person.
+const ASKS: u8 = 2;
+
 /// As of diff: whether there is any.
 fn told(is_any: bool) -> ExitCode {
     ExitCode::from(u8::from(is_any))
 }
 
 fn lint(args: &FileArgs) -> Result<ExitCode, CliError> {
-    let (wrong, looked_at) = lint::lint(&args.files)?;
+    let (wrong, looked_at) = lint::lint(args)?;
     print::lines(&wrong)?;
     if wrong.is_empty() {
-        print::lines(&[format!("{looked_at} objects: nothing is wrong with them")])?;
+        let all = if looked_at == 1 {
+            "1 object: nothing is wrong with it".into()
+        } else {
+            format!("{looked_at} objects: nothing is wrong with them")
+        };
+        print::lines(&[all])?;
     }
     Ok(told(!wrong.is_empty()))
 }
@@ -89,7 +97,8 @@ async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<ExitCode, CliError> 
         Some(PlanOutput::Json) => print::object(&planned, Output::Json)?,
         Some(PlanOutput::Yaml) => print::object(&planned, Output::Yaml)?,
     }
-    Ok(told(planned.iter().any(plan::Planned::changes)))
+    let (changes, asks) = (planned.iter().any(plan::Planned::changes), planned.iter().any(|plan| plan.is_stalled));
+    Ok(if !changes && asks { ExitCode::from(ASKS) } else { told(changes) })
 }
 
 async fn graph(cluster: &Cluster, name: Option<&str>, all_namespaces: bool) -> Result<(), CliError> {

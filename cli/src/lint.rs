@@ -4,8 +4,8 @@ use orchestra_controller::clock::Clock;
 use orchestra_crds::{GROUP, VERSION};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
+use crate::args::FileArgs;
 use crate::error::CliError;
 use crate::files::{Manifest, read_each};
 use crate::kind::Kind;
@@ -18,9 +18,9 @@ const ALIKE: f64 = 0.8;
 ///
 /// # Errors
 /// When a folder can't be looked into, or nothing of ours is in the files.
-pub fn lint(files: &[PathBuf]) -> Result<(Vec<String>, usize), CliError> {
+pub fn lint(of: &FileArgs) -> Result<(Vec<String>, usize), CliError> {
     let offline = Offline::new(Clock::of_this_machine())?;
-    let (manifests, unread) = read_each(files)?;
+    let (manifests, unread) = read_each(of)?;
     let manifests: Vec<Manifest> = manifests.into_iter().filter(concerns_us).collect();
     if manifests.is_empty() && unread.is_empty() {
         return Err(CliError::NothingToLint);
@@ -131,7 +131,7 @@ mod tests {
         let one = "apiVersion: orchestra.cherry-ai.me/v1alpha1\nkind: OrchestraEnvironment\nmetadata: {name: a}\nspec: \
                    {project: cherry-ai-project, stage: Staging, regions: [us-central1]}\n";
         std::fs::write(folder.join("a.yaml"), format!("{one}---\n{one}")).unwrap();
-        let (lines, _) = lint(std::slice::from_ref(&folder)).unwrap();
+        let (lines, _) = lint(&FileArgs { files: vec![folder.clone()], recursive: false }).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(
             lines.len() == 1 && lines[0].ends_with("OrchestraEnvironment a: it is in the files before"),
@@ -148,7 +148,7 @@ mod tests {
                     enviromentRef: {name: e}\n  environmentRef: {name: e}\n  serviceName: api\n  template:\n    containers:\n    \
                     - image: a\n  strategy:\n    canary:\n      steps:\n      - weight: 50\n      - weight: 20\n";
         std::fs::write(&file, text).unwrap();
-        let (lines, looked_at) = lint(std::slice::from_ref(&folder)).unwrap();
+        let (lines, looked_at) = lint(&FileArgs { files: vec![folder.clone()], recursive: false }).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         let told: Vec<&str> = lines.iter().filter_map(|line| line.rsplit_once("rollout.yaml:")).map(|l| l.1).collect();
         assert_eq!((told.len(), looked_at), (2, 1), "{lines:?}");

@@ -106,6 +106,10 @@ impl Offline {
                 self.send(Method::PATCH, &path, "application/apply-patch+yaml", &wanted)
             }
             Some((live, Applied::ByClient(before))) => {
+                // kubectl notes what it applies in an annotation: there always are some.
+                if wanted["metadata"]["annotations"].is_null() {
+                    wanted["metadata"]["annotations"] = json!({});
+                }
                 let mut merged = three_way(&before, &wanted, live);
                 let copy = self.object(kind, namespace, manifest.text("/metadata/name"));
                 merged["metadata"]["resourceVersion"] = copy["metadata"]["resourceVersion"].clone();
@@ -232,6 +236,29 @@ mod tests {
         assert!(matches!(how_applied(&live(json!([kubectl, argo]))), Applied::ByServer(m) if m == "argocd-controller"));
         let by_helm = how_applied(&live(json!([kubectl, argo, helm])));
         assert!(matches!(by_helm, Applied::ByClient(before) if before["spec"]["scaling"].is_object()));
+    }
+
+    /// A request that somebody wrote stays there, whatever kubectl noted of annotations before.
+    #[test]
+    fn annotations_of_others_stay() {
+        let mut object = json!({
+            "apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": "Rollout", "metadata": {"name": "api"},
+            "spec": {"environmentRef": {"name": "e"}, "serviceName": "api", "strategy": {"immediate": {}},
+                     "template": {"containers": [{"image": "a"}]}},
+        });
+        let text = object.to_string();
+        let before = text.replace("\"metadata\":{", "\"metadata\":{\"annotations\":{},");
+        let manifest = crate::files::parse("-", &text).unwrap().remove(0);
+        let offline = Offline::new(Clock::of_this_machine()).unwrap();
+        let pause = orchestra_crds::Request::Pause.key();
+        object["metadata"] = json!({
+            "name": "api", "namespace": "web", "uid": "u", "resourceVersion": "7",
+            "annotations": {LAST_APPLIED: before, &pause: "api-x.1"},
+        });
+        offline.restore(&object);
+        offline.apply(Kind::Rollout, &manifest, "web", Some(&object)).unwrap();
+        let after = offline.object(Kind::Rollout, "web", "api");
+        assert_eq!(after["metadata"]["annotations"][&pause], "api-x.1", "{after:#}");
     }
 
     #[test]

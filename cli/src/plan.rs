@@ -68,7 +68,7 @@ struct Subject {
 pub async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<Vec<Planned>, CliError> {
     let clock = clock(cluster, args.google_endpoint.as_deref()).await?;
     let offline = Offline::new(clock)?;
-    let subjects = subjects(cluster, &offline, read(&args.of.files)?).await?;
+    let subjects = subjects(cluster, &offline, read(&args.of)?).await?;
     for subject in &subjects {
         if let Some(manifest) = &subject.manifest {
             offline.apply(subject.kind, manifest, &subject.namespace, subject.live.as_ref())?;

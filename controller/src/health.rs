@@ -130,7 +130,7 @@ impl Health {
         match trouble {
             Some(message) => {
                 if note(&mut state.cluster, what, message.clone()) {
-                    tracing::warn!(what, trouble = message, "the cluster");
+                    tracing::warn!(what, trouble = message, "a call to the cluster fails");
                 }
             }
             None => {

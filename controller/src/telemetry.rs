@@ -12,8 +12,8 @@ use tracing_subscriber::registry::LookupSpan;
 /// The SDK's own logs hold whole requests and responses below this level, values of environment variables among them.
 const ALWAYS: [&str; 4] = ["google_cloud_gax_internal=info", "gaxi=info", "hyper=info", "reqwest=info"];
 
-/// What fails in a watch is told by [`crate::health`], with the fix and not each time.
-const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=error";
+/// What fails in a watch or a call is told by [`crate::health`], with the fix and not each time.
+const DEFAULT_FILTER: &str = "info,kube_runtime::watcher=off,kube_client::client=off";
 
 /// A `RUST_LOG` that can't be read.
 #[derive(Debug, thiserror::Error)]

@@ -37,7 +37,7 @@ impl fmt::Display for Difference {
 pub struct Before<'a> {
     /// A service.
     pub service: Option<&'a ServiceView>,
-    /// The revision that its template names.
+    /// The revision that most of its users meet.
     pub revision: Option<&'a RevisionView>,
     /// Who may call it.
     pub policy: Option<&'a PolicyView>,
@@ -91,10 +91,14 @@ fn of_service(
 ) -> Vec<Difference> {
     let mut found = vec![];
     if let Some((name, template)) = &change.template {
-        let known = before.and_then(|service| service.template_revision.as_ref());
-        let known = known.map(ToString::to_string).unwrap_or_default();
-        found.push(changed("revision", known, name.to_string()));
-        found.extend(of_template(template, revision));
+        let known = revision.map(|revision| &revision.name);
+        let known = known.or_else(|| before.and_then(|service| service.template_revision.as_ref()));
+        found.push(changed("revision", known.map(ToString::to_string).unwrap_or_default(), name.to_string()));
+        let of_template = of_template(template, revision);
+        // What a revision is read by are its containers' images, variables, commands and arguments.
+        let is_other = revision.is_some_and(|revision| revision.name != *name) && of_template.is_empty();
+        found.extend(is_other.then(|| new("template", "other settings: the call has all of it".into())));
+        found.extend(of_template);
     }
     if let Some(traffic) = &change.traffic {
         let (known, asked) = (before.map(|service| shares(&service.traffic)).unwrap_or_default(), shares(traffic));
@@ -123,17 +127,20 @@ fn of_container(container: &Container, before: &ContainerView) -> Vec<Difference
     if container.image != before.image {
         found.push(changed("image", before.image.clone(), container.image.clone()));
     }
-    if before.image.is_empty() {
-        return found;
-    }
-    if container.command != before.command || container.args != before.args {
+    if !before.image.is_empty() && (&container.command, &container.args) != (&before.command, &before.args) {
         found.push(new("command and arguments", "others".into()));
     }
+    let is_in = |name: &&String, these: bool, those: bool| {
+        (container.env.contains_key(*name), before.env.contains_key(*name)) == (these, those)
+    };
     let other = |name: &&String| container.env.get(*name).map(shown).as_ref() != before.env.get(*name);
     let names: BTreeSet<&String> = container.env.keys().chain(before.env.keys()).filter(other).collect();
-    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
-    if !names.is_empty() {
-        found.push(new("variables", names.join(", ")));
+    for (what, these, those) in
+        [("variables added", true, false), ("variables changed", true, true), ("variables removed", false, true)]
+    {
+        let names: Vec<&str> =
+            names.iter().filter(|name| is_in(name, these, those)).map(|name| name.as_str()).collect();
+        found.extend((!names.is_empty()).then(|| new(what, names.join(", "))));
     }
     found
 }
@@ -225,10 +232,10 @@ mod tests {
             ..ContainerView::default()
         };
         let told: Vec<String> = of_container(&container, &before).iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["variables: A, C"]);
+        assert_eq!(told, ["variables changed: A", "variables removed: C"]);
         let first: Vec<String> =
             of_container(&container, &ContainerView::default()).iter().map(|d| d.to_string()).collect();
-        assert_eq!(first, ["image: app:1"]);
+        assert_eq!(first, ["image: app:1", "variables added: A, B"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use orchestra_controller::rehearsal::Write;
 use orchestra_crds::Rollout;
 use orchestra_planner::rollout::outlook;
+use orchestra_planner::template::own_hash;
 use serde_json::Value;
 
 use super::Planned;
@@ -10,6 +11,7 @@ use super::Planned;
 fn count(plan: &Planned) -> String {
     match plan.writes.len() {
         0 if plan.is_stalled => "nothing to write, a person is asked".into(),
+        0 if plan.is_new => "nothing to write before the first wait".into(),
         0 => "nothing to write".into(),
         1 => "1 write".into(),
         many => format!("{many} writes"),
@@ -65,7 +67,9 @@ pub fn as_markdown(planned: &[Planned]) -> Vec<String> {
 /// What follows after the first wait, by the steps that the release is frozen with.
 pub fn then(after: &Value) -> Vec<String> {
     let Ok(rollout) = serde_json::from_value::<Rollout>(after.clone()) else { return vec![] };
-    let candidate = rollout.status.and_then(|status| status.candidate);
+    let own = own_hash(&rollout.spec.template).to_string();
+    // One that is not wanted any more goes nowhere.
+    let candidate = rollout.status.and_then(|status| status.candidate).filter(|known| known.template_hash == own);
     let Some(course) = candidate.and_then(|candidate| candidate.course) else { return vec![] };
     let outlook = outlook(&course);
     let mut regions = course.regions.iter();

@@ -7,10 +7,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt};
 use orchestra_crds::{Lenient, OrchestraEnvironment, Rollout, RolloutStatus, Unread};
 use orchestra_planner::cloud::{
-    Fault, Minute, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId, ServiceView, VersionView,
+    Fault, Minute, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId, ServiceView, Target, TrafficTarget,
+    VersionView,
 };
 use orchestra_planner::difference::Before;
-use orchestra_planner::names::{ProjectId, RevisionName};
+use orchestra_planner::names::{Percent, ProjectId, RevisionName};
 use orchestra_planner::plan::{Effect, Outcome, Plan};
 use orchestra_planner::promises::{Broken, broken_by_rollout};
 use orchestra_planner::resource::{FailedWrites, ResourceId};
@@ -79,11 +80,12 @@ impl Managed for Rollout {
             ResourceId::Redis(_) => None,
         };
         let service = region.and_then(|region| region.service.as_ref().ok()?.as_ref());
-        let revision = service.and_then(|service| service.template_revision.as_ref());
         let revisions = region.map(|region| &region.revisions);
+        let read = |name: &RevisionName| revisions?.get(name)?.as_ref().ok()?.as_ref();
         Before {
             service,
-            revision: revision.and_then(|name| revisions?.get(name)?.as_ref().ok()?.as_ref()),
+            revision: service
+                .and_then(|service| busiest(&service.serving).or(service.template_revision.as_ref()).and_then(read)),
             policy: region.and_then(|region| region.policy.as_ref()?.as_ref().ok()),
             redis: None,
         }
@@ -139,6 +141,15 @@ async fn environment_of(
             None => Err(error),
         },
     }
+}
+
+/// The revision that most users meet.
+fn busiest(serving: &[TrafficTarget]) -> Option<&RevisionName> {
+    let most = serving.iter().filter(|target| target.percent > Percent::NONE).max_by_key(|target| target.percent);
+    most.and_then(|target| match &target.to {
+        Target::Revision(revision) => Some(revision),
+        Target::Latest => None,
+    })
 }
 
 /// An answer to one question.

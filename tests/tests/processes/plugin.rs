@@ -200,7 +200,7 @@ async fn plan_names_the_calls_that_are_then_made_and_what_is_wrong_is_found_befo
     assert_eq!(code, 1, "{planned}{err}");
     plugin.says(&format!("plan -f {second} {google}"), 1, "image: app:1 → app:2");
     plugin.says(&format!("plan -f {defaults} {google}"), 1, "Rollout default/api: 1 write");
-    plugin.says(&format!("plan -f {defaults} {google}"), 1, "variables: COLOUR");
+    plugin.says(&format!("plan -f {defaults} {google}"), 1, "variables added: COLOUR");
     plugin.says(&format!("plan -f {second} --google-endpoint http://127.0.0.1:1"), 4, "what would happen is not known");
     plugin.says(
         &format!("plan -f {second} {google}"),
