@@ -7,6 +7,7 @@ use google_cloud_gax::options::RequestOptions;
 use google_cloud_gax::response::Response;
 use google_cloud_iam_admin_v1::model as iam_admin;
 use google_cloud_iam_v1::model as iam;
+use google_cloud_logging_v2::model as logging;
 use google_cloud_longrunning::model as lro;
 use google_cloud_monitoring_v3::model as monitoring;
 use google_cloud_redis_v1::model as redis;
@@ -229,6 +230,16 @@ impl google_cloud_monitoring_v3::stub::MetricService for Stub {
             query = query.with("aggregation.groupByFields", field);
         }
         self.get(format!("/v3/{}/timeSeries", req.name), query).await
+    }
+}
+
+impl google_cloud_logging_v2::stub::LoggingServiceV2 for Stub {
+    async fn list_log_entries(
+        &self,
+        req: logging::ListLogEntriesRequest,
+        _: RequestOptions,
+    ) -> Result<logging::ListLogEntriesResponse> {
+        self.send(Method::POST, "/v2/entries:list".to_string(), Query::default(), Some(req)).await
     }
 }
 

@@ -7,6 +7,7 @@ mod accounts;
 mod call;
 mod error;
 mod in_process;
+mod logging;
 mod monitoring;
 mod redis;
 mod rehearsal;
@@ -17,6 +18,7 @@ pub use accounts::Accounts;
 pub use call::{Made, Observer};
 pub use error::CloudError;
 pub use in_process::{Answer, Transport};
+pub use logging::Logging;
 pub use monitoring::Monitoring;
 pub use redis::Memorystore;
 pub use rehearsal::{Rehearsal, Unsent};
@@ -46,6 +48,8 @@ pub struct Cloud {
     pub secrets: Secrets,
     /// Cloud Monitoring.
     pub monitoring: Monitoring,
+    /// Cloud Logging.
+    pub logging: Logging,
     /// Service accounts.
     pub accounts: Accounts,
 }
@@ -74,6 +78,7 @@ impl Cloud {
     /// When credentials or certificates can't be set up.
     pub async fn connect(endpoint: Option<&str>) -> Result<Self, CloudError> {
         use google_cloud_iam_admin_v1::client::Iam;
+        use google_cloud_logging_v2::client::LoggingServiceV2;
         use google_cloud_monitoring_v3::client::MetricService;
         use google_cloud_redis_v1::client::CloudRedis;
         use google_cloud_run_v2::client::{Revisions, Services};
@@ -93,6 +98,7 @@ impl Cloud {
             redis: Memorystore { writes: redis.clone(), client: redis, calls: Calls::of("redis") },
             secrets: Secrets { client: client!(SecretManagerService, target), calls: Calls::of("secretmanager") },
             monitoring: Monitoring { client: client!(MetricService, target), calls: Calls::of("monitoring") },
+            logging: Logging { client: client!(LoggingServiceV2, target), calls: Calls::of("logging") },
             accounts: Accounts { client: client!(Iam, target), calls: Calls::of("iam") },
         })
     }
@@ -100,6 +106,7 @@ impl Cloud {
     /// Talks REST to something in the same process, without sockets: for the simulation.
     pub fn in_process(transport: Arc<dyn Transport>) -> Self {
         use google_cloud_iam_admin_v1::client::Iam;
+        use google_cloud_logging_v2::client::LoggingServiceV2;
         use google_cloud_monitoring_v3::client::MetricService;
         use google_cloud_redis_v1::client::CloudRedis;
         use google_cloud_run_v2::client::{Revisions, Services};
@@ -123,6 +130,7 @@ impl Cloud {
                 calls: Calls::of("secretmanager"),
             },
             monitoring: Monitoring { client: MetricService::from_stub(stub.clone()), calls: Calls::of("monitoring") },
+            logging: Logging { client: LoggingServiceV2::from_stub(stub.clone()), calls: Calls::of("logging") },
             accounts: Accounts { client: Iam::from_stub(stub), calls: Calls::of("iam") },
         }
     }
@@ -142,9 +150,9 @@ impl Cloud {
     /// The same, telling somebody of each call.
     #[must_use]
     pub fn observed(mut self, observer: &Arc<dyn Observer>) -> Self {
-        let Self { run, redis, secrets, monitoring, accounts } = &mut self;
-        for calls in [&mut run.calls, &mut redis.calls, &mut secrets.calls, &mut monitoring.calls, &mut accounts.calls]
-        {
+        let Self { run, redis, secrets, monitoring, logging, accounts } = &mut self;
+        let reads = [&mut secrets.calls, &mut monitoring.calls, &mut logging.calls, &mut accounts.calls];
+        for calls in [&mut run.calls, &mut redis.calls].into_iter().chain(reads) {
             calls.tell(observer);
         }
         self

@@ -1,4 +1,4 @@
-//! Cloud Monitoring: requests by revision and minute.
+//! Cloud Monitoring: what was measured of revisions, by minute.
 
 use google_cloud_monitoring_v3::client::MetricService;
 use google_cloud_monitoring_v3::model::aggregation::{Aligner, Reducer};
@@ -8,11 +8,18 @@ use google_cloud_monitoring_v3::model::{Aggregation, TimeInterval, TimeSeries};
 use google_cloud_wkt as wkt;
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::Metric;
-use orchestra_planner::cloud::{Count, CountsQuery, Minute, ServiceId};
+use orchestra_planner::cloud::{CountsQuery, History, Measured, Minute, ServiceId, Tally, Window};
+use orchestra_planner::names::RevisionName;
+use orchestra_planner::verdict::history_windows;
 use std::collections::BTreeMap;
 
 use crate::CloudError;
 use crate::call::{Calls, PAGES};
+
+mod buckets;
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// The Monitoring port.
 #[derive(Clone, Debug)]
@@ -21,29 +28,74 @@ pub struct Monitoring {
     pub(crate) calls: Calls,
 }
 
+/// What one revision did, by when each span of time began.
+type Tallies = BTreeMap<Timestamp, Tally>;
+
 impl Monitoring {
-    /// Counts of candidate and stable in each minute of the window that had any requests.
+    /// What was measured of candidate and stable in each minute of the window, and of stable before it where that is asked.
     ///
     /// # Errors
     /// When Google does not answer, refuses, or gives more pages than any sensible answer has: a part of the answer must
     /// not be taken for the whole.
-    pub async fn counts(&self, id: &ServiceId, query: &CountsQuery) -> Result<Vec<Minute>, CloudError> {
-        let Metric::Errors = query.metric;
+    pub async fn measured(&self, id: &ServiceId, query: &CountsQuery) -> Result<Measured, CloudError> {
+        let both = [&query.candidate, &query.stable];
+        let mut found = self.tallies(id, query.metric, &both, query.window, MINUTE).await?;
+        let mut minutes: BTreeMap<Timestamp, Minute> = BTreeMap::new();
+        let mut of = |revision: &RevisionName| found.remove(revision.as_str()).unwrap_or_default();
+        let (candidate, stable) = (of(&query.candidate), of(&query.stable));
+        let empty = |start| Minute { start, candidate: Tally::default(), stable: Tally::default() };
+        for (start, tally) in candidate {
+            minutes.entry(start).or_insert_with(|| empty(start)).candidate = tally;
+        }
+        for (start, tally) in stable {
+            minutes.entry(start).or_insert_with(|| empty(start)).stable = tally;
+        }
+        let history = match query.history_until {
+            Some(until) => Some(self.history(id, query, until).await?),
+            None => None,
+        };
+        Ok(Measured { minutes: minutes.into_values().collect(), history })
+    }
+
+    async fn history(&self, id: &ServiceId, query: &CountsQuery, until: Timestamp) -> Result<History, CloudError> {
+        let (hour, day) = history_windows(until);
+        let stable = [&query.stable];
+        let mut minutes = self.tallies(id, query.metric, &stable, hour, MINUTE).await?;
+        let mut hours = self.tallies(id, query.metric, &stable, day, HOUR).await?;
+        let mut of = |found: &mut BTreeMap<String, Tallies>| found.remove(query.stable.as_str()).unwrap_or_default();
+        Ok(History { minutes: of(&mut minutes), hours: of(&mut hours) })
+    }
+
+    /// What was measured of revisions, each span of time by itself.
+    async fn tallies(
+        &self,
+        id: &ServiceId,
+        metric: Metric,
+        revisions: &[&RevisionName],
+        window: Window,
+        span: SignedDuration,
+    ) -> Result<BTreeMap<String, Tallies>, CloudError> {
+        let (name, labels) = series_of(metric);
+        let quoted: Vec<String> = revisions.iter().map(|revision| format!("\"{revision}\"")).collect();
         let filter = format!(
-            "metric.type = \"run.googleapis.com/request_count\" AND resource.type = \"cloud_run_revision\" \
+            "metric.type = \"{name}\" AND resource.type = \"cloud_run_revision\" \
              AND resource.labels.service_name = \"{}\" AND resource.labels.location = \"{}\" \
-             AND resource.labels.revision_name = one_of(\"{}\",\"{}\")",
-            id.name, id.region, query.candidate, query.stable
+             AND resource.labels.revision_name = one_of({})",
+            id.name,
+            id.region,
+            quoted.join(",")
         );
         let aggregation = Aggregation::new()
-            .set_alignment_period(wkt::Duration::clamp(60, 0))
+            .set_alignment_period(wkt::Duration::clamp(span.as_secs(), 0))
             .set_per_series_aligner(Aligner::AlignDelta)
             .set_cross_series_reducer(Reducer::ReduceSum)
-            .set_group_by_fields(["resource.labels.revision_name", "metric.labels.response_code_class"]);
-        let interval =
-            TimeInterval::new().set_start_time(stamp(query.window.from)).set_end_time(stamp(query.window.to));
-        let mut minutes = BTreeMap::new();
+            .set_group_by_fields(["resource.labels.revision_name"].into_iter().chain(labels));
+        let interval = TimeInterval::new().set_start_time(stamp(window.from)).set_end_time(stamp(window.to));
+        let mut found = BTreeMap::new();
         let mut token = String::new();
+        if window.from >= window.to {
+            return Ok(found);
+        }
         for _ in 0..PAGES {
             let list = self
                 .client
@@ -55,13 +107,21 @@ impl Monitoring {
                 .set_view(TimeSeriesView::Full)
                 .set_page_token(token);
             let page = self.calls.call("list time series", list.send()).await?;
-            page.time_series.iter().for_each(|series| add(&mut minutes, series, query));
+            page.time_series.iter().for_each(|series| add(&mut found, series, metric, span));
             token = page.next_page_token;
             if token.is_empty() {
-                return Ok(minutes.into_values().collect());
+                return Ok(found);
             }
         }
         Err(CloudError::endless("list time series"))
+    }
+}
+
+/// The metric of Cloud Run's that tells it, and the label beside the revision that it is told apart by.
+fn series_of(metric: Metric) -> (&'static str, Option<&'static str>) {
+    match metric {
+        Metric::Errors => ("run.googleapis.com/request_count", Some("metric.labels.response_code_class")),
+        Metric::Latency => ("run.googleapis.com/request_latencies", None),
     }
 }
 
@@ -69,35 +129,32 @@ fn stamp(time: Timestamp) -> wkt::Timestamp {
     wkt::Timestamp::clamp(time.as_second(), time.subsec_nanosecond())
 }
 
-/// Counts a series' points. A point ends at its minute's end.
-fn add(minutes: &mut BTreeMap<Timestamp, Minute>, series: &TimeSeries, query: &CountsQuery) {
+/// Counts a series' points. A point ends at the end of its span.
+fn add(found: &mut BTreeMap<String, Tallies>, series: &TimeSeries, metric: Metric, span: SignedDuration) {
     let label = |labels: Option<&std::collections::HashMap<String, String>>, key: &str| {
         labels.and_then(|l| l.get(key).cloned()).unwrap_or_default()
     };
     let revision = label(series.resource.as_ref().map(|r| &r.labels), "revision_name");
     let failed = label(series.metric.as_ref().map(|m| &m.labels), "response_code_class") == "5xx";
+    let of_revision = found.entry(revision).or_default();
     for point in &series.points {
         let end = point.interval.as_ref().and_then(|i| i.end_time.as_ref());
         let end = end.and_then(|t| Timestamp::new(t.seconds(), t.nanos()).ok());
-        let (Some(end), Some(requests)) = (end, point.value.as_ref().and_then(|v| number(v.value.as_ref()))) else {
+        let (Some(end), Some(value)) = (end, point.value.as_ref().and_then(|value| value.value.as_ref())) else {
             continue;
         };
-        let start = end - SignedDuration::from_mins(1);
-        let empty = Minute { start, candidate: Count::default(), stable: Count::default() };
-        let minute = minutes.entry(start).or_insert(empty);
-        let count = match revision.as_str() {
-            name if name == query.candidate.as_str() => &mut minute.candidate,
-            name if name == query.stable.as_str() => &mut minute.stable,
-            _ => continue,
-        };
-        count.total += requests;
-        count.bad += if failed { requests } else { 0 };
+        let tally = of_revision.entry(end - span).or_default();
+        match (metric, value) {
+            (Metric::Errors, value) => tally.add(i64::from(failed), number(value).unwrap_or(0)),
+            (Metric::Latency, Value::DistributionValue(distribution)) => buckets::add(tally, distribution),
+            (Metric::Latency, _) => {}
+        }
     }
 }
 
 /// A count, whichever way it is written.
-fn number(value: Option<&Value>) -> Option<i64> {
-    match value? {
+fn number(value: &Value) -> Option<i64> {
+    match value {
         Value::Int64Value(n) => Some(*n),
         Value::DoubleValue(n) if n.is_finite() => Some(n.round() as i64),
         _ => None,

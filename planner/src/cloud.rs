@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 mod accounts;
+mod logging;
 mod monitoring;
 mod policy;
 mod redis;
 mod run;
 mod secrets;
 pub use accounts::*;
+pub use logging::*;
 pub use monitoring::*;
 pub use policy::*;
 pub use redis::*;

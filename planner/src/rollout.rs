@@ -11,6 +11,7 @@ mod deploy;
 mod desire;
 mod events;
 mod failure;
+mod fast_lane;
 mod invokers;
 mod judge;
 mod keep;
@@ -41,7 +42,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::cloud::{
-    CountsQuery, Minute, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId, ServiceView, VersionView,
+    CountsQuery, Failures, FailuresQuery, Measured, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId,
+    ServiceView, VersionView,
 };
 use crate::names::RevisionName;
 use crate::plan::{Finalizer, NOW, Plan, QUIET, Urgency};
@@ -94,6 +96,18 @@ pub struct RegionView {
     pub policy: Option<Reading<PolicyView>>,
     /// Counts by minute, of each metric that was asked for.
     pub counts: BTreeMap<Metric, Counts>,
+    /// Failed requests by its logs, if asked for.
+    #[serde(default)]
+    pub failures: Option<Logged>,
+}
+
+/// Failed requests by request logs, and what was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Logged {
+    /// The question.
+    pub query: FailuresQuery,
+    /// The answer.
+    pub failures: Reading<Failures>,
 }
 
 /// Counts by minute, and what was asked for.
@@ -101,14 +115,14 @@ pub struct RegionView {
 pub struct Counts {
     /// The question.
     pub query: CountsQuery,
-    /// The minutes in its window that had requests.
-    pub minutes: Reading<Vec<Minute>>,
+    /// The answer.
+    pub measured: Reading<Measured>,
 }
 
 impl RegionView {
     /// A region of which only the service has been read.
     pub fn of(id: ServiceId, service: Reading<Option<ServiceView>>) -> Self {
-        Self { id, service, revisions: BTreeMap::new(), policy: None, counts: BTreeMap::new() }
+        Self { id, service, revisions: BTreeMap::new(), policy: None, counts: BTreeMap::new(), failures: None }
     }
 
     fn view(&self) -> Option<&ServiceView> {

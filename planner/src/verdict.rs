@@ -1,31 +1,70 @@
 //! The verdict: whether a candidate is worse than the stable revision, at the same time, in one region and by one
 //! metric. Each closed minute is counted once and for ever.
+//!
+//! **Fail.** If in every counted minute the candidate's odds of a bad request are at most stable's, apart from bursts of
+//! single minutes no larger than those measured before, a release is rolled back with at most the probability that
+//! `confidencePercent` leaves, over any number of looks, weights, regions, metrics and hours. A failure must also matter:
+//! the candidate's own rate is above a floor, and above stable's by a stated factor and distance, since it went wrong.
+//! **Pass.** A step passes only when harm of the size `analysis.harm` is ruled out: of the releases that have it from
+//! their start, at most one in 20 passes. Between the two it is undecided. No data is neither.
+//!
+//! Each part is a file: what a minute says (`likelihood`), how much minutes vary (`spread`), a test that any minute may
+//! start (`restarts`), a comparison of one count (`trial`), all of one metric (`judgement`), its constants (`question`). `fast` judges errors from request logs within seconds.
 
-mod sequential;
+pub mod fast;
+mod judgement;
+mod likelihood;
+mod question;
+mod restarts;
+mod spread;
 mod state;
+mod trial;
 mod words;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, Verdict};
+use std::collections::BTreeSet;
 
-use crate::cloud::{Count, Minute, Window};
+use crate::cloud::{Count, Measured, Window};
 use crate::names::ReleaseId;
-use state::State;
+pub use judgement::Judgement;
+use judgement::minute_of;
+pub use question::Terms;
+pub use trial::Question;
 pub use words::{in_words, standing};
 
 /// The least that Cloud Run's metrics have to be waited for: they arrive so late at most, by Google's documentation.
 const LEAST_DELAY_SECONDS: i32 = 180;
 
+/// Candidate and stable at the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    /// The candidate's.
+    pub candidate: Count,
+    /// Stable's.
+    pub stable: Count,
+}
+
+impl Pair {
+    /// Both together.
+    #[must_use]
+    fn plus(self, other: &Self) -> Self {
+        Self { candidate: self.candidate.plus(other.candidate), stable: self.stable.plus(other.stable) }
+    }
+}
+
 /// What evidence is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject<'a> {
-    /// What is counted.
+    /// What is measured.
     pub metric: Metric,
     /// The candidate's release.
     pub release: &'a ReleaseId,
     /// The step whose weight is in effect, counted from 1.
     pub step: u32,
+    /// When that weight was written: until it is in effect, users met a mixture.
+    pub written_at: Timestamp,
     /// Since when it has been in effect.
     pub since: Timestamp,
 }
@@ -38,6 +77,18 @@ impl Subject<'_> {
     fn step_number(&self) -> i32 {
         i32::try_from(self.step).unwrap_or(i32::MAX)
     }
+
+    /// Whether one weight was in effect all through a minute, as far as this step tells.
+    fn is_whole(&self, start: Timestamp) -> bool {
+        start >= self.since || later(start, MINUTE) <= self.written_at
+    }
+}
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// The first whole minute at or after a time.
@@ -57,87 +108,139 @@ pub fn delay(settings: &Analysis) -> SignedDuration {
     SignedDuration::from_secs(settings.metrics_delay_seconds.max(LEAST_DELAY_SECONDS).into())
 }
 
-/// The minutes that are closed and not counted yet, and those that were empty and may have filled since; none: there is
-/// nothing to ask for.
-pub fn window(
+/// How long a new revision's first users are not counted: its instances start cold.
+fn warm_up(settings: &Analysis) -> SignedDuration {
+    SignedDuration::from_secs(settings.warmup_seconds.into())
+}
+
+/// What to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// The minutes that are closed and not counted yet, and those that were empty and may have filled since.
+    pub window: Window,
+    /// Stable's history up to then, while that isn't known.
+    pub history_until: Option<Timestamp>,
+}
+
+/// What is still to be asked for; none: nothing.
+pub fn open(
     before: Option<&EvidenceStatus>,
     subject: &Subject<'_>,
     settings: &Analysis,
     now: Timestamp,
-) -> Option<Window> {
+) -> Option<Open> {
     let to = minute_to(now.checked_sub(delay(settings)).unwrap_or(Timestamp::MIN));
     let known = before.filter(|b| subject.owns(b));
-    let from = known.map_or_else(|| minute_from(subject.since), |b| b.through.0);
+    let from = known.map_or_else(|| first_minute(subject, settings), |b| b.through.0);
     if from >= to {
-        return None;
+        // Stable's history is there at once, and says how many requests there are.
+        let nothing = Window { from, to: from };
+        return known.is_none().then_some(Open { window: nothing, history_until: Some(from) });
     }
-    let empty = known.and_then(|b| State::read(&b.state)).and_then(|state| state.first_empty(from));
-    Some(Window { from: empty.unwrap_or(from).min(from), to })
+    let judgement = known.and_then(|b| Judgement::read(&b.state)).unwrap_or_default();
+    let empty = judgement.first_empty(from);
+    let history_until = judgement.told_bound().is_none().then_some(from);
+    Some(Open { window: Window { from: empty.unwrap_or(from).min(from), to }, history_until })
+}
+
+/// The windows of stable's history: the last hour by minutes, the last day by hours.
+pub fn history_windows(until: Timestamp) -> (Window, Window) {
+    let before = |by: SignedDuration| until.checked_sub(by).unwrap_or(Timestamp::MIN);
+    (Window { from: before(HOUR), to: until }, Window { from: before(HOUR * 24), to: until })
+}
+
+/// The first minute that counts of a revision whose first users come now.
+fn first_minute(subject: &Subject<'_>, settings: &Analysis) -> Timestamp {
+    minute_from(later(subject.since, warm_up(settings)))
 }
 
 /// The evidence with the minutes of that window counted, each once.
 pub fn count(
     before: Option<&EvidenceStatus>,
     subject: &Subject<'_>,
-    settings: &Analysis,
-    minutes: &[Minute],
+    terms: &Terms<'_>,
+    measured: &Measured,
     window: Window,
 ) -> EvidenceStatus {
-    let mut after = before.filter(|b| subject.owns(b)).cloned().unwrap_or_else(|| empty(subject));
-    let mut state = State::read(&after.state).unwrap_or_default();
+    let mut after = before.filter(|b| subject.owns(b)).cloned().unwrap_or_else(|| empty(subject, terms.settings));
+    let mut judgement = Judgement::read(&after.state).unwrap_or_default();
+    if let (None, Some(history)) = (judgement.told_bound(), &measured.history) {
+        judgement.begin(subject.metric, history);
+    }
     if after.step != subject.step_number() {
         (after.step, after.step_candidate, after.step_stable) = (subject.step_number(), 0, 0);
+        judgement.close();
     }
+    let question = terms.question(subject.metric);
     let known_until = after.through.0;
-    let is_new = |start: Timestamp, state: &State| start >= known_until || state.was_empty(start);
-    for minute in minutes.iter().filter(|m| m.start >= window.from && m.start < window.to) {
-        let told = minute.candidate.total > 0 || minute.stable.total > 0;
-        if told && is_new(minute.start, &state) {
-            add(&mut after, subject, minute);
-            state.add(minute);
+    let mut told = BTreeSet::new();
+    for minute in measured.minutes.iter().filter(|m| m.start >= window.from && m.start < window.to) {
+        if minute.candidate.is_empty() && minute.stable.is_empty() {
+            continue;
+        }
+        told.insert(minute_of(minute.start));
+        let is_new = minute.start >= known_until || judgement.was_empty(minute.start);
+        if is_new && subject.is_whole(minute.start) {
+            judgement.add(minute, &question);
+            let bound = judgement.told_bound().unwrap_or(i64::MAX);
+            let pair = Pair { candidate: minute.candidate.above(bound), stable: minute.stable.above(bound) };
+            add(&mut after, subject, minute.start, pair);
         }
     }
-    state.note_empty(minutes, known_until.max(window.from), window.to);
+    judgement.note_empty(&told, known_until.max(window.from), window.to);
     after.through = Time(window.to.max(known_until));
-    after.evidence_percent = state.percent(settings);
-    after.verdict = verdict(&after, settings);
-    after.state = state.write();
+    after.evidence_percent = percent(judgement.evidence(), terms.needed() - terms.weight(subject.metric));
+    after.verdict = verdict(&after, &judgement, terms);
+    let candidate = Count { total: after.candidate.total, bad: after.candidate.bad };
+    after.requests_needed = judgement.requests_needed(&question, candidate).map(|statistic| {
+        let least = i64::from(terms.settings.minimum_requests) - after.step_candidate;
+        statistic.max(least).max(0)
+    });
+    after.slow_above_micros = judgement.told_bound().filter(|_| subject.metric == Metric::Latency);
+    after.state = judgement.write();
     after.fault = None;
     after
 }
 
-fn add(after: &mut EvidenceStatus, subject: &Subject<'_>, minute: &Minute) {
+fn add(after: &mut EvidenceStatus, subject: &Subject<'_>, start: Timestamp, pair: Pair) {
     let sum = |so_far: CountStatus, more: Count| CountStatus {
         total: so_far.total.saturating_add(more.total),
         bad: so_far.bad.saturating_add(more.bad),
     };
-    after.candidate = sum(after.candidate, minute.candidate);
-    after.stable = sum(after.stable, minute.stable);
-    if minute.start >= subject.since {
-        after.step_candidate += minute.candidate.total;
-        after.step_stable += minute.stable.total;
+    after.candidate = sum(after.candidate, pair.candidate);
+    after.stable = sum(after.stable, pair.stable);
+    if start >= subject.since {
+        after.step_candidate += pair.candidate.total;
+        after.step_stable += pair.stable.total;
     }
 }
 
 /// The evidence when it could not be asked for: nothing is counted, and why is told.
-pub fn unknown(before: Option<&EvidenceStatus>, subject: &Subject<'_>, fault: &str) -> EvidenceStatus {
-    let known = before.filter(|b| subject.owns(b)).cloned().unwrap_or_else(|| empty(subject));
+pub fn unknown(
+    before: Option<&EvidenceStatus>,
+    subject: &Subject<'_>,
+    settings: &Analysis,
+    fault: &str,
+) -> EvidenceStatus {
+    let known = before.filter(|b| subject.owns(b)).cloned().unwrap_or_else(|| empty(subject, settings));
     EvidenceStatus { fault: Some(fault.to_string()), ..known }
 }
 
-fn empty(subject: &Subject<'_>) -> EvidenceStatus {
+fn empty(subject: &Subject<'_>, settings: &Analysis) -> EvidenceStatus {
     EvidenceStatus {
         metric: subject.metric,
         release: subject.release.to_string(),
         step: subject.step_number(),
-        through: Time(minute_from(subject.since)),
+        through: Time(first_minute(subject, settings)),
         verdict: Verdict::NoData,
         evidence_percent: 0,
         candidate: CountStatus::default(),
         stable: CountStatus::default(),
         step_candidate: 0,
         step_stable: 0,
-        state: State::default().write(),
+        requests_needed: None,
+        slow_above_micros: None,
+        state: Judgement::default().write(),
         fault: None,
     }
 }
@@ -148,23 +251,47 @@ pub fn leans_to_harm(evidence: &EvidenceStatus) -> bool {
     evidence.evidence_percent > 0
 }
 
-fn verdict(evidence: &EvidenceStatus, settings: &Analysis) -> Verdict {
-    if evidence.step_candidate == 0 && evidence.evidence_percent < 100 {
-        return Verdict::NoData;
-    }
-    if evidence.evidence_percent >= 100 && clearly_higher(evidence, settings) {
-        return Verdict::Fail;
-    }
-    let compared = evidence.step_candidate >= i64::from(settings.minimum_requests) && evidence.step_stable > 0;
-    if compared && !leans_to_harm(evidence) { Verdict::Pass } else { Verdict::Undecided }
+/// How far evidence is on its way to what is needed, in percent of the logarithm. Above 0, more speaks for a worse
+/// candidate than for an equal one.
+fn percent(evidence: f64, needed: f64) -> i32 {
+    let percent = evidence / needed * 100.0;
+    // A hundred is all that is needed, and less than that never counts as all.
+    let rounded = if percent > 0.0 && percent < 1.0 { 1.0 } else { percent.floor() };
+    rounded.clamp(0.0, 1000.0) as i32
 }
 
-/// Whether the difference is large enough to matter: significance alone is not harm.
-fn clearly_higher(evidence: &EvidenceStatus, settings: &Analysis) -> bool {
-    let rate = |count: CountStatus| if count.total > 0 { count.bad as f64 / count.total as f64 } else { 0.0 };
-    let (candidate, stable) = (rate(evidence.candidate), rate(evidence.stable));
-    candidate > stable * (1.0 + f64::from(settings.relative_increase_percent) / 100.0)
-        && candidate > stable + f64::from(settings.minimum_increase_basis_points) / 10_000.0
+fn verdict(evidence: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) -> Verdict {
+    let question = terms.question(evidence.metric);
+    if judgement.evidence_alone() >= terms.needed_alone() {
+        return Verdict::Fail;
+    }
+    if terms.weight(evidence.metric) + judgement.evidence_that_matters(&question) >= terms.needed() {
+        return Verdict::Fail;
+    }
+    if evidence.step_candidate == 0 {
+        return Verdict::NoData;
+    }
+    let compared = evidence.step_candidate >= i64::from(terms.settings.minimum_requests) && evidence.step_stable > 0;
+    match compared && judgement.is_ruled_out() && !leans_to_harm(evidence) {
+        true => Verdict::Pass,
+        false => Verdict::Undecided,
+    }
+}
+
+/// The evidence of all metrics and regions of a release together: the one that says most, if all together say enough for a
+/// rollback. A weighted mean of evidence is evidence, whatever the parts have to do with each other.
+pub fn together<'e>(all: &[&'e EvidenceStatus], terms: &Terms<'_>) -> Option<&'e EvidenceStatus> {
+    if let Some(failing) = all.iter().find(|evidence| evidence.verdict == Verdict::Fail) {
+        return Some(failing);
+    }
+    let part = |evidence: &EvidenceStatus| {
+        let judgement = Judgement::read(&evidence.state)?;
+        let matters = judgement.evidence_that_matters(&terms.question(evidence.metric));
+        Some(terms.weight(evidence.metric) + matters)
+    };
+    let parts: Vec<f64> = all.iter().filter_map(|evidence| part(evidence)).collect();
+    let most = all.iter().max_by_key(|evidence| evidence.evidence_percent).copied();
+    most.filter(|_| restarts::log_sum(parts) >= terms.needed())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod connectors;
 mod enums;
 mod locations;
+mod logging;
 mod mask;
 mod monitoring;
 mod operations;
@@ -195,6 +196,11 @@ impl State {
             }
             ["v1", "projects", project, "serviceAccounts", rest @ ..] => {
                 (context.enums, self.service_accounts.handle(context, project, rest, verb)?)
+            }
+            ["v2", "entries"] if verb == "list" && request.method == Method::POST => {
+                let project = &logging::project(context)?;
+                self.quotas.take(&quota::LOGS, context.now, project, "global", &Method::GET)?;
+                (context.enums, self.metrics.logs.list(context)?)
             }
             ["v3", "projects", project, rest @ ..] => {
                 let context = Context { enums: &enums::MONITORING, ..context };

@@ -46,11 +46,14 @@ pub async fn run(seed: u64, limit: usize) -> Run {
         environment["deletionPolicy"] = json!("Delete");
     }
     world.create_environment("shop", environment.clone()).await;
-    let rollout = json!({
+    let mut rollout = json!({
         "environmentRef": {"name": "shop"}, "serviceName": "shop-api",
         "template": {"containers": [{"image": "app:1"}]},
         "strategy": {"canary": {"steps": steps(&ladder(&mut random))}},
     });
+    // By the seed alone: what else is drawn stays what it was.
+    let lane = if seed % 4 == 0 { "Auto" } else { "Off" };
+    rollout["analysis"] = json!({"watchSeconds": if seed % 3 == 0 { 300 } else { 0 }, "fastLane": lane});
     world.create_rollout("api", rollout.clone()).await;
     let mut story = vec![];
     let count = random.random_range(4..12);

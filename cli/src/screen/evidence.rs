@@ -1,6 +1,6 @@
 //! The evidence for and against a candidate, on a screen.
 
-use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, RegionStatus, RolloutStatus};
+use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, FastStatus, Metric, RegionStatus, RolloutStatus};
 use orchestra_planner::verdict::standing;
 
 /// Cells of the bar that shows the evidence.
@@ -12,13 +12,19 @@ pub fn lines(status: &RolloutStatus) -> Vec<String> {
     let settings = candidate.course.as_ref().map(|course| course.analysis.clone()).unwrap_or_default();
     let own = |evidence: &&EvidenceStatus| evidence.release == candidate.release;
     let of_region = |region: &RegionStatus| -> Vec<String> {
-        region.evidence.iter().filter(own).flat_map(|evidence| of(region, evidence, &settings)).collect()
+        let by_metric = region.evidence.iter().filter(own).flat_map(|evidence| of(region, evidence, &settings));
+        let fast = region.fast.iter().filter(|fast| fast.release == candidate.release);
+        by_metric.chain(fast.flat_map(|fast| by_logs(region, fast))).collect()
     };
     status.regions.iter().flat_map(of_region).collect()
 }
 
 fn of(region: &RegionStatus, evidence: &EvidenceStatus, settings: &Analysis) -> Vec<String> {
-    let enough = if evidence.step_candidate >= i64::from(settings.minimum_requests) { " ✔" } else { "" };
+    let enough = match (evidence.step_candidate >= i64::from(settings.minimum_requests), evidence.requests_needed) {
+        (true, Some(0)) => " ✔".to_string(),
+        (_, Some(needed)) if needed > 0 => format!(", about {needed} more for a verdict"),
+        _ => String::new(),
+    };
     let through = evidence.through.0.strftime("%H:%MZ");
     let mut lines = vec![
         String::new(),
@@ -39,6 +45,20 @@ fn of(region: &RegionStatus, evidence: &EvidenceStatus, settings: &Analysis) -> 
     lines
 }
 
+/// What request logs tell within seconds.
+fn by_logs(region: &RegionStatus, fast: &FastStatus) -> Vec<String> {
+    let through = fast.through.0.strftime("%H:%M:%SZ");
+    let FastStatus { candidate_failed, stable_failed, .. } = fast;
+    let told = match &fast.off {
+        Some(why) => format!("  logs       off: {why}"),
+        None => format!(
+            "  logs       {candidate_failed} failed requests of the candidate, {stable_failed} of stable, up to {through}   {}",
+            region.region
+        ),
+    };
+    vec![String::new(), told, format!("  rollback?  {}", bar(fast.evidence_percent))]
+}
+
 fn counted(count: CountStatus) -> String {
     match count.total {
         0 => "no requests".into(),
@@ -53,6 +73,7 @@ fn counted(count: CountStatus) -> String {
 fn metric(metric: Metric) -> &'static str {
     match metric {
         Metric::Errors => "errors",
+        Metric::Latency => "slow",
     }
 }
 

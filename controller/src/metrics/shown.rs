@@ -1,7 +1,9 @@
 //! What an object shows in metrics, from its status.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use orchestra_crds::{EnvironmentStatus, EvidenceStatus, OrchestraEnvironment, RegionStatus, Rollout, RolloutStatus};
+use orchestra_crds::{
+    EnvironmentStatus, EvidenceStatus, FastStatus, OrchestraEnvironment, RegionStatus, Rollout, RolloutStatus,
+};
 
 use super::catalogue::{self, Described};
 use super::objects::{Key, Series, word};
@@ -77,7 +79,25 @@ fn of_region([namespace, name]: [&str; 2], region: &RegionStatus, release: Optio
     all.extend(region.weight.map(|weight| series(&catalogue::ROLLOUT_WEIGHT, &at, f64::from(weight))));
     let own = region.evidence.iter().filter(|evidence| Some(evidence.release.as_str()) == release);
     all.extend(own.flat_map(|evidence| of_evidence(at, evidence)));
+    let fast = region.fast.iter().filter(|fast| Some(fast.release.as_str()) == release);
+    all.extend(fast.flat_map(|fast| of_logs(at, fast)));
     all
+}
+
+/// What request logs tell, beside the metrics that are read from Cloud Monitoring.
+fn of_logs([namespace, name, region]: [&str; 3], fast: &FastStatus) -> Vec<Series> {
+    const LOGS: &str = "RequestLogs";
+    let failed = [("candidate", fast.candidate_failed), ("stable", fast.stable_failed)];
+    let of_revision = failed.into_iter().map(|(revision, failed)| {
+        series(&catalogue::ROLLOUT_BAD, &[namespace, name, region, LOGS, revision], value(failed))
+    });
+    let at = [namespace, name, region, LOGS];
+    let verdict = word(fast.verdict);
+    let judged = [
+        series(&catalogue::ROLLOUT_EVIDENCE, &at, f64::from(fast.evidence_percent)),
+        series(&catalogue::ROLLOUT_VERDICT, &[at[0], at[1], at[2], at[3], &verdict], 1.0),
+    ];
+    of_revision.chain(judged).collect()
 }
 
 fn of_evidence([namespace, name, region]: [&str; 3], evidence: &EvidenceStatus) -> Vec<Series> {

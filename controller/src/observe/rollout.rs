@@ -7,15 +7,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt};
 use orchestra_crds::{Lenient, OrchestraEnvironment, Rollout, RolloutStatus, Unread};
 use orchestra_planner::cloud::{
-    Fault, Minute, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId, ServiceView, Target, TrafficTarget,
-    VersionView,
+    Failures, FailuresQuery, Fault, Measured, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId,
+    ServiceView, Target, TrafficTarget, VersionView,
 };
 use orchestra_planner::difference::Before;
 use orchestra_planner::names::{Percent, ProjectId, RevisionName};
 use orchestra_planner::plan::{Effect, Outcome, Plan};
 use orchestra_planner::promises::{Broken, broken_by_rollout};
 use orchestra_planner::resource::{FailedWrites, ResourceId};
-use orchestra_planner::rollout::{self, Counts, Observation, Questions, RegionView};
+use orchestra_planner::rollout::{self, Counts, Logged, Observation, Questions, RegionView};
 
 use std::collections::BTreeMap;
 
@@ -157,7 +157,8 @@ enum Answer {
     Service(Box<Reading<Option<ServiceView>>>),
     Revision(usize, RevisionName, Reading<Option<RevisionView>>),
     Policy(usize, Reading<PolicyView>),
-    Counts(usize, orchestra_planner::cloud::CountsQuery, Reading<Vec<Minute>>),
+    Counts(usize, orchestra_planner::cloud::CountsQuery, Reading<Measured>),
+    Failures(usize, FailuresQuery, Reading<Failures>),
     Secret(SecretVersionId, Reading<Option<VersionView>>),
 }
 
@@ -199,9 +200,12 @@ async fn answer(
             Answer::Secret(id, read) => drop(seen.secrets.insert(id, read)),
             Answer::Revision(region, name, read) => drop(seen.regions[region].revisions.insert(name, read)),
             Answer::Policy(region, read) => seen.regions[region].policy = Some(read),
-            Answer::Counts(region, query, minutes) => {
-                let (metric, counts) = (query.metric, Counts { query, minutes });
+            Answer::Counts(region, query, measured) => {
+                let (metric, counts) = (query.metric, Counts { query, measured });
                 seen.regions[region].counts.insert(metric, counts);
+            }
+            Answer::Failures(region, query, failures) => {
+                seen.regions[region].failures = Some(Logged { query, failures });
             }
         }
     }
@@ -216,6 +220,7 @@ enum Question {
     Revision(usize, ServiceId, RevisionName),
     Policy(usize, ServiceId),
     Counts(usize, ServiceId, orchestra_planner::cloud::CountsQuery),
+    Failures(usize, ServiceId, FailuresQuery),
 }
 
 fn open_questions(seen: &Observation, asked: &Questions) -> Vec<Question> {
@@ -228,6 +233,7 @@ fn open_questions(seen: &Observation, asked: &Questions) -> Vec<Question> {
         open.extend(asked.revisions.iter().map(|name| Question::Revision(index, id.clone(), name.clone())));
         open.extend(asked.policy.then(|| Question::Policy(index, id.clone())));
         open.extend(asked.counts.iter().map(|query| Question::Counts(index, id.clone(), query.clone())));
+        open.extend(asked.failures.iter().map(|query| Question::Failures(index, id.clone(), query.clone())));
     }
     open
 }
@@ -254,9 +260,12 @@ impl Question {
                     Answer::Policy(region, shell.noted(Source::of_service(&id), read))
                 }
                 Self::Counts(region, id, query) => {
-                    let minutes =
-                        shell.noted(Source::new("monitoring", &id.project), cloud.monitoring.counts(&id, &query).await);
-                    Answer::Counts(region, query, minutes)
+                    let measured = cloud.monitoring.measured(&id, &query).await;
+                    Answer::Counts(region, query, shell.noted(Source::new("monitoring", &id.project), measured))
+                }
+                Self::Failures(region, id, query) => {
+                    let failures = cloud.logging.failures(&id, query.window).await;
+                    Answer::Failures(region, query, failures.map_err(Fault::from))
                 }
             }
         }
@@ -270,6 +279,7 @@ impl Question {
             Self::Revision(region, _, name) => Answer::Revision(region, name, unanswered()),
             Self::Policy(region, _) => Answer::Policy(region, unanswered()),
             Self::Counts(region, _, query) => Answer::Counts(region, query, unanswered()),
+            Self::Failures(region, _, query) => Answer::Failures(region, query, unanswered()),
         }
     }
 }

@@ -256,6 +256,9 @@ pub struct RegionStatus {
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["metric".into()]))]
     pub evidence: Vec<EvidenceStatus>,
+    /// What request logs say about the candidate here, within seconds.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub fast: Option<FastStatus>,
     /// The release under way, or taken back, that did not come here. Without a word it may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untouched_by: Option<String>,
@@ -297,6 +300,8 @@ pub enum StepKind {
     Weight,
     /// A planned wait.
     Pause,
+    /// All requests, before it counts as promoted.
+    Watch,
 }
 
 /// The evidence for and against a candidate in one region, by one metric. Closed minutes are counted once.
@@ -323,6 +328,12 @@ pub struct EvidenceStatus {
     pub step_candidate: i64,
     /// Stable's in the current step; without any there is nothing to compare with.
     pub step_stable: i64,
+    /// About how many requests of the candidate a pass still needs, if it is as good as stable; none: that can't be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_needed: Option<i64>,
+    /// Of Latency: from when on a request counts as slow, in microseconds: a bound taken from stable's history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_above_micros: Option<i64>,
     /// What the test has to remember, with the version of its form.
     pub state: String,
     /// Why nothing is counted, while Google does not tell.
@@ -330,16 +341,42 @@ pub struct EvidenceStatus {
     pub fault: Option<String>,
 }
 
+/// The fast lane: failed requests from Cloud Run's request logs, each window of ten seconds counted once. It can fail a
+/// candidate, and never pass one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FastStatus {
+    /// The release that this is about.
+    pub release: String,
+    /// End of the last window counted.
+    pub through: Time,
+    /// Where the evidence stands: NoData while it is off.
+    pub verdict: Verdict,
+    /// How much of the evidence needed for a rollback there is.
+    pub evidence_percent: i32,
+    /// Failed requests of the candidate that count.
+    pub candidate_failed: i64,
+    /// Failed requests of stable that count.
+    pub stable_failed: i64,
+    /// Why the lane is off; none: it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+    /// What the test has to remember, with the version of its form.
+    pub state: String,
+}
+
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Metric {
     /// Requests, and those answered with 5xx.
     Errors,
+    /// Requests, and those slower than a bound taken from stable's history.
+    Latency,
 }
 
 impl Metric {
     /// Each, in the order in which they are told.
-    pub const ALL: [Self; 1] = [Self::Errors];
+    pub const ALL: [Self; 2] = [Self::Errors, Self::Latency];
 }
 
 /// A count of two.
@@ -357,11 +394,11 @@ pub struct CountStatus {
 pub enum Verdict {
     /// No minute is closed yet.
     NoData,
-    /// Too few requests to say, or signs of harm that don't suffice for a rollback.
+    /// Too few requests to rule harm out, or signs of it that don't suffice for a rollback.
     Undecided,
-    /// Enough requests, no sign of harm.
+    /// Enough requests, harm of the size that matters ruled out, and no sign of it.
     Pass,
-    /// The candidate fails more requests than stable.
+    /// The candidate is worse than stable.
     Fail,
 }
 

@@ -87,6 +87,10 @@ pub struct Analysis {
     #[serde(default = "default_metrics_delay")]
     #[schemars(range(min = 180, max = 1800))]
     pub metrics_delay_seconds: i32,
+    /// How long the first requests of a new revision in a region are not counted: its instances start cold.
+    #[serde(default = "default_warmup")]
+    #[schemars(range(min = 0, max = 600))]
+    pub warmup_seconds: i32,
     /// Requests of the candidate that a step must have judged to pass; with fewer, it ends undecided.
     #[serde(default = "default_minimum_requests")]
     #[schemars(range(min = 0, max = 1000000))]
@@ -99,7 +103,24 @@ pub struct Analysis {
     #[serde(default = "default_minimum_increase")]
     #[schemars(range(min = 0, max = 10000))]
     pub minimum_increase_basis_points: i32,
-    /// What to do when a step ends with too few requests for a verdict.
+    /// How long the candidate is watched once it has all requests, before the release counts as promoted: it is held against a
+    /// ceiling taken from stable's last day, and taken back above it. 0: not at all.
+    #[serde(default = "default_watch")]
+    #[schemars(range(min = 0, max = 604800))]
+    pub watch_seconds: i32,
+    /// Whether request logs may fail a candidate within seconds, before the metrics tell of it. Auto: wherever they can be
+    /// read (roles/logging.viewer) and trusted; the status tells either way.
+    #[serde(default)]
+    pub fast_lane: FastLane,
+    /// The size of harm that a pass rules out: of releases that are so much worse from their start, at most 1 in 20 passes.
+    #[serde(default)]
+    pub harm: Harm,
+    /// How long a step goes on after its time that has no verdict yet.
+    #[serde(default = "default_extend")]
+    #[schemars(range(min = 0, max = 86400))]
+    pub extend_seconds: i32,
+    /// What to do when a step ends with too few requests for a verdict. Signs of harm never promote by themselves: then
+    /// Promote waits for a person, too.
     #[serde(default = "default_on_inconclusive")]
     pub on_inconclusive: Fallback,
     /// What to do when a step ends without any metrics of the candidate.
@@ -113,9 +134,14 @@ impl Default for Analysis {
             mode: AnalysisMode::default(),
             confidence_percent: default_confidence(),
             metrics_delay_seconds: default_metrics_delay(),
+            warmup_seconds: default_warmup(),
             minimum_requests: default_minimum_requests(),
             relative_increase_percent: default_relative_increase(),
             minimum_increase_basis_points: default_minimum_increase(),
+            watch_seconds: default_watch(),
+            fast_lane: FastLane::default(),
+            harm: Harm::default(),
+            extend_seconds: default_extend(),
             on_inconclusive: default_on_inconclusive(),
             on_no_data: default_on_no_data(),
         }
@@ -128,8 +154,17 @@ fn default_confidence() -> i32 {
 fn default_metrics_delay() -> i32 {
     180
 }
+fn default_warmup() -> i32 {
+    60
+}
 fn default_minimum_requests() -> i32 {
     500
+}
+fn default_watch() -> i32 {
+    600
+}
+fn default_extend() -> i32 {
+    1200
 }
 fn default_relative_increase() -> i32 {
     50
@@ -142,6 +177,44 @@ fn default_on_inconclusive() -> Fallback {
 }
 fn default_on_no_data() -> Fallback {
     Fallback::Pause
+}
+
+/// Whether request logs are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FastLane {
+    /// Where they can be read and trusted.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
+/// A size of harm. A pass rules out by one of the two that the candidate is so much worse.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Harm {
+    /// How much higher than stable's the odds of a bad request are, as a share of stable's: 200 is three times.
+    #[serde(default = "default_harm_relative")]
+    #[schemars(range(min = 20, max = 10000))]
+    pub relative_percent: i32,
+    /// How high the candidate's error rate is, in hundredths of a percent point. Counts where stable's is a third of it at
+    /// most.
+    #[serde(default = "default_harm_absolute")]
+    #[schemars(range(min = 1, max = 5000))]
+    pub absolute_basis_points: i32,
+}
+
+impl Default for Harm {
+    fn default() -> Self {
+        Self { relative_percent: default_harm_relative(), absolute_basis_points: default_harm_absolute() }
+    }
+}
+
+fn default_harm_relative() -> i32 {
+    200
+}
+fn default_harm_absolute() -> i32 {
+    100
 }
 
 /// Whether a verdict is acted on.

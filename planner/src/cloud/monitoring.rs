@@ -1,8 +1,9 @@
-//! Cloud Monitoring: counts by revision and minute.
+//! Cloud Monitoring: how what was measured of each revision is distributed, by minute.
 
 use jiff::Timestamp;
 use orchestra_crds::Metric;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use crate::names::RevisionName;
 
@@ -15,15 +16,62 @@ pub struct Count {
     pub bad: i64,
 }
 
-/// Counts of candidate and stable in one closed minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+impl Count {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { total: self.total.saturating_add(other.total), bad: self.bad.saturating_add(other.bad) }
+    }
+
+    /// The share of the bad ones; 0 where there are none at all.
+    pub fn rate(self) -> f64 {
+        if self.total > 0 { self.bad as f64 / self.total as f64 } else { 0.0 }
+    }
+}
+
+/// How many values were in each bucket, by the bucket's upper bound. Of errors, a request that was answered with 5xx is
+/// 1 and any other is 0; latencies are in microseconds. The last bucket of a distribution has no bound: `i64::MAX`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally(pub BTreeMap<i64, i64>);
+
+impl Tally {
+    /// Of so many requests, so many with 5xx.
+    pub fn of_errors(total: i64, bad: i64) -> Self {
+        let mut tally = Self::default();
+        tally.add(0, total - bad);
+        tally.add(1, bad);
+        tally
+    }
+
+    /// Adds values to a bucket.
+    pub fn add(&mut self, upper_bound: i64, values: i64) {
+        if values > 0 {
+            let known = self.0.entry(upper_bound).or_default();
+            *known = known.saturating_add(values);
+        }
+    }
+
+    /// All values, and those above a bound.
+    pub fn above(&self, bound: i64) -> Count {
+        let sum = |from: i64| self.0.range(from..).map(|(_, values)| *values).fold(0_i64, i64::saturating_add);
+        Count { total: sum(i64::MIN), bad: bound.checked_add(1).map(sum).unwrap_or(0) }
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What was measured of candidate and stable in one closed minute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Minute {
     /// When it began.
     pub start: Timestamp,
-    /// The candidate's.
-    pub candidate: Count,
-    /// Stable's.
-    pub stable: Count,
+    /// Of the candidate.
+    pub candidate: Tally,
+    /// Of stable.
+    pub stable: Tally,
 }
 
 /// From when to when: whole minutes, the end not included.
@@ -35,10 +83,19 @@ pub struct Window {
     pub to: Timestamp,
 }
 
-/// A question about the counts of two revisions by minute.
+/// What was measured of stable before the release.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Minute by minute, by when each began: of the last hour.
+    pub minutes: BTreeMap<Timestamp, Tally>,
+    /// Hour by hour: of the last day.
+    pub hours: BTreeMap<Timestamp, Tally>,
+}
+
+/// A question about two revisions by minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountsQuery {
-    /// What to count.
+    /// What to measure.
     pub metric: Metric,
     /// The candidate.
     pub candidate: RevisionName,
@@ -46,4 +103,17 @@ pub struct CountsQuery {
     pub stable: RevisionName,
     /// When.
     pub window: Window,
+    /// Stable's history up to then, too, where it isn't known yet.
+    #[serde(default)]
+    pub history_until: Option<Timestamp>,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Minutes in which anything was measured.
+    pub minutes: Vec<Minute>,
+    /// Stable's history, where it was asked for.
+    #[serde(default)]
+    pub history: Option<History>,
 }

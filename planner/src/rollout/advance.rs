@@ -11,7 +11,7 @@ use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
 use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
-use super::{Turn, failure, judge, keep, promoted, reach, requests, supersede};
+use super::{Turn, failure, fast_lane, judge, keep, promoted, reach, requests, supersede};
 use crate::conditions::{Note, Overall, note};
 use crate::marks::Position;
 use crate::names::Region;
@@ -58,7 +58,11 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
             }
             let decision = beside(pass, memory, &candidate, place, *decision);
             // What its users meet is asked each minute, whatever it waits for.
-            if users { decision.by(to_next_minute(pass.seen.now)).into() } else { decision.into() }
+            let decision = if users { decision.by(to_next_minute(pass.seen.now)) } else { decision };
+            match fast_lane::next_look(pass, memory, &candidate) {
+                Some(next) => decision.by(next).into(),
+                None => decision.into(),
+            }
         }
     }
 }
@@ -124,7 +128,7 @@ fn strategy_lost(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) ->
         let by = requests::written_by(&pass.seen.rollout, Request::Promote);
         memory.note_request(Request::Promote, &token, by, pass.seen.now);
         let spec = &pass.seen.rollout.spec;
-        let wanted = Steps::of(&spec.strategy);
+        let wanted = Steps::of(&spec.strategy, &spec.analysis);
         let on_step = pass.waves().find_map(|place| {
             let mark = place.marks.candidate_named(&candidate.release.revision)?;
             let Position::At(number) = mark.position else { return None };
@@ -266,7 +270,7 @@ fn on_step(
     let promoted = requests::is_asked(&pass.seen.rollout, Request::Promote, &token);
     let known = memory.region(region);
     let of_weight =
-        |e: &&EvidenceStatus| standing.weight.is_some_and(|(weight, _)| u32::try_from(e.step) == Ok(weight));
+        |e: &&EvidenceStatus| standing.weight.is_some_and(|weight| u32::try_from(e.step) == Ok(weight.step));
     let evidence: Vec<&EvidenceStatus> = known.evidence_about(&candidate.release).filter(of_weight).collect();
     let context = StepContext {
         now,
@@ -324,7 +328,7 @@ fn to_next_minute(now: Timestamp) -> SignedDuration {
 fn edited_words(pass: &Pass<'_>, candidate: &Candidate) -> &'static str {
     let spec = &pass.seen.rollout.spec;
     let Some(course) = &candidate.course else { return "" };
-    let now = strategy_hash(&Steps::of(&spec.strategy), &spec.analysis);
+    let now = strategy_hash(&Steps::of(&spec.strategy, &spec.analysis), &spec.analysis);
     let frozen = strategy_hash(&course.steps, &course.analysis);
     let differs = now != frozen && course.steps != Steps::default();
     if differs { "; strategy or analysis was edited since: that applies to the next release" } else { "" }

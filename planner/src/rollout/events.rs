@@ -51,14 +51,13 @@ fn started(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus) -> Option<
     let is_new = |c: &&CandidateStatus| old.candidate.as_ref().is_none_or(|o| o.release != c.release);
     let candidate = new.candidate.as_ref().filter(is_new)?;
     let course = candidate.course.clone().unwrap_or_default();
-    let steps: Vec<String> =
-        Steps::read(&course.steps).iter().map(Step::words).map(|words| format!("{words} → ")).collect();
+    let steps = Steps::read(&course.steps).told(Step::words);
     let regions: Vec<String> = pass.waves().map(|place| place.region().to_string()).collect();
     let note = format!(
-        "`{}` ({}) starts: {}100 % in {}",
+        "`{}` ({}) starts: {} in {}",
         candidate.revision,
         candidate.image,
-        steps.concat(),
+        steps.join(" → "),
         regions.join(", ")
     );
     Some(Event::normal(Reason::ReleaseStarted, &candidate.release, note))

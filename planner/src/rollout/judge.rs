@@ -1,20 +1,20 @@
 //! The judgement of a candidate: an abort, what breaks, what users meet, what takes too long. It goes on in every region,
 //! whatever holds the release up in another.
 
-use jiff::Timestamp;
-use orchestra_crds::{Analysis, AnalysisMode, Metric, Request, Verdict};
+use jiff::SignedDuration;
+use orchestra_crds::{Analysis, AnalysisMode, EvidenceStatus, Metric, Request};
 
 use super::deadline::{self, Overdue};
 use super::memory::{Candidate, Memory, RegionMemory};
 use super::pass::Pass;
 use super::place::Place;
-use super::progress::{Placement, Progress, Standing};
-use super::{Turn, failure, requests};
+use super::progress::{InEffect, Placement, Progress, Standing};
+use super::steps::Step;
+use super::{Turn, failure, fast_lane, requests};
 use crate::cloud::Fault;
 use crate::conditions::{Note, note};
-use crate::names::Region;
 use crate::reason::Reason;
-use crate::verdict::{self, Subject, in_words};
+use crate::verdict::{self, Subject, Terms, in_words};
 
 /// A person takes it back. None: nobody asks for that, or there is nothing to go back to.
 pub(super) fn aborted(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Option<Turn> {
@@ -52,7 +52,8 @@ pub(super) fn failing(
         return Some(failure::latch(pass, memory, Note::told(&trouble.reason, message)));
     }
     count_minutes(pass, memory, candidate, states);
-    let why = verdict_to_act_on(pass, memory, candidate)?;
+    fast_lane::count(pass, memory, candidate, states);
+    let why = verdict_to_act_on(pass, memory, candidate).or_else(|| fast_lane::failing(pass, memory, candidate))?;
     Some(failure::latch(pass, memory, note(Reason::AnalysisFailed, why)))
 }
 
@@ -98,6 +99,17 @@ pub(super) fn analysis<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> &'a 
     candidate.course.as_ref().map_or(&pass.seen.rollout.spec.analysis, |course| &course.analysis)
 }
 
+/// By what the candidate is judged.
+pub(super) fn terms<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> Terms<'a> {
+    let minutes: SignedDuration = candidate.steps().iter().map(Step::takes).sum();
+    let regions = candidate.course.as_ref().map_or(0, |course| course.regions.len());
+    Terms {
+        settings: analysis(pass, candidate),
+        planned_minutes: u32::try_from(minutes.as_mins()).unwrap_or(u32::MAX),
+        regions: u32::try_from(regions.max(1)).unwrap_or(u32::MAX),
+    }
+}
+
 /// What the evidence in a region is about, by each metric, while a weight is in effect there. Where the service can't be
 /// read, where somebody changed its traffic, or where the candidate is not ready for a while, that is the one that was last
 /// seen, if nothing was written since.
@@ -112,17 +124,19 @@ pub(super) fn subjects<'c>(
         Progress::Unreadable(_) | Progress::Drifted(_) | Progress::Starting(_) => last_weight(candidate, known),
         _ => None,
     };
-    let about = move |(step, since)| {
-        Metric::ALL.into_iter().map(move |metric| Subject { metric, release: &candidate.release, step, since })
+    let about = move |InEffect { step, written_at, since }| {
+        let release = &candidate.release;
+        Metric::ALL.into_iter().map(move |metric| Subject { metric, release, step, written_at, since })
     };
     weight.into_iter().flat_map(about)
 }
 
 /// The weight that was last seen in effect, and since when at the latest.
-fn last_weight(candidate: &Candidate, known: &RegionMemory) -> Option<(u32, Timestamp)> {
+fn last_weight(candidate: &Candidate, known: &RegionMemory) -> Option<InEffect> {
     let seen = known.step.as_ref().filter(|_| known.moving_since.is_none());
     let step = seen.filter(|step| step.release == candidate.release)?;
-    Some((candidate.steps().weight_step(step.number)?, step.started_at))
+    let (number, since) = (candidate.steps().weight_step(step.number)?, step.started_at);
+    Some(InEffect { step: number, written_at: since, since })
 }
 
 /// Counts what each region's users met, also while another region holds the release up.
@@ -136,11 +150,10 @@ fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, st
         let Some(counts) = place.seen.counts.get(&subject.metric) else { continue };
         let known = memory.region_mut(place.region());
         let before = known.evidence_of(&candidate.release, subject.metric).cloned();
-        let after = match &counts.minutes {
-            Ok(minutes) => {
-                verdict::count(before.as_ref(), &subject, analysis(pass, candidate), minutes, counts.query.window)
-            }
-            Err(fault) => verdict::unknown(before.as_ref(), &subject, &unread_metrics(fault)),
+        let terms = terms(pass, candidate);
+        let after = match &counts.measured {
+            Ok(measured) => verdict::count(before.as_ref(), &subject, &terms, measured, counts.query.window),
+            Err(fault) => verdict::unknown(before.as_ref(), &subject, terms.settings, &unread_metrics(fault)),
         };
         known.set_evidence(after);
     }
@@ -156,13 +169,14 @@ fn unread_metrics(fault: &Fault) -> String {
 
 /// Why the evidence says to roll back, in any region.
 fn verdict_to_act_on(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
-    let settings = analysis(pass, candidate);
-    if settings.mode != AnalysisMode::Sequential {
+    let terms = terms(pass, candidate);
+    if terms.settings.mode != AnalysisMode::Sequential {
         return None;
     }
-    let evidence = |(region, known): (&Region, &RegionMemory)| {
-        let failing = known.evidence_about(&candidate.release).find(|evidence| evidence.verdict == Verdict::Fail)?;
-        Some(format!("{region}, step {}: {}", failing.step, in_words(failing, settings)))
-    };
-    memory.regions.iter().find_map(evidence)
+    let all: Vec<&EvidenceStatus> =
+        memory.regions.values().flat_map(|known| known.evidence_about(&candidate.release)).collect();
+    let failing = verdict::together(&all, &terms)?;
+    let is_its = |known: &RegionMemory| known.evidence_about(&candidate.release).any(|evidence| evidence == failing);
+    let (region, _) = memory.regions.iter().find(|(_, known)| is_its(known))?;
+    Some(format!("{region}, step {}: {}", failing.step, in_words(failing, terms.settings)))
 }

@@ -5,7 +5,8 @@ mod status;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{
-    Analysis, EvidenceStatus, GrantedStatus, Metric, Outcome, ReleaseRecord, Request, RequestRecord, StepKind, Template,
+    Analysis, EvidenceStatus, FastStatus, GrantedStatus, Metric, Outcome, ReleaseRecord, Request, RequestRecord,
+    StepKind, Template,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,6 +106,7 @@ pub(super) struct RegionMemory {
     pub(super) service_uid: Option<String>,
     pub(super) step: Option<StepMemory>,
     pub(super) evidence: Vec<EvidenceStatus>,
+    pub(super) fast: Option<FastStatus>,
     /// The release that is known not to have come here.
     pub(super) untouched_by: Option<ReleaseId>,
     /// Since when a candidate waits: one that is ready for a change of the service to end, one that has had

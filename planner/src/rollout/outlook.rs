@@ -18,12 +18,10 @@ pub struct Outlook {
 
 /// The outlook of a course.
 pub fn outlook(course: &CourseStatus) -> Outlook {
-    const LAST: &str = "100 %";
     let steps = Steps::read(&course.steps);
-    let words = |of: fn(&Step) -> String| steps.iter().map(of).chain([LAST.to_string()]).collect();
     let once: SignedDuration = steps.iter().map(Step::takes).sum();
     let regions = i32::try_from(course.regions.len()).unwrap_or(i32::MAX);
-    Outlook { steps: words(Step::words), in_full: words(Step::in_full), takes: once.saturating_mul(regions) }
+    Outlook { steps: steps.told(Step::words), in_full: steps.told(Step::in_full), takes: once.saturating_mul(regions) }
 }
 
 #[cfg(test)]

@@ -274,11 +274,11 @@ impl Recovery<'_, '_> {
         let spec = &self.pass.seen.rollout.spec;
         let steps = match &mark.strategy {
             Some(hash) => {
-                let known = [Steps::of(&spec.strategy), Steps::default()];
+                let known = [Steps::of(&spec.strategy, &spec.analysis), Steps::default()];
                 known.into_iter().find(|steps| strategy_hash(steps, &spec.analysis) == *hash)?
             }
             // Written before there was a hash: the weights have to tell.
-            None => Some(Steps::of(&spec.strategy)).filter(|steps| agree(steps, mark))?,
+            None => Some(Steps::of(&spec.strategy, &spec.analysis)).filter(|steps| agree(steps, mark))?,
         };
         Some(Course { steps, analysis: spec.analysis.clone(), regions: self.regions(marks) })
     }

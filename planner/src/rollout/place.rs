@@ -217,7 +217,7 @@ fn rebuilt_candidate(
     let (steps, share) = (candidate.steps(), weight_of(&candidate.release.revision, &view.traffic));
     let known = memory.region(region).step.filter(|step| step.release == candidate.release);
     let on_known = known.as_ref().and_then(|step| match step.kind {
-        StepKind::Weight => Some(step.number),
+        StepKind::Weight | StepKind::Watch => Some(step.number),
         StepKind::Pause => steps.weight_step(step.number),
     });
     let fits = |number: &u32| steps.share_at(Position::At(*number)) == Some(share);

@@ -49,8 +49,19 @@ pub(super) struct Standing {
     pub(super) step: u32,
     /// Since when.
     pub(super) since: Timestamp,
-    /// The step whose weight is in effect, and since when; none: the candidate has no traffic yet.
-    pub(super) weight: Option<(u32, Timestamp)>,
+    /// The weight that is in effect; none: the candidate has no traffic yet.
+    pub(super) weight: Option<InEffect>,
+}
+
+/// A weight that is in effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InEffect {
+    /// The step that it is of, counted from 1.
+    pub(super) step: u32,
+    /// When it was written.
+    pub(super) written_at: Timestamp,
+    /// Since when it has been in effect.
+    pub(super) since: Timestamp,
 }
 
 /// A candidate, as far as one region is concerned.
@@ -167,7 +178,7 @@ impl Placement<'_, '_> {
 
     fn standing(&self, view: &ServiceView, mark: &CandidateMark, number: u32) -> Standing {
         let since = self.in_effect_since(view, mark, number);
-        let weight = Some((number, since));
+        let weight = Some(InEffect { step: number, written_at: mark.at, since });
         match self.remembered_step(mark, number, number + 1) {
             Some((step, since)) => Standing { step, since, weight },
             None => Standing { step: number, since, weight },

@@ -10,8 +10,8 @@ use super::memory::{Latch, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Placement;
-use super::{Observation, advance, invokers, requests, secrets};
-use crate::cloud::{CountsQuery, SecretVersionId, ServiceId};
+use super::{Observation, advance, fast_lane, invokers, requests, secrets};
+use crate::cloud::{CountsQuery, FailuresQuery, SecretVersionId, ServiceId};
 use crate::marks::News;
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
 use crate::plan::Haste;
@@ -38,6 +38,8 @@ pub struct RegionQuestions {
     pub policy: bool,
     /// Counts by minute, of each metric.
     pub counts: Vec<CountsQuery>,
+    /// Failed requests by its logs.
+    pub failures: Option<FailuresQuery>,
 }
 
 impl Questions {
@@ -145,6 +147,7 @@ fn about_place(
     if place.view().is_none() {
         return RegionQuestions { counts, ..RegionQuestions::default() };
     }
+    let failures = if urgent { None } else { fast_lane::question(pass, memory, place) };
     // Where stable is not, what was promoted before is gone back to.
     let homes = if memory.stable.is_some() && place.global_stable(memory).is_none() {
         place.earlier_homes(memory)
@@ -153,7 +156,7 @@ fn about_place(
     };
     let unknown = revisions.iter().chain(&homes).filter(|name| !place.seen.revisions.contains_key(name));
     let policy = !urgent && place.seen.policy.is_none() && invokers::matter(pass.seen, &pass.seen.rollout);
-    RegionQuestions { revisions: unknown.cloned().collect(), policy, counts }
+    RegionQuestions { revisions: unknown.cloned().collect(), policy, counts, failures }
 }
 
 /// Revisions to know about: stable, the candidate, and the one that would be next.
@@ -175,9 +178,9 @@ fn counts(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> Option<Vec<Cou
     let open = subjects(candidate, &state, &known).filter(|subject| !place.seen.counts.contains_key(&subject.metric));
     let query = |subject: Subject<'_>| {
         let before = known.evidence_of(&candidate.release, subject.metric);
-        let window = verdict::window(before, &subject, settings, pass.seen.now)?;
+        let verdict::Open { window, history_until } = verdict::open(before, &subject, settings, pass.seen.now)?;
         let (candidate, stable) = (candidate.release.revision.clone(), stable.clone());
-        Some(CountsQuery { metric: subject.metric, candidate, stable, window })
+        Some(CountsQuery { metric: subject.metric, candidate, stable, window, history_until })
     };
     Some(open.filter_map(query).collect())
 }

@@ -142,7 +142,7 @@ fn start(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, wanted: &Wanted,
     let steps = if returning || spreads_stable || memory.stable.is_none() {
         Steps::default()
     } else {
-        Steps::of(&pass.seen.rollout.spec.strategy)
+        Steps::of(&pass.seen.rollout.spec.strategy, &pass.seen.rollout.spec.analysis)
     };
     begin(pass, memory, revision, steps, image.to_string(), (&wanted.own, &wanted.inputs))
 }
@@ -185,6 +185,7 @@ fn begin(
     });
     for known in memory.regions.values_mut() {
         known.evidence.clear();
+        known.fast = None;
         known.step = None;
     }
     Turn::Again

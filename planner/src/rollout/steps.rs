@@ -5,6 +5,7 @@
 //! where its progress is found again when the status is lost.
 
 mod pause;
+mod watch;
 mod weight;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +16,11 @@ use crate::conditions::Note;
 use crate::marks::Position;
 use crate::names::{Percent, TemplateHash};
 pub(super) use pause::Pause;
+pub(super) use watch::Watch;
 pub(super) use weight::Weight;
+
+/// All requests, in words.
+const ALL: &str = "100 %";
 
 /// One step.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +29,8 @@ pub(super) enum Step {
     Weight(Weight),
     /// A planned wait.
     Pause(Pause),
+    /// All requests, before the release counts as promoted.
+    Watch(Watch),
 }
 
 /// What a step is looked at with.
@@ -54,6 +61,7 @@ pub(super) enum Ruling {
 impl Step {
     fn read(spec: &StepSpec) -> Option<Self> {
         match (spec.weight, &spec.pause) {
+            (Some(100), _) => Watch::read(spec.hold_seconds.unwrap_or(0)).map(Self::Watch),
             (Some(weight), _) => Some(Self::Weight(Weight::read(weight, spec.hold_seconds))),
             (None, Some(pause)) => Some(Self::Pause(Pause::read(pause))),
             (None, None) => None,
@@ -64,6 +72,7 @@ impl Step {
         match self {
             Self::Weight(weight) => weight.write(),
             Self::Pause(pause) => pause.write(),
+            Self::Watch(watch) => watch.write(),
         }
     }
 
@@ -71,6 +80,7 @@ impl Step {
         match self {
             Self::Weight(_) => StepKind::Weight,
             Self::Pause(_) => StepKind::Pause,
+            Self::Watch(_) => StepKind::Watch,
         }
     }
 
@@ -79,6 +89,7 @@ impl Step {
         match self {
             Self::Weight(weight) => Some(weight.share),
             Self::Pause(_) => None,
+            Self::Watch(_) => Some(Percent::ALL),
         }
     }
 
@@ -87,6 +98,7 @@ impl Step {
         match self {
             Self::Weight(weight) => weight.look(context),
             Self::Pause(pause) => pause.look(context),
+            Self::Watch(watch) => watch.look(context),
         }
     }
 
@@ -94,6 +106,7 @@ impl Step {
         match self {
             Self::Weight(weight) => weight.form(),
             Self::Pause(pause) => pause.form(),
+            Self::Watch(watch) => watch.form(),
         }
     }
 
@@ -102,6 +115,7 @@ impl Step {
         match self {
             Self::Weight(weight) => weight.takes(),
             Self::Pause(pause) => pause.takes(),
+            Self::Watch(watch) => watch.takes(),
         }
     }
 
@@ -110,6 +124,7 @@ impl Step {
         match self {
             Self::Weight(weight) => weight.in_full(),
             Self::Pause(pause) => pause.in_full(),
+            Self::Watch(watch) => watch.in_full(),
         }
     }
 
@@ -118,6 +133,7 @@ impl Step {
         match self {
             Self::Weight(weight) => weight.share.to_string(),
             Self::Pause(_) => "pause".into(),
+            Self::Watch(_) => ALL.into(),
         }
     }
 }
@@ -135,9 +151,18 @@ impl Steps {
         self.0.iter().map(Step::write).collect()
     }
 
-    /// The steps of a strategy.
-    pub(super) fn of(strategy: &Strategy) -> Self {
-        strategy.canary.as_ref().map(|canary| Self::read(&canary.steps)).unwrap_or_default()
+    /// The steps of a strategy: a canary is watched at its end.
+    pub(super) fn of(strategy: &Strategy, analysis: &Analysis) -> Self {
+        let Some(canary) = &strategy.canary else { return Self::default() };
+        let mut steps = Self::read(&canary.steps);
+        steps.0.extend(Watch::read(analysis.watch_seconds).map(Step::Watch));
+        steps
+    }
+
+    /// Each step, and all requests at the end, in words.
+    pub(super) fn told(&self, words: fn(&Step) -> String) -> Vec<String> {
+        let is_watched = matches!(self.0.last(), Some(Step::Watch(_)));
+        self.iter().map(words).chain((!is_watched).then(|| ALL.to_string())).collect()
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -169,11 +194,11 @@ impl Steps {
         let split = self.0.iter().position(more).unwrap_or(self.0.len());
         let (before, after) = self.0.split_at(split);
         let nearest = after.iter().chain(before.iter().rev()).find_map(|step| match step {
-            Step::Weight(weight) => Some(weight.clone()),
-            Step::Pause(_) => None,
+            Step::Weight(weight) if share < Percent::ALL => Some(Step::Weight(weight.clone().with_share(share))),
+            Step::Watch(_) if share == Percent::ALL => Some(step.clone()),
+            _ => None,
         });
-        let present = nearest.unwrap_or_else(|| Weight::read(share.get(), None)).with_share(share);
-        let present = Step::Weight(present);
+        let present = nearest.unwrap_or_else(|| Step::Weight(Weight::read(share.get(), None).with_share(share)));
         let earlier = usize::try_from(number.saturating_sub(1)).unwrap_or(0);
         let kept = before.iter().filter(|step| step.share().is_some_and(|s| s < share)).take(earlier).cloned();
         let mut steps: Vec<Step> = kept.collect();
@@ -230,10 +255,23 @@ pub(super) fn strategy_hash(steps: &Steps, analysis: &Analysis) -> TemplateHash 
         orchestra_crds::AnalysisMode::Sequential => "Sequential",
         orchestra_crds::AnalysisMode::Observe => "Observe",
     };
+    let default = Analysis::default();
     line(format!("analysis {mode} {} {}", analysis.confidence_percent, analysis.metrics_delay_seconds));
     line(format!("requests {}", analysis.minimum_requests));
     line(format!("increase {} {}", analysis.relative_increase_percent, analysis.minimum_increase_basis_points));
     line(format!("fallbacks {} {}", fallback(analysis.on_inconclusive), fallback(analysis.on_no_data)));
+    // What came later is told where it is no default: a release of before has the same hash.
+    if analysis.fast_lane != default.fast_lane {
+        line("without the fast lane".into());
+    }
+    if analysis.warmup_seconds != default.warmup_seconds {
+        line(format!("warmup {}", analysis.warmup_seconds));
+    }
+    if (&analysis.harm, analysis.extend_seconds) != (&default.harm, default.extend_seconds) {
+        let harm = &analysis.harm;
+        line(format!("harm {} {}", harm.relative_percent, harm.absolute_basis_points));
+        line(format!("extend {}", analysis.extend_seconds));
+    }
     TemplateHash::of(&form)
 }
 

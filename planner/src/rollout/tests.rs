@@ -11,6 +11,7 @@ mod recorded;
 mod regions;
 mod second_look;
 mod troubles;
+mod watched;
 
 use super::*;
 use model::{Traits, World};

@@ -1,14 +1,19 @@
 //! The evidence in words.
 
-use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Verdict};
+use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, Verdict};
 
 use super::leans_to_harm;
 
 /// The evidence in one line, for people.
 pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
+    let bad = match (evidence.metric, evidence.slow_above_micros) {
+        (Metric::Errors, _) => "failed".to_string(),
+        (Metric::Latency, Some(micros)) => format!("slower than {}", milliseconds(micros)),
+        (Metric::Latency, None) => "slow (stable has no history to say what is)".to_string(),
+    };
     let rate = |count: CountStatus| match count.total {
         0 => "no requests".to_string(),
-        total => format!("{} of {total} failed ({:.2} %)", count.bad, count.bad as f64 * 100.0 / total as f64),
+        total => format!("{} of {total} {bad} ({:.2} %)", count.bad, count.bad as f64 * 100.0 / total as f64),
     };
     let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
     let earlier = matches!(evidence.verdict, Verdict::NoData) && evidence.candidate.total > 0;
@@ -29,7 +34,7 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         }
         Verdict::NoData => "no requests of the candidate are counted yet".to_string(),
         Verdict::Fail => "sure enough that it is worse".to_string(),
-        Verdict::Pass => "no sign that it is worse".to_string(),
+        Verdict::Pass => "harm is ruled out".to_string(),
         Verdict::Undecided if evidence.evidence_percent >= 100 => {
             "sure enough that it is worse, by less than what the analysis counts as harm".to_string()
         }
@@ -37,8 +42,17 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
             format!("signs that it is worse, {} % of what a rollback needs", evidence.evidence_percent)
         }
         Verdict::Undecided if evidence.step_stable == 0 => "undecided so far: stable had no requests".to_string(),
-        Verdict::Undecided => {
+        Verdict::Undecided if evidence.step_candidate < i64::from(settings.minimum_requests) => {
             format!("undecided so far: {} of {} requests judged", evidence.step_candidate, settings.minimum_requests)
         }
+        Verdict::Undecided => "no sign that it is worse, and harm not ruled out yet".to_string(),
+    }
+}
+
+/// Microseconds as milliseconds, as exact as a person reads.
+fn milliseconds(micros: i64) -> String {
+    match micros {
+        micros if micros < 10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        micros => format!("{} ms", (micros + 500) / 1_000),
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 use super::enums::MONITORING;
+use super::logging::Logs;
 use super::page::{page, turn};
 use super::problem::Problem;
 use super::users::{Met, lateness};
@@ -35,6 +36,8 @@ pub(super) struct Metrics {
     /// By the beginning of the minute.
     minutes: BTreeMap<Timestamp, BTreeMap<Source, Minute>>,
     totals: BTreeMap<Source, (i64, i64)>,
+    /// Entries of the same requests.
+    pub(super) logs: Logs,
 }
 
 impl Metrics {
@@ -42,6 +45,7 @@ impl Metrics {
         let second = at.as_second().div_euclid(60) * 60;
         let start = Timestamp::from_second(second).unwrap_or(at);
         let late = 60 + lateness(seed, &source.service, second);
+        self.logs.record(at, &source, met);
         let total = self.totals.entry(source.clone()).or_default();
         total.0 += met.requests;
         total.1 += met.errors;

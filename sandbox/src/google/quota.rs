@@ -22,6 +22,9 @@ pub(super) const REDIS_CREATES: Api = Api { service: "redis.googleapis.com", rea
 pub(super) const SECRETS: Api = Api { service: "secretmanager.googleapis.com", reads: 600, writes: 600 };
 pub(super) const SECRET_VALUES: Api = Api { service: "secretmanager.googleapis.com", reads: 90_000, writes: 0 };
 
+/// Of logs, which are read by a POST.
+pub(super) const LOGS: Api = Api { service: "logging.googleapis.com", reads: 60, writes: 0 };
+
 /// What was used in the present minute.
 #[derive(Debug, Default)]
 pub(super) struct Quotas {

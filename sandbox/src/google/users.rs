@@ -10,8 +10,12 @@ use super::problem::Problem;
 
 /// How long one round of requests lasts, in seconds.
 pub(super) const ROUND_SECONDS: i64 = 10;
-/// Requests of one round whose latency is drawn; more are counted in proportion.
-const DRAWN: i64 = 50;
+/// Requests of one round whose latencies are drawn one by one; more are spread over slices.
+const DRAWN: i64 = 200;
+/// Standard deviation of the logarithm of a latency.
+const DEVIATION: f64 = 0.5;
+/// Slices of a latency's logarithm, each a tenth of its standard deviation wide, on each side of the median.
+const SLICES: i32 = 40;
 
 /// Longest median latency: Cloud Run lets no request take longer.
 const LONGEST_MS: f64 = 3_600_000.0;
@@ -82,9 +86,8 @@ impl Behaviour {
 pub(super) struct Met {
     pub(super) requests: i64,
     pub(super) errors: i64,
-    /// Latencies drawn, in milliseconds, and how many requests each stands for.
-    pub(super) latencies: Vec<f64>,
-    pub(super) each: f64,
+    /// Latencies in milliseconds, and how many requests had each.
+    pub(super) latencies: Vec<(f64, i64)>,
 }
 
 /// One round of requests to a service. The same seed, service and round give the same requests.
@@ -114,13 +117,30 @@ fn binomial(n: i64, p: f64, random: &mut StdRng) -> i64 {
 
 fn meet(requests: i64, behaviour: &Behaviour, random: &mut StdRng) -> Met {
     let errors = binomial(requests, behaviour.error_percent / 100.0, random);
-    let drawn = requests.min(DRAWN);
-    let latencies = match LogNormal::new(behaviour.latency_ms.ln(), 0.5) {
-        Ok(latency) => (0..drawn).map(|_| latency.sample(random)).collect(),
+    let latencies = match LogNormal::new(behaviour.latency_ms.ln(), DEVIATION) {
+        Ok(latency) if requests <= DRAWN => (0..requests).map(|_| (latency.sample(random), 1)).collect(),
+        Ok(_) => spread(requests, behaviour.latency_ms, random),
         Err(_) => vec![],
     };
-    let each = if drawn > 0 { requests as f64 / drawn as f64 } else { 1.0 };
-    Met { requests, errors, latencies, each }
+    Met { requests, errors, latencies }
+}
+
+/// How the latencies of many requests fall, as they would one by one.
+fn spread(requests: i64, median: f64, random: &mut StdRng) -> Vec<(f64, i64)> {
+    let below = |deviations: f64| libm::erfc(-deviations / std::f64::consts::SQRT_2) / 2.0;
+    let (mut left, mut above) = (requests, 1.0);
+    let mut slices = vec![];
+    for slice in -SLICES..=SLICES {
+        let (from, to) = (f64::from(slice) / 10.0 - 0.05, f64::from(slice) / 10.0 + 0.05);
+        let is_last = slice == SLICES;
+        let share = below(to) - if slice == -SLICES { 0.0 } else { below(from) };
+        let hit = if is_last { left } else { binomial(left, share / above, random) };
+        (left, above) = (left - hit, above - share);
+        if hit > 0 {
+            slices.push((median * (f64::from(slice) / 10.0 * DEVIATION).exp(), hit));
+        }
+    }
+    slices
 }
 
 /// How late a minute's metrics arrive, in seconds after its end.
@@ -146,6 +166,17 @@ mod tests {
         assert!(!taken("SANDBOX_ERROR_PERCENT", "101"));
         assert!(!taken("SANDBOX_STARTUP", "nevr"));
         assert!(taken("SANDBOX_STARTUP", "fail@us-west4"));
+    }
+
+    #[test]
+    fn the_latencies_of_many_fall_as_those_of_few() {
+        let mut random = StdRng::seed_from_u64(1);
+        let slices = spread(100_000, 40.0, &mut random);
+        assert_eq!(slices.iter().map(|(_, hit)| hit).sum::<i64>(), 100_000);
+        let slower = |than: f64| slices.iter().filter(|(ms, _)| *ms > than).map(|(_, hit)| hit).sum::<i64>();
+        // The quantiles of a normal distribution at 1 and 2 deviations, each half a slice away at most.
+        assert!((14_000..18_500).contains(&slower(40.0 * 0.5_f64.exp())), "{}", slower(40.0 * 0.5_f64.exp()));
+        assert!((1_700..2_900).contains(&slower(40.0 * 1.0_f64.exp())), "{}", slower(40.0 * 1.0_f64.exp()));
     }
 
     #[test]

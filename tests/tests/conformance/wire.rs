@@ -225,19 +225,32 @@ async fn secrets_resolve_to_numbers() {
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_revision_and_minute() {
+async fn requests_and_latencies_are_counted_by_revision_and_minute() {
     let (cloud, sandbox) = cloud().await;
     cloud.run.create(&id(), &new_service()).await.unwrap();
     until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await;
     let start = Timestamp::from_second(sandbox.journal.clock().now().as_second() / 60 * 60 + 60).unwrap();
     let window = Window { from: start, to: start + SignedDuration::from_mins(10) };
-    let metric = orchestra_crds::Metric::Errors;
-    let query = CountsQuery { metric, candidate: revision("api-one"), stable: revision("api-none"), window };
-    let minutes = until(async || cloud.monitoring.counts(&id(), &query).await, |m| m.len() == 10).await;
-    assert_eq!(minutes[0].start, start);
-    let requests: i64 = minutes.iter().map(|m| m.candidate.total).sum();
-    assert!((10_500..13_500).contains(&requests), "{requests}: 20 in a second for 10 minutes");
-    assert_eq!(minutes.iter().map(|m| m.stable.total).sum::<i64>(), 0);
+    for metric in orchestra_crds::Metric::ALL {
+        let (candidate, stable) = (revision("api-one"), revision("api-none"));
+        let query = CountsQuery { metric, candidate, stable, window, history_until: None };
+        let all = until(async || cloud.monitoring.measured(&id(), &query).await, |m| m.minutes.len() == 10).await;
+        assert_eq!(all.minutes[0].start, start);
+        let requests: i64 = all.minutes.iter().map(|m| m.candidate.above(0).total).sum();
+        assert!((10_500..13_500).contains(&requests), "{metric:?}: {requests}: 20 in a second for 10 minutes");
+        assert!(all.minutes.iter().all(|m| m.stable.is_empty()));
+        if metric == orchestra_crds::Metric::Latency {
+            // A median of 40 ms: half of them is above the bucket that 40 ms is in, give or take that bucket.
+            let slow: i64 = all.minutes.iter().map(|m| m.candidate.above(40_000).bad).sum();
+            assert!((requests / 3..requests * 2 / 3).contains(&slow), "{slow} of {requests}");
+        }
+        let (candidate, stable) = (revision("api-none"), revision("api-one"));
+        let until = Some(window.to);
+        let query = CountsQuery { metric, candidate, stable, window, history_until: until };
+        let history = cloud.monitoring.measured(&id(), &query).await.unwrap().history.unwrap();
+        assert!(history.minutes.len() >= 10 && history.hours.len() == 1, "{history:?}");
+        assert!(history.hours.values().map(|hour| hour.above(0).total).sum::<i64>() >= requests);
+    }
 }
 
 #[tokio::test]

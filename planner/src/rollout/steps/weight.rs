@@ -14,8 +14,6 @@ use crate::words::{lasting, span};
 const HOLD_SECONDS: i32 = 300;
 /// How late the last minutes of a hold may be counted, after their metrics are complete.
 const LATE: SignedDuration = SignedDuration::from_mins(2);
-/// How long a step goes on whose evidence leans to harm without sufficing for a rollback.
-const EXTENSION: SignedDuration = SignedDuration::from_mins(20);
 
 /// A share of the requests.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,8 +65,7 @@ impl Weight {
         if analysis.mode == AnalysisMode::Observe {
             return Ruling::Pass;
         }
-        // Evidence that ends long before the hold does says nothing about the rest of it.
-        let is_whole = |e: &EvidenceStatus| later(e.through.0, delay(analysis) + LATE) >= hold_ends;
+        let is_whole = |evidence: &EvidenceStatus| evidence.through.0 >= hold_ends;
         let verdict = taken_together(evidence, is_whole);
         if verdict == Verdict::Pass {
             return Ruling::Pass;
@@ -82,26 +79,24 @@ impl Weight {
             return Ruling::Wait(note(Reason::Holding, message), Some(metrics_end));
         }
         let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));
-        match leans {
-            true => self.extended(context, later(metrics_end, EXTENSION), &words),
-            false => undecided(context, verdict, &words),
+        if verdict == Verdict::NoData && !leans {
+            let what = "there are no metrics of the candidate";
+            return without_verdict(analysis.on_no_data, Reason::NoMetrics, what, &words);
         }
-    }
-
-    /// Signs of harm that don't suffice: it goes on for a while, and never passes by itself.
-    fn extended(&self, context: &StepContext<'_>, until: Timestamp, words: &str) -> Ruling {
-        if context.now < until {
-            let message = format!("at {} for {} more: {words}", self.share, span(context.now, until));
+        let until = later(metrics_end, SignedDuration::from_secs(analysis.extend_seconds.into()));
+        if now < until {
+            let needs = needs(evidence, since);
+            let message = format!("at {} for {} more at most{needs}: {words}", self.share, span(now, until));
             return Ruling::Wait(note(Reason::Extended, message), Some(until));
         }
-        match context.analysis.on_inconclusive {
-            Fallback::Rollback => {
-                Ruling::Fail(format!("it ended undecided, and analysis.onInconclusive says Rollback then; {words}"))
-            }
-            Fallback::Promote | Fallback::Pause => Ruling::AskPerson(note(
+        match (leans, analysis.on_inconclusive) {
+            (true, Fallback::Promote | Fallback::Pause) => Ruling::AskPerson(note(
                 Reason::LeansToHarm,
                 format!("{words}. It goes on by itself only when that is no longer so: promote or abort"),
             )),
+            (_, fallback) => {
+                without_verdict(fallback, Reason::Undecided, "there were too few requests for a verdict", &words)
+            }
         }
     }
 }
@@ -115,12 +110,26 @@ fn taken_together(evidence: &[&EvidenceStatus], is_whole: impl Fn(&EvidenceStatu
     worst.into_iter().find(|verdict| verdicts.contains(verdict)).unwrap_or(Verdict::Pass)
 }
 
-/// The step ended without a verdict, and nothing speaks against the candidate.
-fn undecided(context: &StepContext<'_>, verdict: Verdict, words: &str) -> Ruling {
-    let (fallback, reason, what) = match verdict {
-        Verdict::NoData => (context.analysis.on_no_data, Reason::NoMetrics, "there are no metrics of the candidate"),
-        _ => (context.analysis.on_inconclusive, Reason::Undecided, "there were too few requests for a verdict"),
+/// What a verdict still needs, and how long that takes as requests come now.
+fn needs(evidence: &[&EvidenceStatus], since: Timestamp) -> String {
+    let Some((needed, slowest)) =
+        evidence.iter().filter_map(|evidence| Some((evidence.requests_needed?, *evidence))).max_by_key(|(n, _)| *n)
+    else {
+        return String::new();
     };
+    let minutes = slowest.through.0.duration_since(since).as_mins().max(1);
+    let takes = needed.saturating_mul(minutes).checked_div(slowest.step_candidate);
+    let takes = takes.filter(|_| needed > 0).map(|minutes| {
+        format!(", about {} as requests come now", lasting(SignedDuration::from_mins(minutes.clamp(1, 525_600))))
+    });
+    match needed {
+        0 => String::new(),
+        needed => format!(", a verdict needs about {needed} requests more{}", takes.unwrap_or_default()),
+    }
+}
+
+/// The step ended without a verdict.
+fn without_verdict(fallback: Fallback, reason: Reason, what: &str, words: &str) -> Ruling {
     match fallback {
         Fallback::Promote => Ruling::Pass,
         Fallback::Rollback => Ruling::Fail(format!("{what}, and the analysis says Rollback then; {words}")),

@@ -71,7 +71,7 @@ impl Minute {
     pub(super) fn add(&mut self, met: &Met) {
         self.requests += met.requests;
         self.errors += met.errors;
-        met.latencies.iter().for_each(|ms| self.latency.add(*ms, met.each));
+        met.latencies.iter().for_each(|(ms, requests)| self.latency.add(*ms, *requests as f64));
     }
 
     pub(super) fn points(&self, source: &Source, metric: &str) -> Vec<(Labels, Datum)> {

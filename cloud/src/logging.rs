@@ -1,0 +1,110 @@
+//! Cloud Logging: requests that failed, from Cloud Run's request logs.
+
+use google_cloud_gax::options::RequestOptionsBuilder;
+use google_cloud_logging_v2::client::LoggingServiceV2;
+use google_cloud_logging_v2::model::LogEntry;
+use jiff::{SignedDuration, Timestamp};
+use orchestra_planner::cloud::{FailedRequest, Failures, ServiceId, Window};
+use sha2::{Digest, Sha256};
+
+use crate::CloudError;
+use crate::call::Calls;
+
+/// Entries of a page: the most that the API gives.
+const PAGE: i32 = 1_000;
+/// Pages of a look: reads of logs are few, 60 a minute for a project.
+const PAGES: usize = 3;
+
+/// The Logging port.
+#[derive(Clone, Debug)]
+pub struct Logging {
+    pub(crate) client: LoggingServiceV2,
+    pub(crate) calls: Calls,
+}
+
+impl Logging {
+    /// Requests of a service that began in the window and were answered with 5xx, as far as their entries have arrived.
+    ///
+    /// # Errors
+    /// When Google does not answer, or refuses.
+    pub async fn failures(&self, id: &ServiceId, window: Window) -> Result<Failures, CloudError> {
+        let filter = format!(
+            "logName=\"projects/{}/logs/run.googleapis.com%2Frequests\" AND resource.type=\"cloud_run_revision\" AND \
+             resource.labels.service_name=\"{}\" AND resource.labels.location=\"{}\" AND httpRequest.status>=500 AND \
+             timestamp>=\"{}\" AND timestamp<\"{}\"",
+            id.project, id.name, id.region, window.from, window.to
+        );
+        let mut failures = Failures::default();
+        let mut token = String::new();
+        for _ in 0..PAGES {
+            let list = self
+                .client
+                .list_log_entries()
+                .set_resource_names([format!("projects/{}", id.project)])
+                .set_filter(filter.as_str())
+                .set_order_by("timestamp asc")
+                .set_page_size(PAGE)
+                .set_page_token(token)
+                // A read, though it is a POST.
+                .with_idempotency(true);
+            let page = self.calls.call("list log entries", list.send()).await?;
+            failures.requests.extend(page.entries.iter().filter_map(read));
+            token = page.next_page_token;
+            // A page without entries may have a token: the search goes on.
+            if token.is_empty() {
+                return Ok(failures);
+            }
+        }
+        failures.is_cut = true;
+        Ok(failures)
+    }
+}
+
+/// An entry as far as it tells of a failed request; none: it tells of none.
+fn read(entry: &LogEntry) -> Option<FailedRequest> {
+    let request = entry.http_request.as_ref()?;
+    let at = entry.timestamp.as_ref().and_then(|t| Timestamp::new(t.seconds(), t.nanos()).ok())?;
+    let took = request.latency.as_ref().map(|took| SignedDuration::new(took.seconds(), took.nanos()));
+    let labels = entry.resource.as_ref().map(|resource| &resource.labels);
+    let revision = labels.and_then(|labels| labels.get("revision_name")).cloned().unwrap_or_default();
+    Some(FailedRequest {
+        id: entry.insert_id.clone(),
+        at,
+        took: took.unwrap_or(SignedDuration::ZERO),
+        revision,
+        host: host_of(&request.request_url),
+        status: request.status,
+        client: fingerprint(&request.remote_ip, &request.user_agent),
+        platform: entry.text_payload().cloned().unwrap_or_default(),
+    })
+}
+
+/// The host of an address.
+fn host_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default().to_string()
+}
+
+/// Who sends requests is nobody's business here: two that are the same have the same number.
+fn fingerprint(ip: &str, agent: &str) -> u32 {
+    let hash = Sha256::digest(format!("{ip}\n{agent}"));
+    hash.iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_what_the_request_was_sent_to() {
+        assert_eq!(host_of("https://candidate---api-abc.a.run.app/x?y#z"), "candidate---api-abc.a.run.app");
+        assert_eq!(host_of("https://api.example.com"), "api.example.com");
+        assert_eq!(host_of(""), "");
+    }
+
+    #[test]
+    fn two_clients_differ_and_one_is_itself() {
+        assert_eq!(fingerprint("10.0.0.1", "curl"), fingerprint("10.0.0.1", "curl"));
+        assert_ne!(fingerprint("10.0.0.1", "curl"), fingerprint("10.0.0.1", "wget"));
+    }
+}

@@ -1,0 +1,128 @@
+//! The fast lane of a release: which request logs to read, and what they count for.
+
+use jiff::SignedDuration;
+use orchestra_crds::{AnalysisMode, FastLane, Metric, Verdict};
+
+use super::judge::terms;
+use super::memory::{Candidate, Memory};
+use super::pass::Pass;
+use super::place::Place;
+use super::progress::{InEffect, Placement, Progress, Standing};
+use crate::cloud::{FailuresQuery, Fault, FaultClass};
+use crate::names::{Percent, RevisionName};
+use crate::verdict::Subject;
+use crate::verdict::fast::{self, Look};
+
+/// A weight that requests are split by.
+fn split(candidate: &Candidate, state: &Progress) -> Option<(InEffect, Percent)> {
+    let Progress::On(Standing { weight: Some(weight), .. }) = state else { return None };
+    let share = candidate.steps().at(weight.step)?.share()?;
+    (share > Percent::NONE && share < Percent::ALL).then_some((*weight, share))
+}
+
+fn subject(candidate: &Candidate, weight: InEffect) -> Subject<'_> {
+    let InEffect { step, written_at, since } = weight;
+    Subject { metric: Metric::Errors, release: &candidate.release, step, written_at, since }
+}
+
+fn is_on(pass: &Pass<'_>, candidate: &Candidate) -> bool {
+    terms(pass, candidate).settings.fast_lane == FastLane::Auto
+}
+
+/// Whether users' sessions stay with a revision.
+fn has_affinity(pass: &Pass<'_>) -> bool {
+    pass.seen.rollout.spec.template.session_affinity
+}
+
+/// The logs to read about a region; none: nothing is open, or the lane is off there.
+pub(super) fn question(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> Option<FailuresQuery> {
+    let candidate = memory.candidate.as_ref().filter(|candidate| is_on(pass, candidate))?;
+    if place.seen.failures.is_some() {
+        return None;
+    }
+    let stable = stable(memory, place)?;
+    let (weight, share) = split(candidate, &Placement { pass, memory, place, candidate }.progress())?;
+    let known = memory.region(place.region());
+    let errors = known.evidence_of(&candidate.release, Metric::Errors);
+    if fast::distrusted(has_affinity(pass), share, errors).is_some() {
+        return None;
+    }
+    let window = fast::open_windows(known.fast.as_ref(), &subject(candidate, weight), pass.seen.now)?;
+    Some(FailuresQuery { candidate: candidate.release.revision.clone(), stable, window })
+}
+
+/// The stable revision beside the candidate.
+fn stable(memory: &Memory, place: &Place<'_>) -> Option<RevisionName> {
+    place.stable(memory).filter(|stable| memory.candidate.as_ref().is_some_and(|c| c.release.revision != *stable))
+}
+
+/// Counts what the logs of each region tell.
+pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) {
+    if !is_on(pass, candidate) {
+        return;
+    }
+    for (place, state) in states {
+        let known = memory.region(place.region());
+        let (before, now) = (known.fast.as_ref(), pass.seen.now);
+        let release = &candidate.release;
+        let Some((weight, share)) = split(candidate, state) else {
+            // What failed while the split was another, or not known, is counted by the minutes alone.
+            if before.is_some_and(|before| before.release == release.to_string()) {
+                let idle = fast::idle(before, release, now, "the traffic is not split as a step says".into());
+                memory.region_mut(place.region()).fast = Some(idle);
+            }
+            continue;
+        };
+        let Some(stable) = stable(memory, place) else { continue };
+        let subject = subject(candidate, weight);
+        let errors = known.evidence_of(release, Metric::Errors);
+        let measured = place.seen.counts.get(&Metric::Errors).and_then(|counts| counts.measured.as_ref().ok());
+        let look = Look { subject: &subject, share, candidate: &release.revision, stable: &stable };
+        let after = match (fast::distrusted(has_affinity(pass), share, errors), &place.seen.failures) {
+            (Some(why), _) => fast::idle(before, release, now, why),
+            (None, Some(logged)) => match &logged.failures {
+                Ok(failures) => {
+                    let told = (failures, logged.query.window);
+                    let errors = errors.map(|errors| (errors, measured));
+                    fast::count_failures(before, &look, &terms(pass, candidate), told, errors)
+                }
+                Err(fault) => fast::idle(before, release, logged.query.window.to, unread(fault)),
+            },
+            (None, None) => continue,
+        };
+        memory.region_mut(place.region()).fast = Some(after);
+    }
+}
+
+fn unread(fault: &Fault) -> String {
+    let needs = match fault.class {
+        FaultClass::Denied => " (it needs roles/logging.viewer in the project)",
+        _ => "",
+    };
+    format!("the request logs can't be read{needs}: {}", fault.message)
+}
+
+/// Why the logs say to roll back, in any region.
+pub(super) fn failing(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
+    let settings = terms(pass, candidate).settings;
+    if settings.mode != AnalysisMode::Sequential || settings.fast_lane == FastLane::Off {
+        return None;
+    }
+    let own = |fast: &&orchestra_crds::FastStatus| fast.release == candidate.release.to_string();
+    memory.regions.iter().find_map(|(region, known)| {
+        let fast = known.fast.as_ref().filter(own).filter(|fast| fast.verdict == Verdict::Fail)?;
+        Some(format!(
+            "{region}: sure enough that it is worse, by request logs up to {}: {} failed requests of the candidate, {} of stable \
+             at the same time",
+            fast.through.0, fast.candidate_failed, fast.stable_failed
+        ))
+    })
+}
+
+/// When the logs are to be looked at again.
+pub(super) fn next_look(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<SignedDuration> {
+    let own = |fast: &&orchestra_crds::FastStatus| fast.release == candidate.release.to_string() && fast.off.is_none();
+    let lanes = memory.regions.values().filter_map(|known| known.fast.as_ref()).filter(own);
+    let next = lanes.map(|lane| fast::closes_after(lane.through.0).duration_since(pass.seen.now)).min()?;
+    is_on(pass, candidate).then_some(next.max(SignedDuration::from_secs(1)))
+}

@@ -1,0 +1,69 @@
+//! What log entries count: each request once, of users, as the split sent it, and answered by the service itself.
+
+use jiff::SignedDuration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Failed, Look};
+use crate::cloud::{FailedRequest, Failures, Window};
+
+/// Longer requests may not have arrived when a window is closed; the minutes count them.
+const LONGEST: SignedDuration = SignedDuration::from_secs(5);
+/// How many failed requests of one client count in a window: one in a loop of retries is one client.
+const OF_ONE_CLIENT: i64 = 5;
+/// What stands between a tag and the service's name in the address of a tag.
+const TAGGED: &str = "---";
+
+/// A window's requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// What the test counts.
+    pub(super) failed: Failed,
+    /// All that is logged of the two.
+    pub(super) logged: Failed,
+    /// Entries of no revision, or of another.
+    pub(super) strange: i64,
+    /// Who met the candidate's.
+    pub(super) clients: BTreeSet<u32>,
+    /// Who met stable's.
+    pub(super) stable_clients: BTreeSet<u32>,
+}
+
+impl Counted {
+    pub(super) fn of(failures: &Failures, look: &Look<'_>, window: Window) -> Self {
+        let mut counted = Self::default();
+        let (mut known, mut of_client) = (BTreeSet::new(), BTreeMap::<(bool, u32), i64>::new());
+        let inside = failures.requests.iter().filter(|r| r.at >= window.from && r.at < window.to && r.status >= 500);
+        for request in inside {
+            if !known.insert(&request.id) {
+                continue;
+            }
+            let is_candidate = request.revision == look.candidate.as_str();
+            if !is_candidate && request.revision != look.stable.as_str() {
+                counted.strange += 1;
+                continue;
+            }
+            counted.logged.add(is_candidate);
+            let told = of_client.entry((is_candidate, request.client)).or_default();
+            if !is_of_users(request) || *told >= OF_ONE_CLIENT {
+                continue;
+            }
+            *told += 1;
+            counted.failed.add(is_candidate);
+            let clients = if is_candidate { &mut counted.clients } else { &mut counted.stable_clients };
+            clients.insert(request.client);
+        }
+        counted
+    }
+}
+
+/// Whether the split sent it, and the service failed it.
+fn is_of_users(request: &FailedRequest) -> bool {
+    !request.host.contains(TAGGED) && request.platform.is_empty() && request.took <= LONGEST
+}
+
+impl Failed {
+    fn add(&mut self, is_candidate: bool) {
+        let counter = if is_candidate { &mut self.candidate } else { &mut self.stable };
+        *counter = counter.saturating_add(1);
+    }
+}

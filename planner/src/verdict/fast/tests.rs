@@ -1,0 +1,186 @@
+use super::*;
+use crate::cloud::FailedRequest;
+use crate::names::ReleaseId;
+use orchestra_crds::Analysis;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn release() -> ReleaseId {
+    ReleaseId { revision: RevisionName::new("api-2").unwrap(), number: 1 }
+}
+
+/// A lane with errors' evidence beside it.
+struct Lane {
+    settings: Analysis,
+    release: ReleaseId,
+    stable: RevisionName,
+    share: i32,
+    fast: Option<FastStatus>,
+    errors: EvidenceStatus,
+    ids: u32,
+}
+
+const BEGAN: i64 = 1_000_000 * 60;
+
+impl Lane {
+    /// Beside a stable that answers so many requests in a minute.
+    fn new(per_minute: i64) -> Self {
+        let (settings, release) = (Analysis::default(), release());
+        let subject =
+            Subject { metric: Metric::Errors, release: &release, step: 1, written_at: at(BEGAN), since: at(BEGAN) };
+        let terms = Terms { settings: &settings, planned_minutes: 20, regions: 1 };
+        let minutes = (1..=60).map(|n| (at(BEGAN - n * 60), crate::cloud::Tally::of_errors(per_minute, 1)));
+        let history = crate::cloud::History { minutes: minutes.collect(), ..Default::default() };
+        let measured = Measured { minutes: vec![], history: Some(history) };
+        let errors =
+            crate::verdict::count(None, &subject, &terms, &measured, Window { from: at(BEGAN), to: at(BEGAN) });
+        let stable = RevisionName::new("api-1").unwrap();
+        Self { settings, release: release.clone(), stable, share: 10, fast: None, errors, ids: 0 }
+    }
+
+    /// Counts a minute's failed requests, from its beginning.
+    fn minute(&mut self, number: i64, requests: Vec<FailedRequest>) -> &FastStatus {
+        let window = Window { from: at(BEGAN + number * 60), to: at(BEGAN + number * 60 + 60) };
+        let subject = Subject {
+            metric: Metric::Errors,
+            release: &self.release,
+            step: 1,
+            written_at: at(BEGAN),
+            since: at(BEGAN),
+        };
+        let terms = Terms { settings: &self.settings, planned_minutes: 20, regions: 1 };
+        let share = Percent::clamped(self.share);
+        let look = Look { subject: &subject, share, candidate: &self.release.revision, stable: &self.stable };
+        let failures = Failures { requests, is_cut: false };
+        let counted =
+            count_failures(self.fast.as_ref(), &look, &terms, (&failures, window), Some((&self.errors, None)));
+        self.fast.insert(counted)
+    }
+
+    /// Requests of a revision that failed in a minute, evenly, each of another client.
+    fn failed(&mut self, number: i64, revision: &str, many: i64) -> Vec<FailedRequest> {
+        let request = |n: i64| {
+            self.ids += 1;
+            FailedRequest {
+                id: format!("i{}", self.ids),
+                at: at(BEGAN + number * 60 + n * 60 / many.max(1)),
+                took: SignedDuration::from_millis(40),
+                revision: revision.into(),
+                host: "api-abc.a.run.app".into(),
+                status: 500,
+                client: self.ids,
+                platform: String::new(),
+            }
+        };
+        (0..many).map(request).collect()
+    }
+
+    fn both(&mut self, number: i64, candidate: i64, stable: i64) -> Vec<FailedRequest> {
+        let mut all = self.failed(number, "api-2", candidate);
+        all.extend(self.failed(number, "api-1", stable));
+        all
+    }
+}
+
+#[test]
+fn a_candidate_that_fails_half_its_requests_is_found_in_the_first_minute() {
+    let mut lane = Lane::new(5_400);
+    let requests = lane.both(1, 300, 5);
+    let found = lane.minute(1, requests);
+    assert_eq!(found.verdict, Verdict::Fail, "{found:?}");
+}
+
+#[test]
+fn an_incident_that_hits_both_is_no_failure() {
+    let mut lane = Lane::new(5_400);
+    for number in 1..30 {
+        let requests = lane.both(number, 30, 270);
+        assert_eq!(lane.minute(number, requests).verdict, Verdict::Undecided);
+    }
+}
+
+#[test]
+fn what_is_not_of_users_by_the_split_does_not_count() {
+    let spoil: [fn(&mut FailedRequest); 4] = [
+        |request| request.host = "candidate---api-abc.a.run.app".into(),
+        |request| request.platform = "The request was aborted because there was no available instance.".into(),
+        |request| request.took = SignedDuration::from_secs(300),
+        |request| request.client = 7,
+    ];
+    for spoil in spoil {
+        let mut lane = Lane::new(5_400);
+        for number in 1..30 {
+            let mut requests = lane.failed(number, "api-2", 200);
+            requests.iter_mut().for_each(spoil);
+            requests.extend(lane.failed(number, "api-1", 2));
+            let found = lane.minute(number, requests).clone();
+            assert_ne!(found.verdict, Verdict::Fail, "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_is_told_twice_counts_once() {
+    let mut lane = Lane::new(5_400);
+    let requests = lane.both(1, 3, 5);
+    let twice: Vec<FailedRequest> = requests.iter().chain(&requests).chain(&requests).cloned().collect();
+    let found = lane.minute(1, twice);
+    assert_eq!((found.candidate_failed, found.stable_failed), (3, 5));
+}
+
+#[test]
+fn windows_are_closed_once_and_begin_when_the_split_has_settled() {
+    let release = release();
+    let subject =
+        Subject { metric: Metric::Errors, release: &release, step: 1, written_at: at(BEGAN), since: at(BEGAN) };
+    assert_eq!(open_windows(None, &subject, at(BEGAN + 47)), None);
+    assert_eq!(open_windows(None, &subject, at(BEGAN + 48)), Some(Window { from: at(BEGAN + 30), to: at(BEGAN + 40) }));
+    let mut lane = Lane::new(600);
+    let known = lane.minute(1, vec![]).clone();
+    assert_eq!(open_windows(Some(&known), &subject, at(BEGAN + 137)), None);
+    assert_eq!(open_windows(Some(&known), &subject, at(BEGAN + 138)).unwrap().from, at(BEGAN + 120));
+}
+
+#[test]
+fn logs_that_lack_what_metrics_count_turn_the_lane_off() {
+    let mut lane = Lane::new(5_400);
+    let requests = lane.both(1, 30, 0);
+    lane.minute(1, requests);
+    let minute = crate::cloud::Minute {
+        start: at(BEGAN + 60),
+        candidate: crate::cloud::Tally::of_errors(600, 30),
+        stable: crate::cloud::Tally::of_errors(5_400, 270),
+    };
+    let measured = Measured { minutes: vec![minute], history: None };
+    let subject =
+        Subject { metric: Metric::Errors, release: &lane.release, step: 1, written_at: at(BEGAN), since: at(BEGAN) };
+    let mut memory = Memory::read(&lane.fast.as_ref().unwrap().state).unwrap();
+    assert!(!memory.is_complete());
+    memory.compare(&measured, &subject);
+    assert!(memory.incomplete(at(BEGAN + 180)).is_some_and(|why| why.contains("lack failed requests")));
+    assert_eq!(memory.incomplete(at(BEGAN + 7_200)), None);
+}
+
+#[test]
+fn a_split_that_is_not_as_written_is_told() {
+    let mut errors = Lane::new(600).errors;
+    (errors.step_candidate, errors.step_stable) = (1_000, 9_000);
+    let ten = Percent::clamped(10);
+    assert_eq!(distrusted(false, ten, Some(&errors)), None);
+    (errors.step_candidate, errors.step_stable) = (2_000, 8_000);
+    assert!(distrusted(false, ten, Some(&errors)).is_some_and(|why| why.contains("20.0 %")));
+    assert!(distrusted(true, ten, None).is_some());
+}
+
+#[test]
+fn a_memory_is_read_back_as_written() {
+    let mut lane = Lane::new(5_400);
+    for number in 1..5 {
+        let requests = lane.both(number, 3, 20);
+        let state = lane.minute(number, requests).state.clone();
+        assert_eq!(Memory::read(&state).map(|memory| memory.write()), Some(state));
+    }
+    assert_eq!(Memory::read("0;1"), None);
+}

@@ -1,0 +1,163 @@
+//! All that is remembered of one metric in one region: a comparison for each bound above which a value is bad.
+
+use jiff::Timestamp;
+use orchestra_crds::Metric;
+use std::collections::BTreeSet;
+
+use super::Pair;
+use super::restarts::log_sum;
+use super::trial::{Question, Trial, WEIGHTS};
+use crate::cloud::{Count, History, Minute, Tally};
+
+/// How many empty minutes are kept in mind: what arrives later than that is not counted.
+const EMPTY_KEPT: i64 = 15;
+/// Above which of stable's quantiles a latency is slow, in percent.
+const SLOW: [i64; 3] = [75, 90, 95];
+
+/// The judgement of one metric in one region.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// Above which a value is bad, of each trial.
+    pub(super) bounds: Vec<i64>,
+    pub(super) trials: Vec<Trial>,
+    /// Minutes that were closed without any data, since 1970.
+    pub(super) empty: BTreeSet<i64>,
+}
+
+/// The number of a minute since 1970.
+pub(super) fn minute_of(time: Timestamp) -> i64 {
+    time.as_second().div_euclid(60)
+}
+
+/// The bounds at or above stable's quantiles, each once; none: it had no values.
+fn bounds_of(metric: Metric, history: &History) -> Vec<i64> {
+    match metric {
+        Metric::Errors => vec![0],
+        Metric::Latency => {
+            let mut all = Tally::default();
+            let known = if history.hours.is_empty() { &history.minutes } else { &history.hours };
+            known.values().flat_map(|tally| &tally.0).for_each(|(bound, values)| all.add(*bound, *values));
+            let mut bounds: Vec<i64> = SLOW.iter().filter_map(|percent| quantile(&all, *percent)).collect();
+            bounds.dedup();
+            // A bound that nothing was above tells little; it stays where there is no other.
+            let telling: Vec<i64> = bounds.iter().copied().filter(|bound| all.above(*bound).bad > 0).collect();
+            if telling.is_empty() { bounds } else { telling }
+        }
+    }
+}
+
+/// The upper bound of the bucket in which a quantile is. None where that bucket has none: nothing could be above it.
+fn quantile(tally: &Tally, percent: i64) -> Option<i64> {
+    let total = tally.above(i64::MIN).total;
+    let mut below = 0_i64;
+    let bucket = tally.0.iter().find(|(_, values)| {
+        below = below.saturating_add(**values);
+        below.saturating_mul(100) >= total.saturating_mul(percent)
+    });
+    bucket.map(|(bound, _)| *bound).filter(|bound| *bound < i64::MAX)
+}
+
+impl Judgement {
+    /// Learns stable's history, before anything is compared.
+    pub fn begin(&mut self, metric: Metric, history: &History) {
+        let bounds = bounds_of(metric, history);
+        let trial = |bound: &i64| {
+            let minutes: Vec<(i64, Count)> =
+                history.minutes.iter().map(|(start, tally)| (minute_of(*start), tally.above(*bound))).collect();
+            let hours: Vec<Count> = history.hours.values().map(|tally| tally.above(*bound)).collect();
+            let is_known = hours.iter().any(|hour| hour.total > 0);
+            let day = hours.into_iter().fold(Count::default(), Count::plus);
+            Trial::with_history(&minutes, day, is_known && metric == Metric::Errors)
+        };
+        (self.trials, self.bounds) = (bounds.iter().map(trial).collect(), bounds);
+    }
+
+    /// Takes in a minute.
+    pub fn add(&mut self, minute: &Minute, question: &Question) {
+        let number = minute_of(minute.start);
+        self.empty.remove(&number);
+        for (bound, trial) in self.bounds.iter().zip(&mut self.trials) {
+            let pair = Pair { candidate: minute.candidate.above(*bound), stable: minute.stable.above(*bound) };
+            trial.add(number, &pair, question);
+            trial.round();
+        }
+    }
+
+    /// Another weight is in effect.
+    pub(super) fn close(&mut self) {
+        self.trials.iter_mut().for_each(Trial::close);
+    }
+
+    /// Above which a value is told to be bad.
+    pub(super) fn told_bound(&self) -> Option<i64> {
+        self.bounds.get(self.bounds.len() / 2).copied()
+    }
+
+    /// The logarithm of the evidence that the candidate is worse.
+    pub fn evidence(&self) -> f64 {
+        self.mean(|_| true)
+    }
+
+    /// The part of it that is about differences that matter.
+    pub fn evidence_that_matters(&self, question: &Question) -> f64 {
+        self.mean(|trial| trial.is_large(question))
+    }
+
+    /// The logarithm of the evidence that it is above a ceiling, where none is beside it.
+    pub fn evidence_alone(&self) -> f64 {
+        let logs: Vec<f64> = self.trials.iter().map(|trial| trial.above.log_mean(&WEIGHTS)).collect();
+        log_sum(logs)
+    }
+
+    fn mean(&self, counts: impl Fn(&Trial) -> bool) -> f64 {
+        let logs: Vec<f64> = self.trials.iter().filter(|t| counts(t)).map(|t| t.worse.log_mean(&WEIGHTS)).collect();
+        log_sum(logs) - (self.trials.len().max(1) as f64).ln()
+    }
+
+    /// Whether harm of the size that a pass rules out is ruled out.
+    pub fn is_ruled_out(&self) -> bool {
+        !self.trials.is_empty() && self.trials.iter().all(Trial::is_ruled_out)
+    }
+
+    /// About how many requests of the candidate a pass still needs; none: that can't be told.
+    pub(super) fn requests_needed(&self, question: &Question, candidate: Count) -> Option<i64> {
+        let needed: Vec<Option<i64>> = self.trials.iter().map(|t| t.requests_needed(question, candidate)).collect();
+        needed.into_iter().collect::<Option<Vec<i64>>>()?.into_iter().max()
+    }
+
+    /// Whether a minute was closed without data and may still fill.
+    pub(super) fn was_empty(&self, start: Timestamp) -> bool {
+        self.empty.contains(&minute_of(start))
+    }
+
+    /// The first minute that may still fill, if it is before a time.
+    pub(super) fn first_empty(&self, before: Timestamp) -> Option<Timestamp> {
+        let first = self.empty.first().and_then(|minute| Timestamp::from_second(minute * 60).ok());
+        first.filter(|first| *first < before)
+    }
+
+    /// Keeps in mind which minutes from then to then have no data.
+    pub(super) fn note_empty(&mut self, told: &BTreeSet<i64>, from: Timestamp, to: Timestamp) {
+        let last = minute_of(to);
+        let first = minute_of(from).max(last - EMPTY_KEPT);
+        self.empty.extend((first..last).filter(|minute| !told.contains(minute)));
+        self.empty.retain(|minute| *minute >= last - EMPTY_KEPT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_is_slow_above_the_bucket_of_a_quantile() {
+        let mut tally = Tally::default();
+        [(10, 50), (20, 30), (40, 12), (80, 5), (i64::MAX, 3)]
+            .iter()
+            .for_each(|(bound, values)| tally.add(*bound, *values));
+        assert_eq!(SLOW.map(|percent| quantile(&tally, percent)), [Some(20), Some(40), Some(80)]);
+        assert_eq!(tally.above(20), Count { total: 100, bad: 20 });
+        assert_eq!(quantile(&tally, 99), None, "that bucket has no bound");
+        assert_eq!(quantile(&Tally::default(), 75), None);
+    }
+}
