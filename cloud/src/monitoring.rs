@@ -62,7 +62,7 @@ impl Monitoring {
         let stable = [&query.stable];
         let mut minutes = self.tallies(id, query.metric, &stable, hour, MINUTE).await?;
         let mut hours = self.tallies(id, query.metric, &stable, day, HOUR).await?;
-        let mut of = |found: &mut BTreeMap<String, Tallies>| found.remove(query.stable.as_str()).unwrap_or_default();
+        let of = |found: &mut BTreeMap<String, Tallies>| found.remove(query.stable.as_str()).unwrap_or_default();
         Ok(History { minutes: of(&mut minutes), hours: of(&mut hours) })
     }
 

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use orchestra_crds::{AnalysisMode, FastLane, Metric, Verdict};
 
 use super::judge::terms;
-use super::memory::{Candidate, Memory};
+use super::memory::{Candidate, Memory, RegionMemory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::{InEffect, Placement, Progress, Standing};
@@ -62,7 +62,8 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
         return;
     }
     for (place, state) in states {
-        let known = memory.region(place.region());
+        let mut known = memory.region(place.region());
+        compare(&mut known, place, candidate, state);
         let (before, now) = (known.fast.as_ref(), pass.seen.now);
         let release = &candidate.release;
         let Some((weight, share)) = split(candidate, state) else {
@@ -76,21 +77,33 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
         let Some(stable) = stable(memory, place) else { continue };
         let subject = subject(candidate, weight);
         let errors = known.evidence_of(release, Metric::Errors);
-        let measured = place.seen.counts.get(&Metric::Errors).and_then(|counts| counts.measured.as_ref().ok());
         let look = Look { subject: &subject, share, candidate: &release.revision, stable: &stable };
         let after = match (fast::distrusted(has_affinity(pass), share, errors), &place.seen.failures) {
             (Some(why), _) => fast::idle(before, release, now, why),
             (None, Some(logged)) => match &logged.failures {
                 Ok(failures) => {
                     let told = (failures, logged.query.window);
-                    let errors = errors.map(|errors| (errors, measured));
                     fast::count_failures(before, &look, &terms(pass, candidate), told, errors)
                 }
                 Err(fault) => fast::idle(before, release, logged.query.window.to, unread(fault)),
             },
-            (None, None) => continue,
+            (None, None) => {
+                memory.region_mut(place.region()).fast = known.fast;
+                continue;
+            }
         };
         memory.region_mut(place.region()).fast = Some(after);
+    }
+}
+
+/// Compares the logs with the metrics that came in this pass.
+fn compare(known: &mut RegionMemory, place: &Place<'_>, candidate: &Candidate, state: &Progress) {
+    let measured = place.seen.counts.get(&Metric::Errors).and_then(|counts| counts.measured.as_ref().ok());
+    let weight = split(candidate, state).map(|(weight, _)| weight);
+    if let (Some(fast), Some(measured), Some(weight)) = (&known.fast, measured, weight)
+        && fast.release == candidate.release.to_string()
+    {
+        known.fast = Some(fast::compared(fast, &subject(candidate, weight), measured));
     }
 }
 

@@ -112,7 +112,7 @@ pub fn count_failures(
     look: &Look<'_>,
     terms: &Terms<'_>,
     (failures, window): (&Failures, Window),
-    errors: Option<(&EvidenceStatus, Option<&Measured>)>,
+    errors: Option<&EvidenceStatus>,
 ) -> FastStatus {
     let own = before.filter(|before| before.release == look.subject.release.to_string()).cloned();
     let mut after = own.unwrap_or_else(|| empty(look.subject.release, window.from));
@@ -125,7 +125,7 @@ pub fn count_failures(
             "more requests fail than its share of the read quota tells of".into(),
         );
     }
-    let beside = errors.and_then(|(evidence, _)| Beside::of(evidence));
+    let beside = errors.and_then(Beside::of);
     let mut start = window.from.max(after.through.0);
     while start < window.to {
         let end = later(start, WINDOW);
@@ -135,9 +135,6 @@ pub fn count_failures(
         after.candidate_failed = after.candidate_failed.saturating_add(counted.failed.candidate);
         after.stable_failed = after.stable_failed.saturating_add(counted.failed.stable);
         start = end;
-    }
-    if let Some((_, Some(measured))) = errors {
-        memory.compare(measured, look.subject);
     }
     after.through = Time(window.to.max(after.through.0));
     after.off = memory.incomplete(window.to);
@@ -151,6 +148,13 @@ pub fn count_failures(
     };
     after.state = memory.write();
     after
+}
+
+/// The lane with its logs compared to what metrics tell of the same minutes.
+pub fn compared(before: &FastStatus, subject: &Subject<'_>, measured: &Measured) -> FastStatus {
+    let mut memory = Memory::read(&before.state).unwrap_or_default();
+    memory.compare(measured, subject);
+    FastStatus { state: memory.write(), ..before.clone() }
 }
 
 /// What the minutes tell of stable.

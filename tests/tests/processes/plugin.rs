@@ -55,7 +55,7 @@ async fn each_verb_does_and_says_what_it_should() {
     Plugin(&place).says("abort api", 4, "no release is going on");
     Plugin(&place).says("resume oro/api", 4, "it is not paused");
     place.release("app:2").await;
-    step(&place, "2/4").await;
+    step(&place, "2/5").await;
 
     let plugin = Plugin(&place);
     plugin.says("status api", 2, "✔ 10 % ── ◐ pause ── ○ 50 % ── ○ pause ── ○ 100 %   now  10 %");
@@ -80,7 +80,7 @@ async fn each_verb_does_and_says_what_it_should() {
     plugin.says("promote api", 0, "held, and to be promoted as soon as it is resumed");
     plugin.says("resume api", 0, "resuming");
     plugin.says("graph -A", 0, "default/shop");
-    step(&place, "4/4").await;
+    step(&place, "4/5").await;
     let plugin = Plugin(&place);
     plugin.says("abort api", 0, "aborting shop-api-");
     plugin.says("status api --watch --timeout 60s", 1, "RolledBack");
@@ -205,13 +205,13 @@ async fn plan_names_the_calls_that_are_then_made_and_what_is_wrong_is_found_befo
     plugin.says(
         &format!("plan -f {second} {google}"),
         1,
-        "us-central1: 10 % for 5 min, a pause until somebody promotes, 100 %",
+        "us-central1: 10 % for 5 min, a pause until somebody promotes, 100 %, watched for 10 min",
     );
     plugin.says(&format!("plan -f {second} {google} -o markdown"), 1, "### What Orchestra would do");
     let kubeconfig = place.folder.path().join("kubeconfig");
     let status = Command::new("kubectl").args(["apply", "-f", &second]).env("KUBECONFIG", kubeconfig).output().unwrap();
     assert!(status.status.success());
-    step(&place, "1/2").await;
+    step(&place, "1/3").await;
     assert_eq!(writes(&place)[made..=made], foreseen(&planned)[..]);
 
     let plugin = Plugin(&place);

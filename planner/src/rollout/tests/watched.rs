@@ -88,3 +88,15 @@ fn with_session_affinity_the_lane_is_off_and_says_so() {
     world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
     assert!(!world.status().failed.unwrap().message.contains("by request logs"));
 }
+
+#[test]
+fn logs_are_compared_with_the_metrics_of_the_same_minutes() {
+    let mut world = with_logs();
+    world.stable_error_percent = 1;
+    world.release("app:2", Traits { error_percent: 1, ..Traits::default() });
+    world.run_until(|world| world.status().step.as_deref() == Some("2/2"));
+    let fast = world.status().regions[0].fast.clone().unwrap();
+    let kept = fast.state.split(';').nth(2).unwrap().split(' ').count();
+    assert!(kept < 8, "{}", fast.state);
+    assert_eq!(fast.off, None);
+}

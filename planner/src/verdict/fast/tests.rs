@@ -54,8 +54,7 @@ impl Lane {
         let share = Percent::clamped(self.share);
         let look = Look { subject: &subject, share, candidate: &self.release.revision, stable: &self.stable };
         let failures = Failures { requests, is_cut: false };
-        let counted =
-            count_failures(self.fast.as_ref(), &look, &terms, (&failures, window), Some((&self.errors, None)));
+        let counted = count_failures(self.fast.as_ref(), &look, &terms, (&failures, window), Some(&self.errors));
         self.fast.insert(counted)
     }
 

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Analysis, EvidenceStatus, FastStatus, Metric, Verdict};
 use orchestra_planner::cloud::{Count, FailedRequest, Failures, History, Measured, Minute, Tally, Window};
 use orchestra_planner::names::{Percent, ReleaseId, RevisionName};
-use orchestra_planner::verdict::fast::{Look, count_failures};
+use orchestra_planner::verdict::fast::{Look, compared, count_failures};
 use orchestra_planner::verdict::{Pair, Subject, Terms, count};
 use std::collections::VecDeque;
 
@@ -57,6 +57,7 @@ impl Run<'_> {
         let after = count(self.errors.as_ref(), &self.subject, &self.terms, &measured, window);
         let fails = after.verdict == Verdict::Fail;
         self.errors = Some(after);
+        self.logs = self.logs.as_ref().map(|logs| compared(logs, &self.subject, &measured));
         fails
     }
 
@@ -81,8 +82,7 @@ impl Run<'_> {
         let look = Look { subject: &self.subject, share: self.share, candidate, stable };
         let failures = Failures { requests, is_cut: false };
         let window = Window { from: at(start), to: at(start + 10) };
-        let errors = self.errors.as_ref().map(|errors| (errors, None));
-        let after = count_failures(self.logs.as_ref(), &look, &self.terms, (&failures, window), errors);
+        let after = count_failures(self.logs.as_ref(), &look, &self.terms, (&failures, window), self.errors.as_ref());
         let fails = after.verdict == Verdict::Fail;
         self.logs = Some(after);
         fails
