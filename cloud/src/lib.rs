@@ -13,6 +13,7 @@ mod redis;
 mod rehearsal;
 mod run;
 mod secrets;
+mod shared;
 
 pub use accounts::Accounts;
 pub use call::{Made, Observer};
@@ -97,8 +98,8 @@ impl Cloud {
             },
             redis: Memorystore { writes: redis.clone(), client: redis, calls: Calls::of("redis") },
             secrets: Secrets { client: client!(SecretManagerService, target), calls: Calls::of("secretmanager") },
-            monitoring: Monitoring { client: client!(MetricService, target), calls: Calls::of("monitoring") },
-            logging: Logging { client: client!(LoggingServiceV2, target), calls: Calls::of("logging") },
+            monitoring: Monitoring::new(client!(MetricService, target)),
+            logging: Logging::new(client!(LoggingServiceV2, target)),
             accounts: Accounts { client: client!(Iam, target), calls: Calls::of("iam") },
         })
     }
@@ -129,8 +130,8 @@ impl Cloud {
                 client: SecretManagerService::from_stub(stub.clone()),
                 calls: Calls::of("secretmanager"),
             },
-            monitoring: Monitoring { client: MetricService::from_stub(stub.clone()), calls: Calls::of("monitoring") },
-            logging: Logging { client: LoggingServiceV2::from_stub(stub.clone()), calls: Calls::of("logging") },
+            monitoring: Monitoring::new(MetricService::from_stub(stub.clone())),
+            logging: Logging::new(LoggingServiceV2::from_stub(stub.clone())),
             accounts: Accounts { client: Iam::from_stub(stub), calls: Calls::of("iam") },
         }
     }

@@ -9,12 +9,14 @@ use google_cloud_wkt as wkt;
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::Metric;
 use orchestra_planner::cloud::{CountsQuery, History, Measured, Minute, ServiceId, Tally, Window};
-use orchestra_planner::names::RevisionName;
+use orchestra_planner::names::{ProjectId, RevisionName};
 use orchestra_planner::verdict::history_windows;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::CloudError;
 use crate::call::{Calls, PAGES};
+use crate::shared::Shared;
 
 mod buckets;
 
@@ -24,22 +26,33 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// The Monitoring port.
 #[derive(Clone, Debug)]
 pub struct Monitoring {
-    pub(crate) client: MetricService,
+    client: MetricService,
     pub(crate) calls: Calls,
+    shared: Arc<Shared<(ProjectId, Metric, Timestamp), BTreeMap<Place, Revisions>>>,
 }
 
 /// What one revision did, by when each span of time began.
 type Tallies = BTreeMap<Timestamp, Tally>;
+/// Revisions of a service.
+type Revisions = BTreeMap<String, Tallies>;
+/// A service, by region and name.
+type Place = (String, String);
+
+/// How much is read of all services of a project at once: the minutes that may still fill, and the delay of some.
+const READ_AT_ONCE: SignedDuration = SignedDuration::from_mins(18);
 
 impl Monitoring {
+    pub(crate) fn new(client: MetricService) -> Self {
+        Self { client, calls: Calls::of("monitoring"), shared: Arc::default() }
+    }
+
     /// What was measured of candidate and stable in each minute of the window, and of stable before it where that is asked.
     ///
     /// # Errors
     /// When Google does not answer, refuses, or gives more pages than any sensible answer has: a part of the answer must
     /// not be taken for the whole.
     pub async fn measured(&self, id: &ServiceId, query: &CountsQuery) -> Result<Measured, CloudError> {
-        let both = [&query.candidate, &query.stable];
-        let mut found = self.tallies(id, query.metric, &both, query.window, MINUTE).await?;
+        let mut found = self.minutes(id, query).await?;
         let mut minutes: BTreeMap<Timestamp, Minute> = BTreeMap::new();
         let mut of = |revision: &RevisionName| found.remove(revision.as_str()).unwrap_or_default();
         let (candidate, stable) = (of(&query.candidate), of(&query.stable));
@@ -57,11 +70,46 @@ impl Monitoring {
         Ok(Measured { minutes: minutes.into_values().collect(), history })
     }
 
+    /// The minutes of the window: of this service alone, or read with those of all others.
+    async fn minutes(&self, id: &ServiceId, query: &CountsQuery) -> Result<Revisions, CloudError> {
+        let window = query.window;
+        let at_once = Window { from: window.to - READ_AT_ONCE, to: window.to };
+        if window.from < window.to && self.shared.are_many(id) && window.from >= at_once.from {
+            let key = (id.project.clone(), query.metric, window.to);
+            let ask = self.tallies(&id.project, query.metric, String::new(), at_once, MINUTE);
+            let all = self.shared.get(key, ask).await?;
+            let mut own = all.get(&place(id)).cloned().unwrap_or_default();
+            own.values_mut().for_each(|tallies| tallies.retain(|start, _| *start >= window.from));
+            return Ok(own);
+        }
+        self.of_service(id, query.metric, &[&query.candidate, &query.stable], window, MINUTE).await
+    }
+
+    async fn of_service(
+        &self,
+        id: &ServiceId,
+        metric: Metric,
+        revisions: &[&RevisionName],
+        window: Window,
+        span: SignedDuration,
+    ) -> Result<Revisions, CloudError> {
+        let quoted: Vec<String> = revisions.iter().map(|revision| format!("\"{revision}\"")).collect();
+        let only = format!(
+            " AND resource.labels.service_name = \"{}\" AND resource.labels.location = \"{}\" \
+             AND resource.labels.revision_name = one_of({})",
+            id.name,
+            id.region,
+            quoted.join(",")
+        );
+        let mut found = self.tallies(&id.project, metric, only, window, span).await?;
+        Ok(found.remove(&place(id)).unwrap_or_default())
+    }
+
     async fn history(&self, id: &ServiceId, query: &CountsQuery, until: Timestamp) -> Result<History, CloudError> {
         let (hour, day) = history_windows(until);
         let stable = [&query.stable];
-        let mut minutes = self.tallies(id, query.metric, &stable, hour, MINUTE).await?;
-        let mut hours = self.tallies(id, query.metric, &stable, day, HOUR).await?;
+        let mut minutes = self.of_service(id, query.metric, &stable, hour, MINUTE).await?;
+        let mut hours = self.of_service(id, query.metric, &stable, day, HOUR).await?;
         let of = |found: &mut BTreeMap<String, Tallies>| found.remove(query.stable.as_str()).unwrap_or_default();
         Ok(History { minutes: of(&mut minutes), hours: of(&mut hours) })
     }
@@ -69,27 +117,19 @@ impl Monitoring {
     /// What was measured of revisions, each span of time by itself.
     async fn tallies(
         &self,
-        id: &ServiceId,
+        project: &ProjectId,
         metric: Metric,
-        revisions: &[&RevisionName],
+        only: String,
         window: Window,
         span: SignedDuration,
-    ) -> Result<BTreeMap<String, Tallies>, CloudError> {
+    ) -> Result<BTreeMap<Place, Revisions>, CloudError> {
         let (name, labels) = series_of(metric);
-        let quoted: Vec<String> = revisions.iter().map(|revision| format!("\"{revision}\"")).collect();
-        let filter = format!(
-            "metric.type = \"{name}\" AND resource.type = \"cloud_run_revision\" \
-             AND resource.labels.service_name = \"{}\" AND resource.labels.location = \"{}\" \
-             AND resource.labels.revision_name = one_of({})",
-            id.name,
-            id.region,
-            quoted.join(",")
-        );
+        let filter = format!("metric.type = \"{name}\" AND resource.type = \"cloud_run_revision\"{only}");
         let aggregation = Aggregation::new()
             .set_alignment_period(wkt::Duration::clamp(span.as_secs(), 0))
             .set_per_series_aligner(Aligner::AlignDelta)
             .set_cross_series_reducer(Reducer::ReduceSum)
-            .set_group_by_fields(["resource.labels.revision_name"].into_iter().chain(labels));
+            .set_group_by_fields(GROUPS.into_iter().chain(labels));
         let interval = TimeInterval::new().set_start_time(stamp(window.from)).set_end_time(stamp(window.to));
         let mut found = BTreeMap::new();
         let mut token = String::new();
@@ -100,7 +140,7 @@ impl Monitoring {
             let list = self
                 .client
                 .list_time_series()
-                .set_name(format!("projects/{}", id.project))
+                .set_name(format!("projects/{project}"))
                 .set_filter(filter.as_str())
                 .set_interval(interval.clone())
                 .set_aggregation(aggregation.clone())
@@ -117,6 +157,13 @@ impl Monitoring {
     }
 }
 
+/// What series are told apart by.
+const GROUPS: [&str; 3] = ["resource.labels.location", "resource.labels.service_name", "resource.labels.revision_name"];
+
+fn place(id: &ServiceId) -> Place {
+    (id.region.to_string(), id.name.to_string())
+}
+
 /// The metric of Cloud Run's that tells it, and the label beside the revision that it is told apart by.
 fn series_of(metric: Metric) -> (&'static str, Option<&'static str>) {
     match metric {
@@ -130,13 +177,14 @@ fn stamp(time: Timestamp) -> wkt::Timestamp {
 }
 
 /// Counts a series' points. A point ends at the end of its span.
-fn add(found: &mut BTreeMap<String, Tallies>, series: &TimeSeries, metric: Metric, span: SignedDuration) {
+fn add(found: &mut BTreeMap<Place, Revisions>, series: &TimeSeries, metric: Metric, span: SignedDuration) {
     let label = |labels: Option<&std::collections::HashMap<String, String>>, key: &str| {
         labels.and_then(|l| l.get(key).cloned()).unwrap_or_default()
     };
-    let revision = label(series.resource.as_ref().map(|r| &r.labels), "revision_name");
+    let of_resource = |key: &str| label(series.resource.as_ref().map(|r| &r.labels), key);
+    let place = (of_resource("location"), of_resource("service_name"));
     let failed = label(series.metric.as_ref().map(|m| &m.labels), "response_code_class") == "5xx";
-    let of_revision = found.entry(revision).or_default();
+    let of_revision = found.entry(place).or_default().entry(of_resource("revision_name")).or_default();
     for point in &series.points {
         let end = point.interval.as_ref().and_then(|i| i.end_time.as_ref());
         let end = end.and_then(|t| Timestamp::new(t.seconds(), t.nanos()).ok());

@@ -67,6 +67,8 @@ pub struct Subject<'a> {
     pub written_at: Timestamp,
     /// Since when it has been in effect.
     pub since: Timestamp,
+    /// Whether that weight is all requests.
+    pub has_all: bool,
 }
 
 impl Subject<'_> {
@@ -181,7 +183,7 @@ pub fn count(
         told.insert(minute_of(minute.start));
         let is_new = minute.start >= known_until || judgement.was_empty(minute.start);
         if is_new && subject.is_whole(minute.start) {
-            judgement.add(minute, &question);
+            judgement.add(minute, &question, subject.has_all);
             let bound = judgement.told_bound().unwrap_or(i64::MAX);
             let pair = Pair { candidate: minute.candidate.above(bound), stable: minute.stable.above(bound) };
             add(&mut after, subject, minute.start, pair);

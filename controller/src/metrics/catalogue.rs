@@ -124,13 +124,13 @@ metrics! {
         "Per metric; no series while no release is under way.";
     ROLLOUT_BAD = "orchestra_rollout_bad_requests", Type::Gauge, ["namespace", "rollout", "region", "metric", "revision"],
         "The bad ones among the requests that were compared.",
-        "For the metric `Errors`: answered with 5xx.";
+        "For the metric `Errors`: answered with 5xx; for `Latency`: slower than a bound of stable's; for `RequestLogs`: 5xx by the fast lane, whose requests aren't counted.";
     ROLLOUT_EVIDENCE = "orchestra_rollout_evidence_percent", Type::Gauge, ["namespace", "rollout", "region", "metric"],
         "How much of the evidence that a rollback needs there is against the candidate.",
         "At 100 the release is rolled back. It falls, too.";
     ROLLOUT_VERDICT = "orchestra_rollout_verdict", Type::Gauge, ["namespace", "rollout", "region", "metric", "verdict"],
         "1, with where the evidence stands.",
-        "Only the present verdict has a series.";
+        "Only the present verdict has a series. `NoData` of `RequestLogs`: the fast lane is off.";
     ENVIRONMENT_INFO = "orchestra_environment_info", Type::Gauge, ["namespace", "environment", "project", "stage"],
         "1, with what an environment is.",
         "For joins, and for links to Cloud Run.";

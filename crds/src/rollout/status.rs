@@ -361,6 +361,9 @@ pub struct FastStatus {
     /// Why the lane is off; none: it is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub off: Option<String>,
+    /// Whether no logs are read at all, until requests are split as the step says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
     /// What the test has to remember, with the version of its form.
     pub state: String,
 }

@@ -112,7 +112,8 @@ pub struct Analysis {
     /// read (roles/logging.viewer) and trusted; the status tells either way.
     #[serde(default)]
     pub fast_lane: FastLane,
-    /// The size of harm that a pass rules out: of releases that are so much worse from their start, at most 1 in 20 passes.
+    /// The size of harm that a pass rules out: of releases that are so much worse from their start, by both measures, at most
+    /// 1 in 20 passes.
     #[serde(default)]
     pub harm: Harm,
     /// How long a step goes on after its time that has no verdict yet.
@@ -189,7 +190,7 @@ pub enum FastLane {
     Off,
 }
 
-/// A size of harm. A pass rules out by one of the two that the candidate is so much worse.
+/// A size of harm, of which both are true of a harmful candidate: a pass rules one of the two out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Harm {

@@ -59,7 +59,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
             let decision = beside(pass, memory, &candidate, place, *decision);
             // What its users meet is asked each minute, whatever it waits for.
             let decision = if users { decision.by(to_next_minute(pass.seen.now)) } else { decision };
-            match fast_lane::next_look(pass, memory, &candidate) {
+            match fast_lane::next_look(pass, memory, &candidate, &states) {
                 Some(next) => decision.by(next).into(),
                 None => decision.into(),
             }
@@ -328,9 +328,10 @@ fn to_next_minute(now: Timestamp) -> SignedDuration {
 fn edited_words(pass: &Pass<'_>, candidate: &Candidate) -> &'static str {
     let spec = &pass.seen.rollout.spec;
     let Some(course) = &candidate.course else { return "" };
-    let now = strategy_hash(&Steps::of(&spec.strategy, &spec.analysis), &spec.analysis);
     let frozen = strategy_hash(&course.steps, &course.analysis);
-    let differs = now != frozen && course.steps != Steps::default();
+    let mut known = Steps::known_for(&spec.strategy, &spec.analysis).into_iter();
+    let same = known.any(|steps| strategy_hash(&steps, &spec.analysis) == frozen);
+    let differs = !same && course.steps != Steps::default();
     if differs { "; strategy or analysis was edited since: that applies to the next release" } else { "" }
 }
 

@@ -22,11 +22,16 @@ fn split(candidate: &Candidate, state: &Progress) -> Option<(InEffect, Percent)>
 
 fn subject(candidate: &Candidate, weight: InEffect) -> Subject<'_> {
     let InEffect { step, written_at, since } = weight;
-    Subject { metric: Metric::Errors, release: &candidate.release, step, written_at, since }
+    Subject { metric: Metric::Errors, release: &candidate.release, step, written_at, since, has_all: false }
 }
 
 fn is_on(pass: &Pass<'_>, candidate: &Candidate) -> bool {
     terms(pass, candidate).settings.fast_lane == FastLane::Auto
+}
+
+/// Whether somebody changed the split, or nobody knows it.
+fn is_drifted(state: &Progress) -> bool {
+    matches!(state, Progress::Drifted(_) | Progress::Unreadable(_))
 }
 
 /// Whether users' sessions stay with a revision.
@@ -47,7 +52,8 @@ pub(super) fn question(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> O
     if fast::distrusted(has_affinity(pass), share, errors).is_some() {
         return None;
     }
-    let window = fast::open_windows(known.fast.as_ref(), &subject(candidate, weight), pass.seen.now)?;
+    let settings = terms(pass, candidate).settings;
+    let window = fast::open_windows(known.fast.as_ref(), &subject(candidate, weight), settings, pass.seen.now)?;
     Some(FailuresQuery { candidate: candidate.release.revision.clone(), stable, window })
 }
 
@@ -68,9 +74,9 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
         let release = &candidate.release;
         let Some((weight, share)) = split(candidate, state) else {
             // What failed while the split was another, or not known, is counted by the minutes alone.
-            if before.is_some_and(|before| before.release == release.to_string()) {
-                let idle = fast::idle(before, release, now, "the traffic is not split as a step says".into());
-                memory.region_mut(place.region()).fast = Some(idle);
+            if is_drifted(state) && before.is_some_and(|before| before.release == release.to_string()) {
+                let off = fast::suspended(before, release, now, "the traffic is not split as the step says".into());
+                memory.region_mut(place.region()).fast = Some(off);
             }
             continue;
         };
@@ -79,7 +85,11 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
         let errors = known.evidence_of(release, Metric::Errors);
         let look = Look { subject: &subject, share, candidate: &release.revision, stable: &stable };
         let after = match (fast::distrusted(has_affinity(pass), share, errors), &place.seen.failures) {
-            (Some(why), _) => fast::idle(before, release, now, why),
+            (Some(why), _) => fast::suspended(before, release, now, why),
+            (None, _) if before.is_some_and(|before| before.suspended) => match before {
+                Some(before) => fast::resumed(before, now),
+                None => continue,
+            },
             (None, Some(logged)) => match &logged.failures {
                 Ok(failures) => {
                     let told = (failures, logged.query.window);
@@ -133,9 +143,22 @@ pub(super) fn failing(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -
 }
 
 /// When the logs are to be looked at again.
-pub(super) fn next_look(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<SignedDuration> {
-    let own = |fast: &&orchestra_crds::FastStatus| fast.release == candidate.release.to_string() && fast.off.is_none();
-    let lanes = memory.regions.values().filter_map(|known| known.fast.as_ref()).filter(own);
-    let next = lanes.map(|lane| fast::closes_after(lane.through.0).duration_since(pass.seen.now)).min()?;
-    is_on(pass, candidate).then_some(next.max(SignedDuration::from_secs(1)))
+pub(super) fn next_look(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    candidate: &Candidate,
+    states: &[(&Place<'_>, Progress)],
+) -> Option<SignedDuration> {
+    let next = |(place, state): &(&Place<'_>, Progress)| {
+        split(candidate, state)?;
+        let known = memory.region(place.region()).fast;
+        match known.filter(|fast| fast.release == candidate.release.to_string()) {
+            Some(fast) if fast.suspended => None,
+            Some(fast) => Some(fast::closes_after(fast.through.0).duration_since(pass.seen.now)),
+            // The first window closes when the split has settled.
+            None => Some(fast::WINDOW),
+        }
+    };
+    let next = states.iter().filter_map(next).min().filter(|_| is_on(pass, candidate))?;
+    Some(next.max(SignedDuration::from_secs(1)))
 }

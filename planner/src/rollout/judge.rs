@@ -13,6 +13,7 @@ use super::steps::Step;
 use super::{Turn, failure, fast_lane, requests};
 use crate::cloud::Fault;
 use crate::conditions::{Note, note};
+use crate::names::Percent;
 use crate::reason::Reason;
 use crate::verdict::{self, Subject, Terms, in_words};
 
@@ -102,7 +103,7 @@ pub(super) fn analysis<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> &'a 
 /// By what the candidate is judged.
 pub(super) fn terms<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> Terms<'a> {
     let minutes: SignedDuration = candidate.steps().iter().map(Step::takes).sum();
-    let regions = candidate.course.as_ref().map_or(0, |course| course.regions.len());
+    let regions = candidate.course.as_ref().map_or(pass.places.len(), |course| course.regions.len());
     Terms {
         settings: analysis(pass, candidate),
         planned_minutes: u32::try_from(minutes.as_mins()).unwrap_or(u32::MAX),
@@ -126,7 +127,8 @@ pub(super) fn subjects<'c>(
     };
     let about = move |InEffect { step, written_at, since }| {
         let release = &candidate.release;
-        Metric::ALL.into_iter().map(move |metric| Subject { metric, release, step, written_at, since })
+        let has_all = candidate.steps().at(step).and_then(Step::share) == Some(Percent::ALL);
+        Metric::ALL.into_iter().map(move |metric| Subject { metric, release, step, written_at, since, has_all })
     };
     weight.into_iter().flat_map(about)
 }

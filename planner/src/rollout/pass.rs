@@ -274,11 +274,14 @@ impl Recovery<'_, '_> {
         let spec = &self.pass.seen.rollout.spec;
         let steps = match &mark.strategy {
             Some(hash) => {
-                let known = [Steps::of(&spec.strategy, &spec.analysis), Steps::default()];
-                known.into_iter().find(|steps| strategy_hash(steps, &spec.analysis) == *hash)?
+                let known = Steps::known_for(&spec.strategy, &spec.analysis);
+                known
+                    .into_iter()
+                    .chain([Steps::default()])
+                    .find(|steps| strategy_hash(steps, &spec.analysis) == *hash)?
             }
             // Written before there was a hash: the weights have to tell.
-            None => Some(Steps::of(&spec.strategy, &spec.analysis)).filter(|steps| agree(steps, mark))?,
+            None => Steps::known_for(&spec.strategy, &spec.analysis).into_iter().find(|steps| agree(steps, mark))?,
         };
         Some(Course { steps, analysis: spec.analysis.clone(), regions: self.regions(marks) })
     }

@@ -159,6 +159,12 @@ impl Steps {
         steps
     }
 
+    /// The steps of a strategy, and those of a release that began before there was a watch.
+    pub(super) fn known_for(strategy: &Strategy, analysis: &Analysis) -> [Self; 2] {
+        let unwatched = Analysis { watch_seconds: 0, ..analysis.clone() };
+        [Self::of(strategy, analysis), Self::of(strategy, &unwatched)]
+    }
+
     /// Each step, and all requests at the end, in words.
     pub(super) fn told(&self, words: fn(&Step) -> String) -> Vec<String> {
         let is_watched = matches!(self.0.last(), Some(Step::Watch(_)));

@@ -12,7 +12,7 @@ mod trust;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{EvidenceStatus, FastStatus, Metric, Verdict};
+use orchestra_crds::{Analysis, EvidenceStatus, FastStatus, Metric, Verdict};
 
 use super::likelihood::{is_informative, log_ratio, log_ratio_alone};
 use super::restarts::weight_of_start;
@@ -26,13 +26,15 @@ pub(super) use state::Memory;
 pub use trust::distrusted;
 
 /// How long a window is.
-const WINDOW: SignedDuration = SignedDuration::from_secs(10);
+pub const WINDOW: SignedDuration = SignedDuration::from_secs(10);
 /// How long after its end a window is closed. Entries come within a second or two of a request's end, and longer requests
 /// than a part of this are not counted, of either revision: nothing that counts is late, however slow one of them is.
 const LATE: SignedDuration = SignedDuration::from_secs(8);
-/// How long after a write of the traffic requests are not counted: the split takes a while to be everywhere, and new
-/// instances start cold.
+/// How long after a write of the traffic requests are not counted, at least: the split takes a while to be everywhere, and
+/// new instances start cold. A warm-up that is longer than usual is longer here, too.
 const SETTLES: SignedDuration = SignedDuration::from_secs(30);
+/// How long after it was seen to be another a split is not trusted.
+const DRIFTED: SignedDuration = SignedDuration::from_secs(60);
 /// The most that is asked about in one look.
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 /// How sure it must be that the candidate's own rate is above what matters.
@@ -62,10 +64,19 @@ pub struct Look<'a> {
 }
 
 /// The windows that are closed and not counted yet; none: there is nothing to ask for.
-pub fn open_windows(before: Option<&FastStatus>, subject: &Subject<'_>, now: Timestamp) -> Option<Window> {
+pub fn open_windows(
+    before: Option<&FastStatus>,
+    subject: &Subject<'_>,
+    settings: &Analysis,
+    now: Timestamp,
+) -> Option<Window> {
+    if before.is_some_and(|before| before.suspended && before.release == subject.release.to_string()) {
+        return None;
+    }
+    let settles = SETTLES.max(SignedDuration::from_secs(settings.warmup_seconds.into()) - SETTLES);
     let to = window_before(now.checked_sub(LATE).unwrap_or(Timestamp::MIN));
     let known = before.filter(|before| before.release == subject.release.to_string()).map(|before| before.through.0);
-    let from = known.unwrap_or(Timestamp::MIN).max(window_after(subject.since.max(later(subject.written_at, SETTLES))));
+    let from = known.unwrap_or(Timestamp::MIN).max(window_after(subject.since.max(later(subject.written_at, settles))));
     let to = to.min(later(from, LONGEST));
     (from < to).then_some(Window { from, to })
 }
@@ -85,12 +96,26 @@ fn window_after(time: Timestamp) -> Timestamp {
     if before < time { later(before, WINDOW) } else { before }
 }
 
-/// A lane that has not counted anything.
+/// A lane that has not counted what was until then.
 pub fn idle(before: Option<&FastStatus>, release: &ReleaseId, until: Timestamp, why: String) -> FastStatus {
     let known = before.filter(|before| before.release == release.to_string()).cloned();
     let known = known.unwrap_or_else(|| empty(release, until));
-    let through = Time(known.through.0.max(until));
-    FastStatus { through, off: Some(why), ..known }
+    let through = Time(known.through.0.max(window_after(until)));
+    FastStatus { through, off: Some(why), verdict: Verdict::NoData, ..known }
+}
+
+/// A lane for which nothing is read: the split is not what the weight says. It stays as it is until that is over.
+pub fn suspended(before: Option<&FastStatus>, release: &ReleaseId, now: Timestamp, why: String) -> FastStatus {
+    match before.filter(|before| before.release == release.to_string() && before.suspended) {
+        Some(before) if before.off.as_ref() == Some(&why) => before.clone(),
+        _ => FastStatus { suspended: true, ..idle(before, release, now, why) },
+    }
+}
+
+/// The lane once the split is as it should be: what was before, and a while after, is not counted.
+pub fn resumed(before: &FastStatus, now: Timestamp) -> FastStatus {
+    let through = Time(before.through.0.max(window_after(later(now, DRIFTED))));
+    FastStatus { through, off: None, suspended: false, verdict: Verdict::Undecided, ..before.clone() }
 }
 
 fn empty(release: &ReleaseId, from: Timestamp) -> FastStatus {
@@ -102,6 +127,7 @@ fn empty(release: &ReleaseId, from: Timestamp) -> FastStatus {
         candidate_failed: 0,
         stable_failed: 0,
         off: None,
+        suspended: false,
         state: Memory::default().write(),
     }
 }
@@ -131,7 +157,10 @@ pub fn count_failures(
         let end = later(start, WINDOW);
         let counted = Counted::of(failures, look, Window { from: start, to: end });
         memory.note_logged(start, counted.logged);
-        memory.add(start, &counted, look.share, beside, terms);
+        // What can't be trusted is no evidence, later neither.
+        if memory.incomplete(end).is_none() {
+            memory.add(start, &counted, look.share, beside, terms);
+        }
         after.candidate_failed = after.candidate_failed.saturating_add(counted.failed.candidate);
         after.stable_failed = after.stable_failed.saturating_add(counted.failed.stable);
         start = end;
@@ -164,16 +193,19 @@ pub(super) struct Beside {
     per_minute: f64,
     /// How much windows may vary, by how much minutes do.
     spread: f64,
+    /// The rate at which it has failed requests so far.
+    rate: f64,
 }
 
 impl Beside {
     fn of(evidence: &EvidenceStatus) -> Option<Self> {
         let judgement = Judgement::read(&evidence.state)?;
-        let stable = &judgement.trials.first()?.stable;
+        let trial = judgement.trials.first()?;
+        let stable = &trial.stable;
         let per_minute = stable.last.map(|(_, count)| count.total as f64).filter(|total| *total > 0.0)?;
         let limits = Limits { least: 0.0, unproven: LIMITS.unproven / OF_MINUTE };
         let spread = Spread::of(stable, &Spread::default(), limits) * OF_MINUTE;
-        Some(Self { per_minute, spread })
+        Some(Self { per_minute, spread, rate: trial.known.rate() })
     }
 }
 
@@ -260,10 +292,13 @@ impl Memory {
     fn evidence_that_matters(&self, share: Percent, beside: Option<Beside>, terms: &Terms<'_>) -> f64 {
         let question = terms.question(Metric::Errors);
         let leads = &self.leads[self.worse.leading()];
-        let Some(Beside { per_minute, .. }) = beside.filter(|_| leads.windows > 0) else { return f64::NEG_INFINITY };
+        let Some(Beside { per_minute, rate, .. }) = beside.filter(|_| leads.windows > 0) else {
+            return f64::NEG_INFINITY;
+        };
         let windows = leads.windows as f64;
         let candidate = leads.failed.candidate as f64 / (candidate_per_window(share, per_minute) * windows);
-        let stable = leads.failed.stable as f64 / (per_minute / OF_MINUTE * windows);
+        // Failures of stable that take long are in no window: its rate is at least what the minutes know.
+        let stable = rate.max(leads.failed.stable as f64 / (per_minute / OF_MINUTE * windows));
         let high = question.floor.is_none() || self.matters.log_mean(&SHARES) >= FLOOR.ln();
         let large = candidate > question.times * stable && candidate > stable + question.above;
         match high && large && self.tells_of_many() {

@@ -11,6 +11,8 @@ use crate::cloud::{Count, History, Minute, Tally};
 
 /// How many empty minutes are kept in mind: what arrives later than that is not counted.
 const EMPTY_KEPT: i64 = 15;
+/// Minutes with requests of which an hour has this many at least.
+const AN_HOUR: usize = 45;
 /// Above which of stable's quantiles a latency is slow, in percent.
 const SLOW: [i64; 3] = [75, 90, 95];
 
@@ -65,7 +67,9 @@ impl Judgement {
             let minutes: Vec<(i64, Count)> =
                 history.minutes.iter().map(|(start, tally)| (minute_of(*start), tally.above(*bound))).collect();
             let hours: Vec<Count> = history.hours.values().map(|tally| tally.above(*bound)).collect();
-            let is_known = hours.iter().any(|hour| hour.total > 0);
+            let served = |counts: &mut dyn Iterator<Item = i64>| counts.filter(|total| *total > 0).count();
+            let is_known = served(&mut hours.iter().map(|hour| hour.total)) > 1
+                || served(&mut minutes.iter().map(|(_, minute)| minute.total)) >= AN_HOUR;
             let day = hours.into_iter().fold(Count::default(), Count::plus);
             Trial::with_history(&minutes, day, is_known && metric == Metric::Errors)
         };
@@ -73,12 +77,12 @@ impl Judgement {
     }
 
     /// Takes in a minute.
-    pub fn add(&mut self, minute: &Minute, question: &Question) {
+    pub fn add(&mut self, minute: &Minute, question: &Question, has_all: bool) {
         let number = minute_of(minute.start);
         self.empty.remove(&number);
         for (bound, trial) in self.bounds.iter().zip(&mut self.trials) {
             let pair = Pair { candidate: minute.candidate.above(*bound), stable: minute.stable.above(*bound) };
-            trial.add(number, &pair, question);
+            trial.add(number, &pair, question, has_all);
             trial.round();
         }
     }
@@ -132,7 +136,7 @@ impl Judgement {
 
     /// The first minute that may still fill, if it is before a time.
     pub(super) fn first_empty(&self, before: Timestamp) -> Option<Timestamp> {
-        let first = self.empty.first().and_then(|minute| Timestamp::from_second(minute * 60).ok());
+        let first = self.empty.first().and_then(|minute| Timestamp::from_second(minute.checked_mul(60)?).ok());
         first.filter(|first| *first < before)
     }
 

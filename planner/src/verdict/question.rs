@@ -79,7 +79,7 @@ impl Terms<'_> {
 
     /// The logarithm of the evidence that a rollback needs of a candidate alone.
     pub(super) fn needed_alone(&self) -> f64 {
-        -(CEILING * self.budget()).ln()
+        f64::from(self.regions.max(1)).ln() - (CEILING * self.budget()).ln()
     }
 
     /// The logarithm of the weight that the evidence of a metric in one region has among all: errors most, the others the rest; each region the same. A weighted mean of such evidence needs no independence (Vovk and Wang, arXiv

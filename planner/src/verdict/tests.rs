@@ -17,7 +17,7 @@ fn release() -> ReleaseId {
 }
 
 fn subject(release: &ReleaseId, since: i64) -> Subject<'_> {
-    Subject { metric: Metric::Errors, release, step: 1, written_at: at(since), since: at(since) }
+    Subject { metric: Metric::Errors, release, step: 1, written_at: at(since), since: at(since), has_all: false }
 }
 
 fn window_of(from: i64, to: i64) -> Window {
@@ -131,6 +131,29 @@ fn beside_an_idle_stable_a_candidate_is_held_against_a_ceiling() {
     let unknown = Measured { minutes: failing.clone(), history: Some(History::default()) };
     let judged = count(None, &subject(&release, 0), &terms(&settings), &unknown, window_of(0, 300));
     assert_eq!(judged.verdict, Verdict::Undecided);
+}
+
+/// Stable failed everything for a day: nothing could be above that, and what mends it is not taken back.
+#[test]
+fn beside_a_stable_that_fails_everything_there_is_no_ceiling() {
+    let (release, settings) = (release(), settings());
+    let minutes: Vec<_> = (0..30).map(|n| minute(n, (1_000, 0), (0, 0))).collect();
+    for of_thousand in [500, 1_000] {
+        let measured = Measured { minutes: minutes.clone(), history: Some(history(of_thousand)) };
+        let subject = Subject { has_all: true, ..subject(&release, 0) };
+        let judged = count(None, &subject, &terms(&settings), &measured, window_of(0, 1_800));
+        assert_ne!(judged.verdict, Verdict::Fail);
+    }
+}
+
+/// A request now and then on stable's own address does not blind the watch.
+#[test]
+fn a_candidate_with_all_requests_is_held_against_the_ceiling_whatever_stable_gets() {
+    let (release, settings) = (release(), settings());
+    let minutes: Vec<_> = (0..5).map(|n| minute(n, (600, 300), (1, 0))).collect();
+    let subject = Subject { has_all: true, ..subject(&release, 0) };
+    let judged = count(None, &subject, &terms(&settings), &measured(&minutes), window_of(0, 300));
+    assert_eq!(judged.verdict, Verdict::Fail);
 }
 
 #[test]

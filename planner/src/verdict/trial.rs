@@ -107,20 +107,24 @@ impl Trial {
             trial.stable.learn(*minute, *count);
             trial.known = trial.known.plus(*count);
         }
-        trial.ceiling = day_is_known.then(|| LEAST_CEILING.max(2.0 * upper_limit(day)));
+        let ceiling = LEAST_CEILING.max(2.0 * upper_limit(day));
+        // Above a ceiling that is too high nothing could be.
+        trial.ceiling = Some(ceiling).filter(|ceiling| day_is_known && ceiling * ABOVE_CEILING[0] < HIGHEST);
         trial
     }
 
-    /// Takes in a minute in which one weight was in effect.
-    pub(super) fn add(&mut self, number: i64, minute: &Pair, question: &Question) {
+    /// Takes in a minute in which one weight was in effect. A candidate that has all requests is compared with nothing.
+    pub(super) fn add(&mut self, number: i64, minute: &Pair, question: &Question, has_all: bool) {
         let both = self.open.plus(minute);
-        if both.candidate.total > 0 && both.stable.total > 0 {
+        if has_all {
+            self.open = Pair::default();
+        } else if both.candidate.total > 0 && both.stable.total > 0 {
             self.compare(&both, minute, question);
             self.open = Pair::default();
         } else {
             self.open = both;
         }
-        if minute.stable.total == 0 {
+        if has_all || minute.stable.total == 0 {
             self.add_alone(minute.candidate);
         }
         self.stable.learn(number, minute.stable);

@@ -33,6 +33,9 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
             "no requests of the candidate at this step are counted yet".to_string()
         }
         Verdict::NoData => "no requests of the candidate are counted yet".to_string(),
+        Verdict::Fail if evidence.step_stable == 0 => {
+            "sure enough that it is above the ceiling, which stable's last day sets".to_string()
+        }
         Verdict::Fail => "sure enough that it is worse".to_string(),
         Verdict::Pass => "harm is ruled out".to_string(),
         Verdict::Undecided if evidence.evidence_percent >= 100 => {

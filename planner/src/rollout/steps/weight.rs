@@ -79,11 +79,13 @@ impl Weight {
             return Ruling::Wait(note(Reason::Holding, message), Some(metrics_end));
         }
         let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));
-        if verdict == Verdict::NoData && !leans {
+        // Minutes that could not be read may still come.
+        let is_empty = !evidence.is_empty() && evidence.iter().all(|evidence| is_whole(evidence));
+        let until = later(metrics_end, SignedDuration::from_secs(analysis.extend_seconds.into()));
+        if verdict == Verdict::NoData && !leans && (is_empty || now >= until) {
             let what = "there are no metrics of the candidate";
             return without_verdict(analysis.on_no_data, Reason::NoMetrics, what, &words);
         }
-        let until = later(metrics_end, SignedDuration::from_secs(analysis.extend_seconds.into()));
         if now < until {
             let needs = needs(evidence, since);
             let message = format!("at {} for {} more at most{needs}: {words}", self.share, span(now, until));

@@ -8,7 +8,8 @@ use crate::cloud::{FailedRequest, Failures, Window};
 
 /// Longer requests may not have arrived when a window is closed; the minutes count them.
 const LONGEST: SignedDuration = SignedDuration::from_secs(5);
-/// How many failed requests of one client count in a window: one in a loop of retries is one client.
+/// How many failed requests of one client count in a window, whichever revision they met, so that the split stays what it is:
+/// one in a loop of retries is one client.
 const OF_ONE_CLIENT: i64 = 5;
 /// What stands between a tag and the service's name in the address of a tag.
 const TAGGED: &str = "---";
@@ -31,7 +32,7 @@ pub(super) struct Counted {
 impl Counted {
     pub(super) fn of(failures: &Failures, look: &Look<'_>, window: Window) -> Self {
         let mut counted = Self::default();
-        let (mut known, mut of_client) = (BTreeSet::new(), BTreeMap::<(bool, u32), i64>::new());
+        let (mut known, mut of_client) = (BTreeSet::new(), BTreeMap::<u32, i64>::new());
         let inside = failures.requests.iter().filter(|r| r.at >= window.from && r.at < window.to && r.status >= 500);
         for request in inside {
             if !known.insert(&request.id) {
@@ -43,7 +44,7 @@ impl Counted {
                 continue;
             }
             counted.logged.add(is_candidate);
-            let told = of_client.entry((is_candidate, request.client)).or_default();
+            let told = of_client.entry(request.client).or_default();
             if !is_of_users(request) || *told >= OF_ONE_CLIENT {
                 continue;
             }

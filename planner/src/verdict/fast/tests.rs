@@ -28,8 +28,14 @@ impl Lane {
     /// Beside a stable that answers so many requests in a minute.
     fn new(per_minute: i64) -> Self {
         let (settings, release) = (Analysis::default(), release());
-        let subject =
-            Subject { metric: Metric::Errors, release: &release, step: 1, written_at: at(BEGAN), since: at(BEGAN) };
+        let subject = Subject {
+            metric: Metric::Errors,
+            release: &release,
+            step: 1,
+            written_at: at(BEGAN),
+            since: at(BEGAN),
+            has_all: false,
+        };
         let terms = Terms { settings: &settings, planned_minutes: 20, regions: 1 };
         let minutes = (1..=60).map(|n| (at(BEGAN - n * 60), crate::cloud::Tally::of_errors(per_minute, 1)));
         let history = crate::cloud::History { minutes: minutes.collect(), ..Default::default() };
@@ -49,6 +55,7 @@ impl Lane {
             step: 1,
             written_at: at(BEGAN),
             since: at(BEGAN),
+            has_all: false,
         };
         let terms = Terms { settings: &self.settings, planned_minutes: 20, regions: 1 };
         let share = Percent::clamped(self.share);
@@ -132,14 +139,26 @@ fn an_entry_that_is_told_twice_counts_once() {
 #[test]
 fn windows_are_closed_once_and_begin_when_the_split_has_settled() {
     let release = release();
-    let subject =
-        Subject { metric: Metric::Errors, release: &release, step: 1, written_at: at(BEGAN), since: at(BEGAN) };
-    assert_eq!(open_windows(None, &subject, at(BEGAN + 47)), None);
-    assert_eq!(open_windows(None, &subject, at(BEGAN + 48)), Some(Window { from: at(BEGAN + 30), to: at(BEGAN + 40) }));
+    let subject = Subject {
+        metric: Metric::Errors,
+        release: &release,
+        step: 1,
+        written_at: at(BEGAN),
+        since: at(BEGAN),
+        has_all: false,
+    };
+    assert_eq!(open_windows(None, &subject, &Analysis::default(), at(BEGAN + 47)), None);
+    assert_eq!(
+        open_windows(None, &subject, &Analysis::default(), at(BEGAN + 48)),
+        Some(Window { from: at(BEGAN + 30), to: at(BEGAN + 40) })
+    );
     let mut lane = Lane::new(600);
     let known = lane.minute(1, vec![]).clone();
-    assert_eq!(open_windows(Some(&known), &subject, at(BEGAN + 137)), None);
-    assert_eq!(open_windows(Some(&known), &subject, at(BEGAN + 138)).unwrap().from, at(BEGAN + 120));
+    assert_eq!(open_windows(Some(&known), &subject, &Analysis::default(), at(BEGAN + 137)), None);
+    assert_eq!(
+        open_windows(Some(&known), &subject, &Analysis::default(), at(BEGAN + 138)).unwrap().from,
+        at(BEGAN + 120)
+    );
 }
 
 #[test]
@@ -153,8 +172,14 @@ fn logs_that_lack_what_metrics_count_turn_the_lane_off() {
         stable: crate::cloud::Tally::of_errors(5_400, 270),
     };
     let measured = Measured { minutes: vec![minute], history: None };
-    let subject =
-        Subject { metric: Metric::Errors, release: &lane.release, step: 1, written_at: at(BEGAN), since: at(BEGAN) };
+    let subject = Subject {
+        metric: Metric::Errors,
+        release: &lane.release,
+        step: 1,
+        written_at: at(BEGAN),
+        since: at(BEGAN),
+        has_all: false,
+    };
     let mut memory = Memory::read(&lane.fast.as_ref().unwrap().state).unwrap();
     assert!(!memory.is_complete());
     memory.compare(&measured, &subject);
@@ -182,4 +207,75 @@ fn a_memory_is_read_back_as_written() {
         assert_eq!(Memory::read(&state).map(|memory| memory.write()), Some(state));
     }
     assert_eq!(Memory::read("0;1"), None);
+}
+
+/// One client that meets both as the split sends it stays split so, however much of it counts.
+#[test]
+fn one_client_in_a_shared_incident_is_no_failure() {
+    let mut lane = Lane::new(5_400);
+    for number in 1..20 {
+        let mut requests = lane.failed(number, "api-1", 600);
+        // A tenth of them, in no order.
+        let is_candidate = |n: i64| (n * n + n * 7 + number * 31) % 97 % 10 == 3;
+        for (request, n) in requests.iter_mut().zip(0..) {
+            request.client = 7;
+            request.revision = if is_candidate(n) { "api-2".into() } else { "api-1".into() };
+        }
+        let found = lane.minute(number, requests);
+        assert_ne!(found.verdict, Verdict::Fail, "{found:?}");
+    }
+}
+
+/// Stable's failures take long and are in no window: the candidate, that fails as often and faster, is no worse.
+#[test]
+fn a_candidate_that_fails_as_often_and_faster_is_no_failure() {
+    let mut lane = Lane::new(5_400);
+    let known = |n: i64| (at(BEGAN - n * 60), crate::cloud::Tally::of_errors(5_400, 108));
+    let history = crate::cloud::History { minutes: (1..=60).map(known).collect(), ..Default::default() };
+    let mut judgement = Judgement::default();
+    judgement.begin(Metric::Errors, &history);
+    lane.errors.state = judgement.write();
+    for number in 1..20 {
+        let mut requests = lane.failed(number, "api-2", 12);
+        let mut slow = lane.failed(number, "api-1", 108);
+        slow.iter_mut().for_each(|request| request.took = SignedDuration::from_secs(30));
+        requests.extend(slow);
+        let found = lane.minute(number, requests);
+        assert_ne!(found.verdict, Verdict::Fail, "{found:?}");
+    }
+}
+
+#[test]
+fn what_logs_said_that_lacked_entries_is_forgotten() {
+    let mut lane = Lane::new(5_400);
+    let requests = lane.both(1, 30, 0);
+    lane.minute(1, requests);
+    let minute = crate::cloud::Minute {
+        start: at(BEGAN + 60),
+        candidate: crate::cloud::Tally::of_errors(600, 30),
+        stable: crate::cloud::Tally::of_errors(5_400, 270),
+    };
+    let release = release();
+    let subject = Subject {
+        metric: Metric::Errors,
+        release: &release,
+        step: 1,
+        written_at: at(BEGAN),
+        since: at(BEGAN),
+        has_all: false,
+    };
+    let known = lane.fast.clone().unwrap();
+    let after = compared(&known, &subject, &Measured { minutes: vec![minute], history: None });
+    let memory = Memory::read(&after.state).unwrap();
+    assert_eq!((memory.informative, memory.leads), (0, Default::default()));
+}
+
+#[test]
+fn a_lane_that_is_suspended_stays_as_it_is_and_resumes_later() {
+    let mut lane = Lane::new(600);
+    let known = lane.minute(1, vec![]).clone();
+    let off = suspended(Some(&known), &lane.release, at(BEGAN + 150), "drift".into());
+    assert_eq!(suspended(Some(&off), &lane.release, at(BEGAN + 300), "drift".into()), off);
+    let on = resumed(&off, at(BEGAN + 300));
+    assert_eq!((on.through.0, on.suspended), (at(BEGAN + 360), false));
 }

@@ -68,10 +68,18 @@ impl Memory {
                 self.checked = true;
                 if self.check.lacks() {
                     self.off_until = Some(later(until, OFF).as_second());
+                    self.forget();
                 }
                 self.check = Check::default();
             }
         }
+    }
+
+    /// Forgets what such logs said.
+    fn forget(&mut self) {
+        (self.worse, self.matters, self.leads) = Default::default();
+        (self.windows, self.informative) = (0, 0);
+        self.clients = Default::default();
     }
 
     /// Why the lane is off, where logs lack entries or have strange ones.

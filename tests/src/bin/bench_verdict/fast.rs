@@ -93,7 +93,14 @@ impl Run<'_> {
 pub fn lanes(seed: (u64, u64), lanes: &Lanes, settings: &Analysis) -> Ended {
     let release = ReleaseId { revision: RevisionName::new("api-2").unwrap(), number: 1 };
     let stable = RevisionName::new("api-1").unwrap();
-    let subject = Subject { metric: Metric::Errors, release: &release, step: 1, written_at: at(-TAKES), since: at(0) };
+    let subject = Subject {
+        metric: Metric::Errors,
+        release: &release,
+        step: 1,
+        written_at: at(-TAKES),
+        since: at(0),
+        has_all: false,
+    };
     let share = Percent::clamped((lanes.rates.share * 100.0) as i32);
     let terms = Terms { settings, planned_minutes: 20, regions: 1 };
     let mut traffic = Traffic::new(seed.0, seed.1);

@@ -41,7 +41,7 @@ impl Ours {
     /// Takes in the next minute.
     pub fn add(&mut self, pair: Pair) {
         let minute = Minute { start: self.next, candidate: tally(pair.candidate), stable: tally(pair.stable) };
-        self.judgement.add(&minute, &self.question);
+        self.judgement.add(&minute, &self.question, false);
         self.next += SignedDuration::from_mins(1);
     }
 
