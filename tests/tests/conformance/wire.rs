@@ -254,6 +254,46 @@ async fn requests_and_latencies_are_counted_by_revision_and_minute() {
 }
 
 #[tokio::test]
+async fn failed_requests_are_read_from_the_logs_within_seconds() {
+    let (cloud, sandbox) = cloud().await;
+    let mut new = new_service();
+    new.template.containers[0].env.insert("SANDBOX_ERROR_PERCENT".into(), EnvValue::Plain("50".into()));
+    cloud.run.create(&id(), &new).await.unwrap();
+    until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await;
+    let from = sandbox.journal.clock().now();
+    let window = Window { from, to: from + SignedDuration::from_secs(60) };
+    let all = until(async || cloud.logging.failures(&id(), window).await, |all| all.requests.len() > 500).await;
+    let inside = |at: Timestamp| at >= window.from && at < window.to;
+    assert!(all.requests.iter().all(|request| request.status == 500 && inside(request.at)), "{all:?}");
+    assert!(all.requests.iter().all(|request| request.revision == "api-one" && !request.host.contains("---")));
+    let ids: std::collections::BTreeSet<&String> = all.requests.iter().map(|request| &request.id).collect();
+    assert_eq!(ids.len(), all.requests.len());
+}
+
+/// However many services of a project are looked at, no more is asked than for a few.
+#[tokio::test]
+async fn many_services_of_a_project_are_read_by_one_call() {
+    let (cloud, sandbox) = cloud().await;
+    let minute = sandbox.journal.clock().now().as_second() / 60 * 60;
+    let window =
+        Window { from: Timestamp::from_second(minute - 300).unwrap(), to: Timestamp::from_second(minute).unwrap() };
+    let asked = async |services: std::ops::Range<usize>| {
+        let before = sandbox.journal.calls().len();
+        for number in services {
+            let id = ServiceId { name: ServiceName::new(format!("api-{number}").as_str()).unwrap(), ..id() };
+            cloud.logging.failures(&id, window).await.unwrap();
+            let (candidate, stable) = (revision("api-one"), revision("api-none"));
+            let metric = orchestra_crds::Metric::Errors;
+            let query = CountsQuery { metric, candidate, stable, window, history_until: None };
+            cloud.monitoring.measured(&id, &query).await.unwrap();
+        }
+        sandbox.journal.calls().len() - before
+    };
+    assert_eq!(asked(0..10).await, 20);
+    assert_eq!(asked(10..1_000).await, 2, "one of the logs, and one of the metrics");
+}
+
+#[tokio::test]
 async fn faults_are_classed() {
     let (cloud, sandbox) = cloud().await;
     let order = |status: u16| {
