@@ -28,13 +28,15 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub struct Monitoring {
     client: MetricService,
     pub(crate) calls: Calls,
-    shared: Arc<Shared<(ProjectId, Metric, Timestamp), BTreeMap<Place, Revisions>>>,
+    shared: Arc<Shared<Asked, BTreeMap<Place, Revisions>>>,
 }
 
 /// What one revision did, by when each span of time began.
 type Tallies = BTreeMap<Timestamp, Tally>;
 /// Revisions of a service.
 type Revisions = BTreeMap<String, Tallies>;
+/// What is read of all services of a project at once: a metric, up to then.
+type Asked = (ProjectId, Metric, Timestamp);
 /// A service, by region and name.
 type Place = (String, String);
 

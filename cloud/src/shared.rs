@@ -18,10 +18,13 @@ const FRESH: Duration = Duration::from_secs(120);
 /// Answers that are kept: a few minutes' worth, of a few projects.
 const KEPT: usize = 64;
 
+/// An answer that is there, or on its way.
+type Answer<V> = Arc<OnceCell<Arc<V>>>;
+
 /// Answers by what was asked.
 #[derive(Debug)]
 pub(crate) struct Shared<K, V> {
-    answers: Mutex<VecDeque<(K, Arc<OnceCell<Arc<V>>>)>>,
+    answers: Mutex<VecDeque<(K, Answer<V>)>>,
     looked_at: Mutex<BTreeMap<ServiceId, Instant>>,
 }
 
@@ -55,7 +58,7 @@ impl<K: PartialEq, V> Shared<K, V> {
         cell.get_or_try_init(|| async { ask.await.map(Arc::new) }).await.cloned()
     }
 
-    fn cell(&self, key: K) -> Arc<OnceCell<Arc<V>>> {
+    fn cell(&self, key: K) -> Answer<V> {
         let mut answers = open(&self.answers);
         if let Some((_, known)) = answers.iter().find(|(known, _)| *known == key) {
             return known.clone();

@@ -52,8 +52,8 @@ pub async fn run(seed: u64, limit: usize) -> Run {
         "strategy": {"canary": {"steps": steps(&ladder(&mut random))}},
     });
     // By the seed alone: what else is drawn stays what it was.
-    let lane = if seed % 4 == 0 { "Auto" } else { "Off" };
-    rollout["analysis"] = json!({"watchSeconds": if seed % 3 == 0 { 300 } else { 0 }, "fastLane": lane});
+    let lane = if seed.is_multiple_of(4) { "Auto" } else { "Off" };
+    rollout["analysis"] = json!({"watchSeconds": if seed.is_multiple_of(3) { 300 } else { 0 }, "fastLane": lane});
     world.create_rollout("api", rollout.clone()).await;
     let mut story = vec![];
     let count = random.random_range(4..12);

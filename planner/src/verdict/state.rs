@@ -118,6 +118,7 @@ impl Writer {
         self.spread(&trial.stable);
         self.spread(&trial.candidate);
         self.count(trial.known);
+        self.optional(trial.troubled_at);
         self.pair(trial.open);
         match trial.ceiling {
             Some(ceiling) => self.sum(ceiling),
@@ -191,7 +192,7 @@ impl<'t> Reader<'t> {
         }
         let (not_relative, not_absolute) = (self.log()?, self.log()?);
         let (stable, candidate) = (self.spread()?, self.spread()?);
-        let (known, open) = (self.count()?, self.pair()?);
+        let (known, troubled_at, open) = (self.count()?, self.optional()?, self.pair()?);
         let ceiling = self.optional::<f32>()?.map(f64::from);
         let is_all = self.is_at_end();
         let trial = Trial {
@@ -205,6 +206,7 @@ impl<'t> Reader<'t> {
             stable,
             candidate,
             known,
+            troubled_at,
             open,
             ceiling,
             alone,

@@ -30,6 +30,8 @@ const ALONE: f64 = 0.3;
 pub(super) const WEIGHTS: [f64; ALTERNATIVES] = [11.0, 6.0, 2.0, 1.0];
 /// How much the odds of a minute vary in which stable has trouble of its own.
 const TROUBLED: f64 = 1.0;
+/// For how many minutes it is supposed to go on: bursts hide it in some.
+const TROUBLE_LASTS: i64 = 5;
 /// From how many bad ones in a minute stable's trouble can be told.
 const TELLING: i64 = 10;
 
@@ -86,6 +88,8 @@ pub(super) struct Trial {
     pub(super) candidate: Spread,
     /// All of stable's so far, with its history.
     pub(super) known: Count,
+    /// The last minute in which stable had trouble of its own, since 1970.
+    pub(super) troubled_at: Option<i64>,
     /// Minutes in which only one of them served, until the other does: they are one with that.
     pub(super) open: Pair,
     /// The rate that a candidate alone is held against, where known.
@@ -116,10 +120,13 @@ impl Trial {
     /// Takes in a minute in which one weight was in effect. A candidate that has all requests is compared with nothing.
     pub(super) fn add(&mut self, number: i64, minute: &Pair, question: &Question, has_all: bool) {
         let both = self.open.plus(minute);
+        if minute.stable.bad >= TELLING && minute.stable.rate() > 3.0 * self.known.rate() {
+            self.troubled_at = Some(number);
+        }
         if has_all {
             self.open = Pair::default();
         } else if both.candidate.total > 0 && both.stable.total > 0 {
-            self.compare(&both, minute, question);
+            self.compare(number, &both, minute, question);
             self.open = Pair::default();
         } else {
             self.open = both;
@@ -145,13 +152,13 @@ impl Trial {
         self.above.add(said, weight_of_start(self.alone, 0));
     }
 
-    fn compare(&mut self, both: &Pair, minute: &Pair, question: &Question) {
+    fn compare(&mut self, number: i64, both: &Pair, minute: &Pair, question: &Question) {
         let spread = Spread::of(&self.stable, &self.candidate, question.limits);
         let start = |number| weight_of_start(number, question.planned_minutes);
         self.compared = self.compared.saturating_add(1);
         if is_informative(both) {
             self.informative = self.informative.saturating_add(1);
-            let said = question.ratios.map(|ratio| self.said_for(both, minute.stable, ratio, spread));
+            let said = question.ratios.map(|ratio| self.said_for(number, both, minute.stable, ratio, spread));
             self.worse.add(said, start(self.informative));
             for (since, said) in self.since.iter_mut().zip(said) {
                 since.add(said, both);
@@ -172,13 +179,12 @@ impl Trial {
     }
 
     /// What a minute says for an alternative. Stable's own trouble can only lower it.
-    fn said_for(&self, both: &Pair, stable: Count, ratio: f64, spread: f64) -> f64 {
+    fn said_for(&self, number: i64, both: &Pair, stable: Count, ratio: f64, spread: f64) -> f64 {
         let said = log_ratio(both, ratio, 1.0, spread);
-        let usual = self.known.rate();
         let last = self.stable.last.map(|(_, count)| count).unwrap_or_default();
-        let troubled = |count: Count| count.bad >= TELLING && count.rate() > 3.0 * usual;
+        let troubled = self.troubled_at.is_some_and(|at| number - at <= TROUBLE_LASTS);
         let recovers = last.bad >= TELLING && stable.rate() < last.rate() / 3.0;
-        match (troubled(stable) || troubled(last), recovers) {
+        match (troubled, recovers) {
             (_, true) => said.min(0.0),
             (true, false) => said.min(log_ratio(both, ratio, 1.0, spread.max(TROUBLED))),
             (false, false) => said,

@@ -66,7 +66,7 @@ impl Trouble {
 
     /// Whether a minute is not there by itself.
     pub fn lacks(self, number: usize) -> bool {
-        matches!(self, Self::Missing | Self::Lumped) && number % 5 == 0
+        matches!(self, Self::Missing | Self::Lumped) && number.is_multiple_of(5)
     }
 }
 

@@ -15,11 +15,15 @@ mod traffic;
 
 use std::process::ExitCode;
 
+/// A table.
+type Part = fn(&mut tables::Bench);
+
 fn main() -> ExitCode {
     let sample = std::env::args().any(|arg| arg == "--sample");
     let mut bench = tables::Bench::new(sample);
+    bench.begin();
     let only = std::env::args().skip_while(|arg| arg != "--only").nth(1);
-    let parts: [(&str, fn(&mut tables::Bench)); 5] = [
+    let parts: [(&str, Part); 5] = [
         ("found", tables::Bench::found),
         ("false", tables::Bench::false_alarms),
         ("breaks", tables::Bench::breaks),

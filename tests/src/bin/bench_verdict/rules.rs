@@ -131,7 +131,7 @@ impl Rule for Ranks {
         // A minute without requests has no rate.
         self.candidate.extend((pair.candidate.total > 0).then(|| pair.candidate.rate()));
         self.stable.extend((pair.stable.total > 0).then(|| pair.stable.rate()));
-        let looks = number >= self.first && (number - self.first) % self.every == 0;
+        let looks = number >= self.first && (number - self.first).is_multiple_of(self.every);
         looks && ranks::is_higher(&self.candidate, &self.stable, self.certainty)
     }
 }
