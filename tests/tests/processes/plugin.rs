@@ -1,6 +1,6 @@
 //! Each verb of the plugin, against a controller at work.
 
-use orchestra_crds::RolloutPhase;
+use orchestra_crds::{RolloutPhase, StepKind};
 use orchestra_sandbox::journal::Api;
 use orchestra_tests::place::Place;
 use orchestra_tests::world::{canary, plain_environment};
@@ -33,7 +33,12 @@ async fn step(place: &Place, step: &str) {
     place
         .until(&format!("step {step}"), async |place| {
             let status = place.rollouts().get("api").await.unwrap().status.unwrap_or_default();
-            status.step.as_deref() == Some(step) && status.candidate.is_some_and(|c| c.promote_token.is_some())
+            // A pause is told to be one by the pass after the one that began it.
+            let begun = status.regions.first().and_then(|region| region.step.as_ref());
+            let is_told =
+                status.phase == Some(RolloutPhase::Paused) || begun.is_some_and(|s| s.kind == StepKind::Weight);
+            let may_go_on = status.candidate.is_some_and(|c| c.promote_token.is_some());
+            status.step.as_deref() == Some(step) && is_told && may_go_on
         })
         .await;
 }
