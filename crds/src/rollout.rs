@@ -4,9 +4,11 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod evidence;
 mod status;
 mod strategy;
 mod template;
+pub use evidence::*;
 pub use status::*;
 pub use strategy::*;
 pub use template::*;

@@ -11,6 +11,11 @@ fn release() -> ReleaseId {
     ReleaseId { revision: RevisionName::new("api-2").unwrap(), number: 1 }
 }
 
+/// The first step of a release.
+fn subject(release: &ReleaseId) -> Subject<'_> {
+    Subject { metric: Metric::Errors, release, step: 1, written_at: at(BEGAN), since: at(BEGAN), has_all: false }
+}
+
 /// A lane with errors' evidence beside it.
 struct Lane {
     settings: Analysis,
@@ -28,14 +33,7 @@ impl Lane {
     /// Beside a stable that answers so many requests in a minute.
     fn new(per_minute: i64) -> Self {
         let (settings, release) = (Analysis::default(), release());
-        let subject = Subject {
-            metric: Metric::Errors,
-            release: &release,
-            step: 1,
-            written_at: at(BEGAN),
-            since: at(BEGAN),
-            has_all: false,
-        };
+        let subject = subject(&release);
         let terms = Terms { settings: &settings, planned_minutes: 20, regions: 1 };
         let minutes = (1..=60).map(|n| (at(BEGAN - n * 60), crate::cloud::Tally::of_errors(per_minute, 1)));
         let history = crate::cloud::History { minutes: minutes.collect(), ..Default::default() };
@@ -49,14 +47,7 @@ impl Lane {
     /// Counts a minute's failed requests, from its beginning.
     fn minute(&mut self, number: i64, requests: Vec<FailedRequest>) -> &FastStatus {
         let window = Window { from: at(BEGAN + number * 60), to: at(BEGAN + number * 60 + 60) };
-        let subject = Subject {
-            metric: Metric::Errors,
-            release: &self.release,
-            step: 1,
-            written_at: at(BEGAN),
-            since: at(BEGAN),
-            has_all: false,
-        };
+        let subject = subject(&self.release);
         let terms = Terms { settings: &self.settings, planned_minutes: 20, regions: 1 };
         let share = Percent::clamped(self.share);
         let look = Look { subject: &subject, share, candidate: &self.release.revision, stable: &self.stable };
@@ -139,14 +130,7 @@ fn an_entry_that_is_told_twice_counts_once() {
 #[test]
 fn windows_are_closed_once_and_begin_when_the_split_has_settled() {
     let release = release();
-    let subject = Subject {
-        metric: Metric::Errors,
-        release: &release,
-        step: 1,
-        written_at: at(BEGAN),
-        since: at(BEGAN),
-        has_all: false,
-    };
+    let subject = subject(&release);
     assert_eq!(open_windows(None, &subject, &Analysis::default(), at(BEGAN + 47)), None);
     assert_eq!(
         open_windows(None, &subject, &Analysis::default(), at(BEGAN + 48)),
@@ -172,14 +156,7 @@ fn logs_that_lack_what_metrics_count_turn_the_lane_off() {
         stable: crate::cloud::Tally::of_errors(5_400, 270),
     };
     let measured = Measured { minutes: vec![minute], history: None };
-    let subject = Subject {
-        metric: Metric::Errors,
-        release: &lane.release,
-        step: 1,
-        written_at: at(BEGAN),
-        since: at(BEGAN),
-        has_all: false,
-    };
+    let subject = subject(&lane.release);
     let mut memory = Memory::read(&lane.fast.as_ref().unwrap().state).unwrap();
     assert!(!memory.is_complete());
     memory.compare(&measured, &subject);
@@ -256,14 +233,7 @@ fn what_logs_said_that_lacked_entries_is_forgotten() {
         stable: crate::cloud::Tally::of_errors(5_400, 270),
     };
     let release = release();
-    let subject = Subject {
-        metric: Metric::Errors,
-        release: &release,
-        step: 1,
-        written_at: at(BEGAN),
-        since: at(BEGAN),
-        has_all: false,
-    };
+    let subject = subject(&release);
     let known = lane.fast.clone().unwrap();
     let after = compared(&known, &subject, &Measured { minutes: vec![minute], history: None });
     let memory = Memory::read(&after.state).unwrap();

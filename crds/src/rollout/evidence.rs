@@ -1,0 +1,107 @@
+//! What is known of a candidate: the evidence by metric, and by request logs.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The evidence for and against a candidate in one region, by one metric. Closed minutes are counted once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceStatus {
+    /// What is counted.
+    pub metric: Metric,
+    /// The release that this is about.
+    pub release: String,
+    /// Number of the step that put the weight in effect which `stepTotal` is about.
+    pub step: i32,
+    /// End of the last minute counted.
+    pub through: Time,
+    /// Where the evidence stands.
+    pub verdict: Verdict,
+    /// How much of the evidence needed for a rollback there is.
+    pub evidence_percent: i32,
+    /// Of the candidate, over the release.
+    pub candidate: CountStatus,
+    /// Of stable, in the same minutes.
+    pub stable: CountStatus,
+    /// The candidate's in the current step.
+    pub step_candidate: i64,
+    /// Stable's in the current step; without any there is nothing to compare with.
+    pub step_stable: i64,
+    /// About how many requests of the candidate a pass still needs, if it is as good as stable; none: that can't be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_needed: Option<i64>,
+    /// Of Latency: from when on a request counts as slow, in microseconds: a bound taken from stable's history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_above_micros: Option<i64>,
+    /// What the test has to remember, with the version of its form.
+    pub state: String,
+    /// Why nothing is counted, while Google does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// The fast lane: failed requests from Cloud Run's request logs, each window of ten seconds counted once. It can fail a
+/// candidate, and never pass one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FastStatus {
+    /// The release that this is about.
+    pub release: String,
+    /// End of the last window counted.
+    pub through: Time,
+    /// Where the evidence stands: NoData while it is off.
+    pub verdict: Verdict,
+    /// How much of the evidence needed for a rollback there is.
+    pub evidence_percent: i32,
+    /// Failed requests of the candidate that count.
+    pub candidate_failed: i64,
+    /// Failed requests of stable that count.
+    pub stable_failed: i64,
+    /// Why the lane is off; none: it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+    /// Whether no logs are read at all, until requests are split as the step says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
+    /// What the test has to remember, with the version of its form.
+    pub state: String,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Metric {
+    /// Requests, and those answered with 5xx.
+    Errors,
+    /// Requests, and those slower than a bound taken from stable's history.
+    Latency,
+}
+
+impl Metric {
+    /// Each, in the order in which they are told.
+    pub const ALL: [Self; 2] = [Self::Errors, Self::Latency];
+}
+
+/// A count of two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CountStatus {
+    /// All of them.
+    pub total: i64,
+    /// The bad ones.
+    pub bad: i64,
+}
+
+/// Where the evidence stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Verdict {
+    /// No minute is closed yet.
+    NoData,
+    /// Too few requests to rule harm out, or signs of it that don't suffice for a rollback.
+    Undecided,
+    /// Enough requests, harm of the size that matters ruled out, and no sign of it.
+    Pass,
+    /// The candidate is worse than stable.
+    Fail,
+}
