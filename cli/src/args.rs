@@ -68,6 +68,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// What the cluster would refuse in files, found without a cluster. Exit code 1: something is wrong.
     Lint(FileArgs),
+    /// What the analysis would have made of a recorded release. Exit code 0 for any verdict; 2: the input can't be read.
+    Backtest(BacktestArgs),
     /// End the current step as passed; moves one step.
     Promote(NameArgs),
     /// Hold the release where it is.
@@ -123,6 +125,23 @@ pub struct PlanArgs {
     /// Read every Google API at this URL, without credentials. For the sandbox.
     #[arg(long, env = "ORCHESTRA_GOOGLE_ENDPOINT", value_name = "URL")]
     pub google_endpoint: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct BacktestArgs {
+    /// What was recorded: CSV with minute,candidate_requests,candidate_errors,stable_requests,stable_errors, and if there are any region,
+    /// weight, and latencies as candidate_le_MS and stable_le_MS; `-` is the standard input.
+    #[arg(long, value_name = "FILE")]
+    pub trace: PathBuf,
+    /// A file with the Rollout by whose analysis it is judged. Default: an analysis with its defaults.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Draw rates, evidence and decision into this file, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Print it for machines.
+    #[arg(short, long, value_enum)]
+    pub output: Option<Output>,
 }
 
 /// How a plan is printed.

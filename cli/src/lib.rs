@@ -1,6 +1,7 @@
 //! `kubectl orchestra`: shows releases, and asks them for something, bound to the release that is shown.
 
 mod args;
+mod backtest;
 mod cluster;
 mod complete;
 mod error;
@@ -22,7 +23,7 @@ use clap::{CommandFactory, Parser};
 use serde_json::json;
 use std::process::ExitCode;
 
-use args::{Cli, Command, FileArgs, NameArgs, Output, PlanArgs, PlanOutput, StatusArgs};
+use args::{BacktestArgs, Cli, Command, FileArgs, NameArgs, Output, PlanArgs, PlanOutput, StatusArgs};
 use cluster::Cluster;
 use error::CliError;
 use outcome::Outcome;
@@ -32,6 +33,8 @@ use request::Verb;
 const UNREAD: u8 = 141;
 /// Something could not be asked, or was asked in a way that can't be read.
 const NOT_ASKED: u8 = 4;
+/// A backtest's input can't be read.
+const BAD_INPUT: u8 = 2;
 
 async fn ask(cluster: &Cluster, verb: Verb, args: &NameArgs) -> Result<(), CliError> {
     let name = &args.rollout.0;
@@ -101,6 +104,14 @@ async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<ExitCode, CliError> 
     Ok(if !changes && asks { ExitCode::from(ASKS) } else { told(changes) })
 }
 
+fn backtest(args: &BacktestArgs) -> Result<(), CliError> {
+    let judged = backtest::backtest(args)?;
+    match args.output {
+        Some(output) => print::object(&backtest::report(&judged), output),
+        None => print::lines(&backtest::as_text(&judged)),
+    }
+}
+
 async fn graph(cluster: &Cluster, name: Option<&str>, all_namespaces: bool) -> Result<(), CliError> {
     let rollouts = match name {
         Some(name) => vec![cluster.rollout(name).await?],
@@ -127,6 +138,7 @@ async fn events(cluster: &Cluster, args: &NameArgs) -> Result<(), CliError> {
 async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match &cli.command {
         Command::Lint(args) => return lint(args),
+        Command::Backtest(args) => return backtest_code(backtest(args)),
         Command::Complete { words } => print::lines(&complete::candidates(words).await)?,
         Command::Completion { shell } => {
             let mut script = vec![];
@@ -137,6 +149,22 @@ async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         of_cluster => return run_on(&Cluster::connect(&cli.cluster).await?, of_cluster).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of a backtest: whatever is wrong with it is wrong with its input.
+fn backtest_code(done: Result<(), CliError>) -> Result<ExitCode, CliError> {
+    match done {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) if error.is_unread() => Err(error),
+        Err(error) => {
+            say(&error);
+            Ok(ExitCode::from(BAD_INPUT))
+        }
+    }
+}
+
+fn say(error: &CliError) {
+    eprintln!("kubectl orchestra: {}", print::harmless(&error.to_string()));
 }
 
 /// What needs a cluster.
@@ -158,7 +186,11 @@ async fn run_on(cluster: &Cluster, command: &Command) -> Result<ExitCode, CliErr
         Command::Resume(args) => ask(cluster, Verb::Resume, args).await?,
         Command::Abort(args) => ask(cluster, Verb::Abort, args).await?,
         Command::Retry(args) => ask(cluster, Verb::Retry, args).await?,
-        Command::Lint(_) | Command::Completion { .. } | Command::Complete { .. } | Command::Version => {}
+        Command::Lint(_)
+        | Command::Backtest(_)
+        | Command::Completion { .. }
+        | Command::Complete { .. }
+        | Command::Version => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -171,7 +203,9 @@ pub async fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let code = if error.use_stderr() { ExitCode::from(NOT_ASKED) } else { ExitCode::SUCCESS };
+            let is_backtest = std::env::args().nth(1).is_some_and(|verb| verb == "backtest");
+            let wrong = if is_backtest { BAD_INPUT } else { NOT_ASKED };
+            let code = if error.use_stderr() { ExitCode::from(wrong) } else { ExitCode::SUCCESS };
             // Where nobody reads it, nothing can be said about it.
             let _ = error.print();
             return code;
@@ -181,7 +215,7 @@ pub async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if error.is_unread() => ExitCode::from(UNREAD),
         Err(error) => {
-            eprintln!("kubectl orchestra: {}", print::harmless(&error.to_string()));
+            say(&error);
             ExitCode::from(NOT_ASKED)
         }
     }

@@ -54,7 +54,7 @@ use desire::Desire;
 use memory::Memory;
 use pass::Pass;
 
-pub use outlook::{Outlook, outlook};
+pub use outlook::{Outlook, outlook, planned_minutes};
 pub use questions::{Questions, RegionQuestions, haste, questions, services};
 pub use requests::is_asked;
 pub(crate) use requests::paused;

@@ -15,6 +15,7 @@ pub mod fast;
 mod judgement;
 mod likelihood;
 mod question;
+pub mod replay;
 mod restarts;
 mod spread;
 mod state;

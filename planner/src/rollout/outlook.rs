@@ -1,7 +1,7 @@
 //! What a release has before it, in words: for screens and plans.
 
 use jiff::SignedDuration;
-use orchestra_crds::CourseStatus;
+use orchestra_crds::{Analysis, CourseStatus, Strategy};
 
 use super::steps::{Step, Steps};
 
@@ -22,6 +22,12 @@ pub fn outlook(course: &CourseStatus) -> Outlook {
     let once: SignedDuration = steps.iter().map(Step::takes).sum();
     let regions = i32::try_from(course.regions.len()).unwrap_or(i32::MAX);
     Outlook { steps: steps.told(Step::words), in_full: steps.told(Step::in_full), takes: once.saturating_mul(regions) }
+}
+
+/// For how many minutes a strategy plans a release in one region.
+pub fn planned_minutes(strategy: &Strategy, analysis: &Analysis) -> u32 {
+    let takes: SignedDuration = Steps::of(strategy, analysis).iter().map(Step::takes).sum();
+    u32::try_from(takes.as_mins()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
