@@ -79,6 +79,11 @@ $(HELM):
 crds: ## Write crds/*.yaml from the types
 	cargo run -q -p orchestra-crds --bin crdgen -- crds
 
+.PHONY: docs-plots
+docs-plots: build ## Draw the pictures of docs/verdict.md anew
+	for name in healthy broken; do \
+	  target/debug/kubectl-orchestra backtest --trace docs/traces/$$name.csv --plot docs/verdict-$$name.svg >/dev/null || exit 1; done
+
 .PHONY: generate
 generate: crds $(HELM) ## Write all that is made from the code: crds/, references, dashboards, alerts, parts of the chart, deploy/
 	cargo run -q -p orchestra-tests --bin generate -- .

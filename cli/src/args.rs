@@ -128,20 +128,44 @@ pub struct PlanArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(group = clap::ArgGroup::new("record").required(true))]
 pub struct BacktestArgs {
     /// What was recorded: CSV with minute,candidate_requests,candidate_errors,stable_requests,stable_errors, and if there are any region,
     /// weight, and latencies as candidate_le_MS and stable_le_MS; `-` is the standard input.
-    #[arg(long, value_name = "FILE")]
-    pub trace: PathBuf,
+    #[arg(long, value_name = "FILE", group = "record")]
+    pub trace: Option<PathBuf>,
+    #[command(flatten)]
+    pub monitored: MonitoredArgs,
     /// A file with the Rollout by whose analysis it is judged. Default: an analysis with its defaults.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Draw rates, evidence and decision into this file, as SVG.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "trace")]
     pub plot: Option<PathBuf>,
     /// Print it for machines.
     #[arg(short, long, value_enum)]
     pub output: Option<Output>,
+}
+
+/// Releases that Cloud Monitoring remembers.
+#[derive(Clone, Debug, Args)]
+pub struct MonitoredArgs {
+    /// The Cloud Run service whose releases Cloud Monitoring remembers: each revision that took over from another. Read with your own
+    /// credentials.
+    #[arg(long = "from-monitoring", value_name = "SERVICE", group = "record", requires_all = ["project", "regions"])]
+    pub service: Option<String>,
+    /// Its project.
+    #[arg(long, requires = "service")]
+    pub project: Option<String>,
+    /// Its regions.
+    #[arg(long = "region", value_name = "REGION", requires = "service")]
+    pub regions: Vec<String>,
+    /// How many days back.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=42))]
+    pub days: u32,
+    /// Read every Google API at this URL, without credentials. For the sandbox.
+    #[arg(long, env = "ORCHESTRA_GOOGLE_ENDPOINT", value_name = "URL")]
+    pub google_endpoint: Option<String>,
 }
 
 /// How a plan is printed.

@@ -41,6 +41,14 @@ pub enum CliError {
     /// Google can't be asked.
     #[error("{0}; plan reads Google Cloud with your own credentials: gcloud auth application-default login")]
     Google(String),
+    /// Cloud Monitoring can't be asked.
+    #[error(
+        "{0}; backtest reads Cloud Monitoring with your own credentials (roles/monitoring.viewer): gcloud auth application-default login"
+    )]
+    Unmonitored(String),
+    /// A name is none.
+    #[error("{0}")]
+    BadName(String),
     /// The cluster in this process failed.
     #[error("planning failed: {0}")]
     Offline(String),

@@ -17,6 +17,7 @@ mod print;
 mod report;
 mod request;
 mod screen;
+mod time;
 mod watch;
 
 use clap::{CommandFactory, Parser};
@@ -104,10 +105,10 @@ async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<ExitCode, CliError> 
     Ok(if !changes && asks { ExitCode::from(ASKS) } else { told(changes) })
 }
 
-fn backtest(args: &BacktestArgs) -> Result<(), CliError> {
-    let judged = backtest::backtest(args)?;
+async fn backtest(args: &BacktestArgs) -> Result<(), CliError> {
+    let judged = backtest::backtest(args).await?;
     match args.output {
-        Some(output) => print::object(&backtest::report(&judged), output),
+        Some(output) => print::object(&backtest::printed(&judged), output),
         None => print::lines(&backtest::as_text(&judged)),
     }
 }
@@ -138,7 +139,7 @@ async fn events(cluster: &Cluster, args: &NameArgs) -> Result<(), CliError> {
 async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match &cli.command {
         Command::Lint(args) => return lint(args),
-        Command::Backtest(args) => return backtest_code(backtest(args)),
+        Command::Backtest(args) => return backtest_code(backtest(args).await),
         Command::Complete { words } => print::lines(&complete::candidates(words).await)?,
         Command::Completion { shell } => {
             let mut script = vec![];

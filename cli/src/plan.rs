@@ -4,7 +4,6 @@
 mod print;
 
 use orchestra_cloud::Cloud;
-use orchestra_controller::clock::Clock;
 use orchestra_controller::rehearsal::{Foreseen, Rehearsal, Write};
 use orchestra_crds::{GROUP, OrchestraEnvironment, Rollout, VERSION};
 use serde::Serialize;
@@ -19,6 +18,7 @@ use crate::error::CliError;
 use crate::files::{Manifest, read};
 use crate::kind::Kind;
 use crate::offline::Offline;
+use crate::time;
 
 /// What would be done about one object.
 #[derive(Debug, Serialize)]
@@ -66,7 +66,10 @@ struct Subject {
 /// # Errors
 /// When a file can't be read, an object would be refused, or the cluster or Google can't be asked.
 pub async fn plan(cluster: &Cluster, args: &PlanArgs) -> Result<Vec<Planned>, CliError> {
-    let clock = clock(cluster, args.google_endpoint.as_deref()).await?;
+    let clock = match time::of_sandbox(args.google_endpoint.as_deref()).await {
+        Some(clock) => clock,
+        None => cluster.clock().await?,
+    };
     let offline = Offline::new(clock)?;
     let subjects = subjects(cluster, &offline, read(&args.of)?).await?;
     for subject in &subjects {
@@ -160,16 +163,6 @@ async fn live(cluster: &Cluster, namespaces: BTreeSet<String>) -> Result<BTreeMa
         }
     }
     Ok(live)
-}
-
-/// The world's time: of the sandbox where that is asked, or else of the cluster.
-async fn clock(cluster: &Cluster, google_endpoint: Option<&str>) -> Result<Clock, CliError> {
-    if let Some(endpoint) = google_endpoint
-        && let Ok(clock) = Clock::of_sandbox(&format!("{}/sandbox/clock", endpoint.trim_end_matches('/'))).await
-    {
-        return Ok(clock);
-    }
-    cluster.clock().await
 }
 
 async fn of_subject(rehearsal: &Rehearsal, offline: &Offline, subject: &Subject) -> Result<Planned, CliError> {

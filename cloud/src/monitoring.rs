@@ -72,6 +72,22 @@ impl Monitoring {
         Ok(Measured { minutes: minutes.into_values().collect(), history })
     }
 
+    /// How many requests each revision of a service answered, by when each span of time began.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn requests(
+        &self,
+        id: &ServiceId,
+        window: Window,
+        span: SignedDuration,
+    ) -> Result<BTreeMap<String, BTreeMap<Timestamp, i64>>, CloudError> {
+        let found = self.tallies(&id.project, Metric::Errors, of_one(id), window, span).await?;
+        let revisions = found.get(&place(id)).cloned().unwrap_or_default();
+        let count = |spans: Tallies| spans.into_iter().map(|(start, tally)| (start, tally.above(0).total)).collect();
+        Ok(revisions.into_iter().map(|(name, spans)| (name, count(spans))).collect())
+    }
+
     /// The minutes of the window: of this service alone, or read with those of all others.
     async fn minutes(&self, id: &ServiceId, query: &CountsQuery) -> Result<Revisions, CloudError> {
         let window = query.window;
@@ -96,13 +112,7 @@ impl Monitoring {
         span: SignedDuration,
     ) -> Result<Revisions, CloudError> {
         let quoted: Vec<String> = revisions.iter().map(|revision| format!("\"{revision}\"")).collect();
-        let only = format!(
-            " AND resource.labels.service_name = \"{}\" AND resource.labels.location = \"{}\" \
-             AND resource.labels.revision_name = one_of({})",
-            id.name,
-            id.region,
-            quoted.join(",")
-        );
+        let only = format!("{} AND resource.labels.revision_name = one_of({})", of_one(id), quoted.join(","));
         let mut found = self.tallies(&id.project, metric, only, window, span).await?;
         Ok(found.remove(&place(id)).unwrap_or_default())
     }
@@ -161,6 +171,11 @@ impl Monitoring {
 
 /// What series are told apart by.
 const GROUPS: [&str; 3] = ["resource.labels.location", "resource.labels.service_name", "resource.labels.revision_name"];
+
+/// A filter's part that is true of one service only.
+fn of_one(id: &ServiceId) -> String {
+    format!(" AND resource.labels.service_name = \"{}\" AND resource.labels.location = \"{}\"", id.name, id.region)
+}
 
 fn place(id: &ServiceId) -> Place {
     (id.region.to_string(), id.name.to_string())

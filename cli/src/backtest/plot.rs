@@ -14,7 +14,9 @@ const SIZE: (u32, u32) = (960, 640);
 /// Those of the upper half.
 const UPPER: u32 = 320;
 /// What is drawn of evidence, in percent of what a rollback needs.
-const EVIDENCE: std::ops::Range<f64> = -60.0..130.0;
+const EVIDENCE: std::ops::Range<f64> = 0.0..130.0;
+/// From how many minutes on lines are thin.
+const MANY: usize = 300;
 
 const CANDIDATE: RGBColor = RGBColor(0xc2, 0x41, 0x0c);
 const STABLE: RGBColor = RGBColor(0x1d, 0x4e, 0xd8);
@@ -50,6 +52,23 @@ fn across(minutes: &[Replayed]) -> std::ops::Range<f64> {
     at(minutes.first())..at(minutes.last()) + 1.0
 }
 
+fn whole(number: &f64) -> String {
+    format!("{number:.0}")
+}
+
+/// From when to when harm was ruled out.
+fn passing(minutes: &[Replayed]) -> Vec<(f64, f64)> {
+    let mut spans: Vec<(f64, f64)> = vec![];
+    for minute in minutes.iter().filter(|minute| minute.verdict == Verdict::Pass) {
+        let at = minute.minute as f64;
+        match spans.last_mut().filter(|(_, to)| *to == at) {
+            Some((_, to)) => *to = at + 1.0,
+            None => spans.push((at, at + 1.0)),
+        }
+    }
+    spans
+}
+
 fn rates(area: &Area<'_>, minutes: &[Replayed]) -> Drawn {
     let points = |of: fn(&Replayed) -> Count| {
         let served = minutes.iter().filter(move |minute| of(minute).total > 0);
@@ -63,14 +82,20 @@ fn rates(area: &Area<'_>, minutes: &[Replayed]) -> Drawn {
         .x_label_area_size(24)
         .y_label_area_size(56)
         .build_cartesian_2d(across(minutes), 0.0..highest * 1.1)?;
-    chart.configure_mesh().light_line_style(TRANSPARENT).draw()?;
+    chart.configure_mesh().light_line_style(TRANSPARENT).x_label_formatter(&whole).draw()?;
+    let width = if minutes.len() > MANY { 1 } else { 2 };
     for (name, points, colour) in [("stable", stable, STABLE), ("candidate", candidate, CANDIDATE)] {
         chart
-            .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
+            .draw_series(LineSeries::new(points, colour.stroke_width(width)))?
             .label(name)
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.85))
+        .border_style(BLACK.mix(0.3))
+        .draw()?;
     Ok(())
 }
 
@@ -88,18 +113,19 @@ fn evidence(area: &Area<'_>, backtest: &Backtest) -> Drawn {
         .x_label_area_size(40)
         .y_label_area_size(56)
         .build_cartesian_2d(across.clone(), EVIDENCE)?;
-    chart.configure_mesh().light_line_style(TRANSPARENT).x_desc("minute").draw()?;
-    let passing = minutes.iter().filter(|minute| minute.verdict == Verdict::Pass).map(|minute| minute.minute as f64);
-    let shade =
-        |from: f64| Rectangle::new([(from, EVIDENCE.start), (from + 1.0, EVIDENCE.end)], RULED_OUT.mix(0.12).filled());
+    let mut mesh = chart.configure_mesh();
+    mesh.light_line_style(TRANSPARENT).x_desc("minute").x_label_formatter(&whole).y_label_formatter(&whole).draw()?;
+    let shade = |(from, to): (f64, f64)| {
+        Rectangle::new([(from, EVIDENCE.start), (to, EVIDENCE.end)], RULED_OUT.mix(0.12).filled())
+    };
     chart
-        .draw_series(passing.map(shade))?
+        .draw_series(passing(minutes).into_iter().map(shade))?
         .label("harm is ruled out")
         .legend(|(x, y)| Rectangle::new([(x, y - 5), (x + 18, y + 5)], RULED_OUT.mix(0.25).filled()));
     let needed = vec![(across.start, 100.0), (across.end, 100.0)];
     chart
         .draw_series(LineSeries::new(needed, NEEDED.stroke_width(1)))?
-        .label("a rollback")
+        .label("needed for a rollback")
         .legend(|(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], NEEDED));
     let points = minutes
         .iter()
@@ -112,6 +138,11 @@ fn evidence(area: &Area<'_>, backtest: &Backtest) -> Drawn {
     if replay.decision != Decision::Inconclusive {
         chart.draw_series(LineSeries::new(vec![(at, EVIDENCE.start), (at, EVIDENCE.end)], colour.stroke_width(2)))?;
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.85))
+        .border_style(BLACK.mix(0.3))
+        .draw()?;
     Ok(())
 }

@@ -11,6 +11,9 @@ use super::Backtest;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// Whose it is, where that is known.
+    #[serde(flatten)]
+    pub release: Option<ReportedRelease>,
     /// What became of it.
     pub verdict: Decision,
     /// After which minute of the trace: of a pass, the first since which it stood.
@@ -27,6 +30,17 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Minute by minute.
     pub minutes: Vec<ReportedMinute>,
+}
+
+/// Which revision took over from which.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedRelease {
+    region: String,
+    revision: String,
+    stable: String,
+    /// The minute of its first requests, from which minutes are counted.
+    began: String,
 }
 
 /// Where it stood after a minute.
@@ -87,13 +101,36 @@ fn notes(backtest: &Backtest) -> Vec<String> {
     if backtest.policy.analysis.mode == AnalysisMode::Observe {
         notes.push("mode Observe: a failure would be recorded, and not acted on".to_string());
     }
+    if backtest.release.is_some() {
+        notes.push("weights are not recorded: minutes in which they changed count, too".to_string());
+    }
     let delay = backtest.policy.analysis.metrics_delay_seconds;
     notes.push(format!("a release is told each minute up to {delay} s after its end: it would act that much later"));
     notes
 }
 
-/// A backtest for machines.
-pub fn report(backtest: &Backtest) -> Report {
+/// A trace judged again is one report, releases that Cloud Monitoring remembers are a list of them.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Printed {
+    /// Of a trace.
+    One(Box<Report>),
+    /// Of Cloud Monitoring.
+    All {
+        /// Oldest first.
+        releases: Vec<Report>,
+    },
+}
+
+/// Backtests for machines.
+pub fn printed(backtests: &[Backtest]) -> Printed {
+    match backtests {
+        [one] if one.release.is_none() => Printed::One(Box::new(report(one))),
+        all => Printed::All { releases: all.iter().map(report).collect() },
+    }
+}
+
+fn report(backtest: &Backtest) -> Report {
     let replay = &backtest.replay;
     let minute = |minute: &Replayed| ReportedMinute {
         minute: minute.minute,
@@ -101,7 +138,14 @@ pub fn report(backtest: &Backtest) -> Report {
         evidence_percent: minute.evidence_percent,
         evidence: minute.evidence.iter().map(part).collect(),
     };
+    let release = backtest.release.as_ref().map(|release| ReportedRelease {
+        region: release.region.to_string(),
+        revision: release.candidate.to_string(),
+        stable: release.stable.to_string(),
+        began: release.began.to_string(),
+    });
     Report {
+        release,
         verdict: replay.decision,
         minute: replay.minute,
         bad_requests: replay.candidate.bad,
@@ -113,28 +157,48 @@ pub fn report(backtest: &Backtest) -> Report {
     }
 }
 
-/// A backtest for people: a line for each minute, and what became of it.
-pub fn as_text(backtest: &Backtest) -> Vec<String> {
-    let replay = &backtest.replay;
-    let count = |count: Count| format!("{} of {}", count.bad, count.total);
-    let line = |minute: &Replayed| {
-        format!(
-            "{:>7}  {:>18}  {:>18}  {:>9}  {}",
-            minute.minute,
-            count(minute.candidate),
-            count(minute.stable),
-            format!("{} %", minute.evidence_percent),
-            in_a_word(minute)
-        )
+/// Backtests for people: of a trace a line for each minute, and of all what became of it.
+pub fn as_text(backtests: &[Backtest]) -> Vec<String> {
+    let text = |backtest: &Backtest| {
+        let mut lines = match &backtest.release {
+            Some(release) => vec![format!(
+                "{} instead of {} in {}, from {}",
+                release.candidate, release.stable, release.region, release.began
+            )],
+            None => minute_by_minute(backtest),
+        };
+        lines.extend(outcome(backtest));
+        lines
     };
-    let mut lines = vec![format!(
-        "{:>7}  {:>18}  {:>18}  {:>9}  {}",
-        "minute", "candidate failed", "stable failed", "rollback?", "verdict"
-    )];
-    lines.extend(replay.minutes.iter().map(line));
+    match backtests {
+        [] => vec!["no revision took over from another in that time".to_string()],
+        all => {
+            let texts: Vec<Vec<String>> = all.iter().map(text).collect();
+            texts.join(&String::new())
+        }
+    }
+}
+
+fn minute_by_minute(backtest: &Backtest) -> Vec<String> {
+    let count = |count: Count| format!("{} of {}", count.bad, count.total);
+    let row = |minute: &str, candidate: &str, stable: &str, evidence: &str, verdict: &str| {
+        format!("{minute:>7}  {candidate:>18}  {stable:>18}  {evidence:>9}  {verdict}")
+    };
+    let of_minute = |minute: &Replayed| {
+        let evidence = format!("{} %", minute.evidence_percent);
+        let (candidate, stable) = (count(minute.candidate), count(minute.stable));
+        row(&minute.minute.to_string(), &candidate, &stable, &evidence, in_a_word(minute))
+    };
+    let mut lines = vec![row("minute", "candidate failed", "stable failed", "rollback?", "verdict")];
+    lines.extend(backtest.replay.minutes.iter().map(of_minute));
     lines.push(String::new());
+    lines
+}
+
+fn outcome(backtest: &Backtest) -> Vec<String> {
+    let replay = &backtest.replay;
     let Count { total, bad } = replay.candidate;
-    lines.push(match replay.decision {
+    let outcome = match replay.decision {
         Decision::Fail => {
             format!("taken back after minute {}: {bad} of {total} requests of the candidate had failed", replay.minute)
         }
@@ -142,10 +206,10 @@ pub fn as_text(backtest: &Backtest) -> Vec<String> {
             format!("harm is ruled out since minute {}, and nothing spoke against it since", replay.minute)
         }
         Decision::Inconclusive => format!("undecided at its end, after {total} requests of the candidate"),
-    });
-    lines.push(format!("  {}", replay.reason));
-    lines.extend(notes(backtest).into_iter().map(|note| format!("  note: {note}")));
-    lines
+    };
+    let reason = format!("  {}", replay.reason);
+    let notes = notes(backtest).into_iter().map(|note| format!("  note: {note}"));
+    [outcome, reason].into_iter().chain(notes).collect()
 }
 
 fn in_a_word(minute: &Replayed) -> &'static str {

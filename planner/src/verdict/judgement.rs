@@ -107,6 +107,11 @@ impl Judgement {
         self.mean(|trial| trial.is_large(question))
     }
 
+    /// What was counted since the candidate went wrong, by the bound that is told.
+    pub(super) fn since_wrong(&self) -> Pair {
+        self.trials.get(self.bounds.len() / 2).map(|trial| trial.since_wrong().counted).unwrap_or_default()
+    }
+
     /// The logarithm of the evidence that it is above a ceiling, where none is beside it.
     pub fn evidence_alone(&self) -> f64 {
         let logs: Vec<f64> = self.trials.iter().map(|trial| trial.above.log_mean(&WEIGHTS)).collect();

@@ -197,9 +197,14 @@ impl Trial {
         past.min(harm * SUPPOSED)
     }
 
+    /// What was counted since the alternative began to lead that leads now.
+    pub(super) fn since_wrong(&self) -> &Since {
+        &self.since[self.worse.leading()]
+    }
+
     /// Whether a difference matters that the candidate's rate shows.
     pub(super) fn is_large(&self, question: &Question) -> bool {
-        let since = &self.since[self.worse.leading()];
+        let since = self.since_wrong();
         let (candidate, stable) = (since.counted.candidate.rate(), since.counted.stable.rate());
         let high = question.floor.is_none() || self.matters.log_mean(&WEIGHTS) >= FLOOR.ln();
         high && candidate > question.times * stable && candidate > stable + question.above

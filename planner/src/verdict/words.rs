@@ -2,7 +2,8 @@
 
 use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, Verdict};
 
-use super::leans_to_harm;
+use super::{Judgement, Pair, leans_to_harm};
+use crate::cloud::Count;
 
 /// The evidence in one line, for people.
 pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
@@ -17,13 +18,28 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
     };
     let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
     let earlier = matches!(evidence.verdict, Verdict::NoData) && evidence.candidate.total > 0;
+    let (candidate, stable, when) = match since_wrong(evidence) {
+        Some(Pair { candidate, stable }) => (count(candidate), count(stable), ", since it went wrong"),
+        None => (evidence.candidate, evidence.stable, ""),
+    };
     format!(
-        "{}{}: candidate {}, stable at the same time {}{fault}",
+        "{}{}: candidate {}, stable at the same time {}{when}{fault}",
         standing(evidence, settings),
         if earlier { "; before it" } else { "" },
-        rate(evidence.candidate),
-        rate(evidence.stable)
+        rate(candidate),
+        rate(stable)
     )
+}
+
+/// What was counted since a candidate that fails went wrong, if that was later than at its start.
+fn since_wrong(evidence: &EvidenceStatus) -> Option<Pair> {
+    let is_compared = evidence.verdict == Verdict::Fail && evidence.step_stable > 0;
+    let since = Judgement::read(&evidence.state).filter(|_| is_compared)?.since_wrong();
+    (since.candidate.bad > 0 && since.candidate.total < evidence.candidate.total).then_some(since)
+}
+
+fn count(Count { total, bad }: Count) -> CountStatus {
+    CountStatus { total, bad }
 }
 
 /// Where the evidence stands, without the counts.

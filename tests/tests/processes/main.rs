@@ -1,5 +1,6 @@
 //! Processes that call each other over loopback: real controllers, kubectl, Google's own clients.
 
+mod backtest;
 mod clients;
 mod controllers;
 mod helm;

@@ -34,6 +34,7 @@ fn a_healthy_release_passes_and_a_break_after_that_undoes_it() {
     assert_eq!(broken.decision, Decision::Fail, "{}", broken.reason);
     assert!((60..64).contains(&broken.minute), "after minute {}", broken.minute);
     assert_eq!(broken.candidate.bad, 30 + 12 * (broken.minute - 59), "up to that minute's end");
+    assert!(broken.reason.contains("since it went wrong"), "{}", broken.reason);
     assert_eq!(broken.minutes[..60], good.minutes[..], "what is later changes nothing before");
 }
 
