@@ -5,7 +5,7 @@ use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_logging_v2::client::LoggingServiceV2;
 use google_cloud_logging_v2::model::LogEntry;
 use jiff::{SignedDuration, Timestamp};
-use orchestra_planner::cloud::{FailedRequest, Failures, ServiceId, Window};
+use orchestra_planner::cloud::{FailedRequest, Failures, FailuresQuery, ServiceId, Window};
 use orchestra_planner::names::ProjectId;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -44,9 +44,11 @@ impl Logging {
     ///
     /// # Errors
     /// When Google does not answer, or refuses.
-    pub async fn failures(&self, id: &ServiceId, window: Window) -> Result<Failures, CloudError> {
-        let place = (id.region.to_string(), id.name.to_string());
+    pub async fn failures(&self, id: &ServiceId, query: &FailuresQuery) -> Result<Failures, CloudError> {
+        let (place, window) = ((id.region.to_string(), id.name.to_string()), query.window);
         let (of_service, is_cut) = match self.shared.are_many(id) {
+            // The hours before many releases are many reads.
+            true if query.is_history => (None, true),
             true => {
                 let ask = self.list(&id.project, window, String::new());
                 let all = self.shared.get((id.project.clone(), window), ask).await?;

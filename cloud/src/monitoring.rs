@@ -35,8 +35,8 @@ pub struct Monitoring {
 type Tallies = BTreeMap<Timestamp, Tally>;
 /// Revisions of a service.
 type Revisions = BTreeMap<String, Tallies>;
-/// What is read of all services of a project at once: a metric, up to then.
-type Asked = (ProjectId, Metric, Timestamp);
+/// What is read of all services of a project at once: a metric, in that time, by spans so long.
+type Asked = (ProjectId, Metric, Window, SignedDuration);
 /// A service, by region and name.
 type Place = (String, String);
 
@@ -93,14 +93,24 @@ impl Monitoring {
         let window = query.window;
         let at_once = Window { from: window.to - READ_AT_ONCE, to: window.to };
         if window.from < window.to && self.shared.are_many(id) && window.from >= at_once.from {
-            let key = (id.project.clone(), query.metric, window.to);
-            let ask = self.tallies(&id.project, query.metric, String::new(), at_once, MINUTE);
-            let all = self.shared.get(key, ask).await?;
-            let mut own = all.get(&place(id)).cloned().unwrap_or_default();
+            let mut own = self.of_all(id, query.metric, at_once, MINUTE).await?;
             own.values_mut().for_each(|tallies| tallies.retain(|start, _| *start >= window.from));
             return Ok(own);
         }
         self.of_service(id, query.metric, &[&query.candidate, &query.stable], window, MINUTE).await
+    }
+
+    /// A service's part of what is read of all of its project.
+    async fn of_all(
+        &self,
+        id: &ServiceId,
+        metric: Metric,
+        window: Window,
+        span: SignedDuration,
+    ) -> Result<Revisions, CloudError> {
+        let ask = self.tallies(&id.project, metric, String::new(), window, span);
+        let all = self.shared.get((id.project.clone(), metric, window, span), ask).await?;
+        Ok(all.get(&place(id)).cloned().unwrap_or_default())
     }
 
     async fn of_service(
@@ -119,11 +129,14 @@ impl Monitoring {
 
     async fn history(&self, id: &ServiceId, query: &CountsQuery, until: Timestamp) -> Result<History, CloudError> {
         let (hour, day) = history_windows(until);
-        let stable = [&query.stable];
-        let mut minutes = self.of_service(id, query.metric, &stable, hour, MINUTE).await?;
-        let mut hours = self.of_service(id, query.metric, &stable, day, HOUR).await?;
-        let of = |found: &mut BTreeMap<String, Tallies>| found.remove(query.stable.as_str()).unwrap_or_default();
-        Ok(History { minutes: of(&mut minutes), hours: of(&mut hours) })
+        let read = async |window, span| {
+            let mut found = match self.shared.are_many(id) {
+                true => self.of_all(id, query.metric, window, span).await?,
+                false => self.of_service(id, query.metric, &[&query.stable], window, span).await?,
+            };
+            Ok::<_, CloudError>(found.remove(query.stable.as_str()).unwrap_or_default())
+        };
+        Ok(History { minutes: read(hour, MINUTE).await?, hours: read(day, HOUR).await? })
     }
 
     /// What was measured of revisions, each span of time by itself.

@@ -264,7 +264,7 @@ impl Question {
                     Answer::Counts(region, query, shell.noted(Source::new("monitoring", &id.project), measured))
                 }
                 Self::Failures(region, id, query) => {
-                    let failures = cloud.logging.failures(&id, query.window).await;
+                    let failures = cloud.logging.failures(&id, &query).await;
                     Answer::Failures(region, query, failures.map_err(Fault::from))
                 }
             }

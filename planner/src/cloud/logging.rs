@@ -36,6 +36,9 @@ pub struct FailuresQuery {
     pub stable: RevisionName,
     /// When they began.
     pub window: Window,
+    /// It is stable's time before the release: what is not told of it is not needed.
+    #[serde(default)]
+    pub is_history: bool,
 }
 
 /// The answer.

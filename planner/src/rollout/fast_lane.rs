@@ -1,7 +1,7 @@
 //! The fast lane of a release: which request logs to read, and what they count for.
 
 use jiff::SignedDuration;
-use orchestra_crds::{AnalysisMode, FastLane, Metric, Verdict};
+use orchestra_crds::{AnalysisMode, FastLane, FastStatus, Metric, Verdict};
 
 use super::judge::terms;
 use super::memory::{Candidate, Memory, RegionMemory};
@@ -52,9 +52,19 @@ pub(super) fn question(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> O
     if fast::distrusted(has_affinity(pass), share, errors).is_some() {
         return None;
     }
-    let settings = terms(pass, candidate).settings;
-    let window = fast::open_windows(known.fast.as_ref(), &subject(candidate, weight), settings, pass.seen.now)?;
-    Some(FailuresQuery { candidate: candidate.release.revision.clone(), stable, window })
+    let (settings, subject) = (terms(pass, candidate).settings, subject(candidate, weight));
+    let begun = begun(&known, candidate);
+    let window = match begun {
+        None => fast::history_window(&subject),
+        Some(_) => fast::open_windows(begun, &subject, settings, pass.seen.now)?,
+    };
+    let candidate = candidate.release.revision.clone();
+    Some(FailuresQuery { candidate, stable, window, is_history: begun.is_none() })
+}
+
+/// The lane of this release, once it has begun.
+fn begun<'k>(known: &'k RegionMemory, candidate: &Candidate) -> Option<&'k FastStatus> {
+    known.fast.as_ref().filter(|fast| fast.release == candidate.release.to_string())
 }
 
 /// The stable revision beside the candidate.
@@ -91,6 +101,9 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
                 None => continue,
             },
             (None, Some(logged)) => match &logged.failures {
+                Ok(failures) if logged.query.is_history => {
+                    fast::begin(&look, terms(pass, candidate).settings, (failures, logged.query.window), errors)
+                }
                 Ok(failures) => {
                     let told = (failures, logged.query.window);
                     fast::count_failures(before, &look, &terms(pass, candidate), told, errors)

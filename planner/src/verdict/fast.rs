@@ -7,6 +7,7 @@
 //! that of the minutes. It is off, and says why, wherever logs or split can't be trusted.
 
 mod entries;
+mod history;
 mod state;
 mod trust;
 
@@ -22,6 +23,7 @@ use super::{Judgement, Pair, Subject, Terms, later, percent};
 use crate::cloud::{Count, Failures, Measured, Window};
 use crate::names::{Percent, ReleaseId, RevisionName};
 use entries::Counted;
+pub use history::{begin, history_window};
 pub(super) use state::Memory;
 pub use trust::distrusted;
 
@@ -29,7 +31,7 @@ pub use trust::distrusted;
 pub const WINDOW: SignedDuration = SignedDuration::from_secs(10);
 /// How long after its end a window is closed. Entries come within a second or two of a request's end, and longer requests
 /// than a part of this are not counted, of either revision: nothing that counts is late, however slow one of them is.
-const LATE: SignedDuration = SignedDuration::from_secs(8);
+const LATE: SignedDuration = SignedDuration::from_secs(6);
 /// How long after a write of the traffic requests are not counted, at least: the split takes a while to be everywhere, and
 /// new instances start cold. A warm-up that is longer than usual is longer here, too.
 const SETTLES: SignedDuration = SignedDuration::from_secs(30);
@@ -46,7 +48,7 @@ const OF_MINUTE: f64 = 6.0;
 /// How many times stable's odds the candidates have that are sure to be found, and what each weighs: who is hurt within
 /// seconds is hurt much.
 const RATIOS: [f64; ALTERNATIVES] = [2.5, 8.0, 25.0, 300.0];
-const SHARES: [f64; ALTERNATIVES] = [5.0, 8.0, 5.0, 2.0];
+const SHARES: [f64; ALTERNATIVES] = [4.0, 11.0, 4.0, 1.0];
 /// How much evidence is halved by while nothing shows that the logs are complete.
 const UNPROVEN: f64 = 0.5;
 
@@ -63,6 +65,11 @@ pub struct Look<'a> {
     pub stable: &'a RevisionName,
 }
 
+/// How long after a write of the traffic nothing is counted.
+fn settles(settings: &Analysis) -> SignedDuration {
+    SETTLES.max(SignedDuration::from_secs(settings.warmup_seconds.into()) - SETTLES)
+}
+
 /// The windows that are closed and not counted yet; none: there is nothing to ask for.
 pub fn open_windows(
     before: Option<&FastStatus>,
@@ -73,10 +80,11 @@ pub fn open_windows(
     if before.is_some_and(|before| before.suspended && before.release == subject.release.to_string()) {
         return None;
     }
-    let settles = SETTLES.max(SignedDuration::from_secs(settings.warmup_seconds.into()) - SETTLES);
     let to = window_before(now.checked_sub(LATE).unwrap_or(Timestamp::MIN));
     let known = before.filter(|before| before.release == subject.release.to_string()).map(|before| before.through.0);
-    let from = known.unwrap_or(Timestamp::MIN).max(window_after(subject.since.max(later(subject.written_at, settles))));
+    let from = known
+        .unwrap_or(Timestamp::MIN)
+        .max(window_after(subject.since.max(later(subject.written_at, settles(settings)))));
     let to = to.min(later(from, LONGEST));
     (from < to).then_some(Window { from, to })
 }
@@ -195,6 +203,8 @@ pub(super) struct Beside {
     spread: f64,
     /// The rate at which it has failed requests so far.
     rate: f64,
+    /// How many it has failed so far, the hour before the release included.
+    failed: i64,
 }
 
 impl Beside {
@@ -205,7 +215,7 @@ impl Beside {
         let per_minute = stable.last.map(|(_, count)| count.total as f64).filter(|total| *total > 0.0)?;
         let limits = Limits { least: 0.0, unproven: LIMITS.unproven / OF_MINUTE };
         let spread = Spread::of(stable, &Spread::default(), limits) * OF_MINUTE;
-        Some(Self { per_minute, spread, rate: trial.known.rate() })
+        Some(Self { per_minute, spread, rate: trial.known.rate(), failed: trial.known.bad })
     }
 }
 
@@ -244,6 +254,16 @@ fn split(share: Percent, failed: Failed) -> Pair {
     }
 }
 
+/// The number of a window since 1970.
+fn number_of(start: Timestamp) -> i64 {
+    start.as_second().div_euclid(WINDOW.as_secs())
+}
+
+/// A window's failures as a share of a number that is the same in each: what varies is how many fail.
+fn whole(bad: i64) -> Count {
+    Count { total: 1_000_000, bad }
+}
+
 /// How many requests the candidate answers in a window, by what stable answers in a minute.
 fn candidate_per_window(share: Percent, stable_per_minute: f64) -> f64 {
     let share = f64::from(share.get()) / 100.0;
@@ -253,7 +273,7 @@ fn candidate_per_window(share: Percent, stable_per_minute: f64) -> f64 {
 impl Memory {
     /// Takes in a window.
     fn add(&mut self, start: Timestamp, counted: &Counted, share: Percent, beside: Option<Beside>, terms: &Terms<'_>) {
-        let number = start.as_second().div_euclid(WINDOW.as_secs());
+        let number = number_of(start);
         self.windows = self.windows.saturating_add(1);
         let question = terms.question(Metric::Errors);
         let unproven = beside.map_or(LIMITS.unproven, |beside| beside.spread.max(LIMITS.least));
@@ -281,8 +301,6 @@ impl Memory {
             let said = RATIOS.map(|ratio| log_ratio_alone(count, (floor * ratio).min(0.95), floor, spread));
             self.matters.add(said, weight_of_start(self.windows, planned));
         }
-        // As shares of a number that is the same in each window: what varies is how many fail.
-        let whole = |bad: i64| Count { total: 1_000_000, bad };
         self.stable.learn(number, whole(counted.failed.stable));
         self.candidate.learn(number, whole(counted.failed.candidate));
         self.round();

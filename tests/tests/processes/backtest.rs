@@ -39,7 +39,10 @@ fn the_traces_of_the_docs_are_judged_as_the_docs_say() {
     assert_eq!((&broken["verdict"], &broken["minute"]), (&"Fail".into(), &29.into()), "{}", broken["reason"]);
     let last = broken["minutes"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["minute"], &last["verdict"]), (&29.into(), &"Fail".into()));
-    assert!(broken["badRequests"].as_i64() > last["evidence"][0]["candidateBad"].as_i64(), "warm-up and changes are in it");
+    assert!(
+        broken["badRequests"].as_i64() > last["evidence"][0]["candidateBad"].as_i64(),
+        "warm-up and changes are in it"
+    );
 }
 
 #[test]
@@ -47,9 +50,11 @@ fn the_pictures_of_the_docs_are_what_the_tool_draws() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["healthy", "broken"] {
         let drawn = folder.path().join(name);
-        let (code, _, err) = backtest(&["--trace", &trace(&format!("{name}.csv")), "--plot", &drawn.display().to_string()]);
+        let (code, _, err) =
+            backtest(&["--trace", &trace(&format!("{name}.csv")), "--plot", &drawn.display().to_string()]);
         assert_eq!(code, 0, "{err}");
-        let (drawn, known) = (std::fs::read(&drawn).unwrap(), std::fs::read(docs().join(format!("verdict-{name}.svg"))));
+        let (drawn, known) =
+            (std::fs::read(&drawn).unwrap(), std::fs::read(docs().join(format!("verdict-{name}.svg"))));
         assert!(known.is_ok_and(|known| known == drawn), "draw docs/verdict-{name}.svg anew: make docs-plots");
     }
 }

@@ -7,7 +7,7 @@ use super::{Failed, Look};
 use crate::cloud::{FailedRequest, Failures, Window};
 
 /// Longer requests may not have arrived when a window is closed; the minutes count them.
-const LONGEST: SignedDuration = SignedDuration::from_secs(5);
+const LONGEST: SignedDuration = SignedDuration::from_secs(3);
 /// How many failed requests of one client count in a window, whichever revision they met, so that the split stays what it is:
 /// one in a loop of retries is one client.
 const OF_ONE_CLIENT: i64 = 5;

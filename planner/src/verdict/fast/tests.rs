@@ -56,6 +56,21 @@ impl Lane {
         self.fast.insert(counted)
     }
 
+    /// Begins with what is told of the hour before; metrics count one failure a minute in it.
+    fn begin(&mut self, requests: Vec<FailedRequest>, is_cut: bool) -> &FastStatus {
+        let subject = subject(&self.release);
+        let share = Percent::clamped(self.share);
+        let look = Look { subject: &subject, share, candidate: &self.release.revision, stable: &self.stable };
+        let told = (&Failures { requests, is_cut }, history_window(&subject));
+        let begun = begin(&look, &self.settings, told, Some(&self.errors));
+        self.fast.insert(begun)
+    }
+
+    /// An hour of stable's failures before the release, so many in each minute.
+    fn hour_before(&mut self, many: i64) -> Vec<FailedRequest> {
+        (-60..0).flat_map(|number| self.failed(number, "api-1", many)).collect()
+    }
+
     /// Requests of a revision that failed in a minute, evenly, each of another client.
     fn failed(&mut self, number: i64, revision: &str, many: i64) -> Vec<FailedRequest> {
         let request = |n: i64| {
@@ -131,9 +146,9 @@ fn an_entry_that_is_told_twice_counts_once() {
 fn windows_are_closed_once_and_begin_when_the_split_has_settled() {
     let release = release();
     let subject = subject(&release);
-    assert_eq!(open_windows(None, &subject, &Analysis::default(), at(BEGAN + 47)), None);
+    assert_eq!(open_windows(None, &subject, &Analysis::default(), at(BEGAN + 45)), None);
     assert_eq!(
-        open_windows(None, &subject, &Analysis::default(), at(BEGAN + 48)),
+        open_windows(None, &subject, &Analysis::default(), at(BEGAN + 46)),
         Some(Window { from: at(BEGAN + 30), to: at(BEGAN + 40) })
     );
     let mut lane = Lane::new(600);
@@ -248,4 +263,33 @@ fn a_lane_that_is_suspended_stays_as_it_is_and_resumes_later() {
     assert_eq!(suspended(Some(&off), &lane.release, at(BEGAN + 300), "drift".into()), off);
     let on = resumed(&off, at(BEGAN + 300));
     assert_eq!((on.through.0, on.suspended), (at(BEGAN + 360), false));
+}
+
+#[test]
+fn stables_hour_before_the_release_says_whether_the_logs_are_complete_and_how_failures_are_spread() {
+    let memory = |lane: &FastStatus| Memory::read(&lane.state).unwrap();
+    let mut lane = Lane::new(5_400);
+    let before = lane.hour_before(1);
+    let begun = lane.begin(before, false).clone();
+    assert!(begun.off.is_none() && memory(&begun).is_complete(), "{begun:?}");
+    assert!(memory(&begun).stable.last.is_some(), "{begun:?}");
+    let begins = window_after(at(BEGAN + SETTLES.as_secs()));
+    assert_eq!(begun.through.0, begins, "nothing of the release is counted before the split has settled");
+    let some = lane.hour_before(1).into_iter().step_by(3).collect();
+    let begun = lane.begin(some, false).clone();
+    assert!(begun.off.as_ref().is_some_and(|off| off.contains("lack failed requests")), "{begun:?}");
+    let few = lane.hour_before(1).into_iter().take(20).collect();
+    let begun = lane.begin(few, true).clone();
+    assert!(begun.off.is_none() && !memory(&begun).is_complete(), "what was not read lacks nothing: {begun:?}");
+}
+
+#[test]
+fn another_revision_in_the_hour_before_is_not_stable() {
+    let mut lane = Lane::new(5_400);
+    let mut before = lane.failed(-40, "api-0", 3);
+    before.extend(lane.failed(-10, "api-1", 30));
+    let begun = lane.begin(before, false).clone();
+    let memory = Memory::read(&begun.state).unwrap();
+    assert_eq!(memory.strange, (0, 0), "they are none of the release's");
+    assert!(memory.stable.weight > 0.0);
 }

@@ -11,15 +11,15 @@ use crate::verdict::judgement::minute_of;
 use crate::verdict::{MINUTE, Subject, later};
 
 /// How many failed requests it takes to compare logs with metrics.
-const COMPARABLE: i64 = 20;
+pub(super) const COMPARABLE: i64 = 20;
 /// The least of what the metrics count that logs must have.
-const LEAST_LOGGED: f64 = 0.5;
+pub(super) const LEAST_LOGGED: f64 = 0.5;
 /// How much the two arms may differ in that.
 const UNEVEN: f64 = 0.2;
 /// How sure a difference must be, in standard deviations.
 const SURE: f64 = 3.0;
 /// How long the lane is off once logs were found to lack entries.
-const OFF: SignedDuration = SignedDuration::from_mins(30);
+pub(super) const OFF: SignedDuration = SignedDuration::from_mins(30);
 /// The most entries that may be of no revision, or of another.
 const STRANGE: f64 = 0.05;
 /// How many times its weight a candidate's measured share may be.

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Analysis, EvidenceStatus, FastStatus, Metric, Verdict};
 use orchestra_planner::cloud::{Count, FailedRequest, Failures, History, Measured, Minute, Tally, Window};
 use orchestra_planner::names::{Percent, ReleaseId, RevisionName};
-use orchestra_planner::verdict::fast::{Look, compared, count_failures};
+use orchestra_planner::verdict::fast::{Look, begin, compared, count_failures, history_window};
 use orchestra_planner::verdict::{Pair, Subject, Terms, count};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::hour::Ended;
 use crate::traffic::{Rates, Traffic};
@@ -14,12 +14,14 @@ use crate::traffic::{Rates, Traffic};
 /// When a release's first weight takes effect.
 const BEGAN: i64 = 1_800_000_000;
 /// How long after a window's end its entries are read, and a minute's metrics after its end, in seconds.
-const LOGS_LATE: i64 = 8;
+const LOGS_LATE: i64 = 6;
 const METRICS_LATE: i64 = 180;
 /// How long a write of the traffic takes to be in effect, in seconds.
 const TAKES: i64 = 10;
 /// When the first window begins that counts.
 const FIRST: i64 = 20;
+/// Entries of a look: three pages.
+const MOST_ENTRIES: usize = 3_000;
 /// How long taking back takes, in seconds.
 const WRITE: i64 = 2;
 
@@ -62,6 +64,23 @@ impl Run<'_> {
     }
 
     fn window(&mut self, start: i64, pair: Pair) -> bool {
+        let requests = self.failed(start, pair);
+        let failures = Failures { requests, is_cut: false };
+        let window = Window { from: at(start), to: at(start + 10) };
+        let look = self.look();
+        let after = count_failures(self.logs.as_ref(), &look, &self.terms, (&failures, window), self.errors.as_ref());
+        let fails = after.verdict == Verdict::Fail;
+        self.logs = Some(after);
+        fails
+    }
+
+    fn look(&self) -> Look<'_> {
+        let (candidate, stable) = self.look_at;
+        Look { subject: &self.subject, share: self.share, candidate, stable }
+    }
+
+    /// The entries of ten seconds.
+    fn failed(&mut self, start: i64, pair: Pair) -> Vec<FailedRequest> {
         let (candidate, stable) = self.look_at;
         let mut requests = vec![];
         for (revision, many) in [(candidate, pair.candidate.bad), (stable, pair.stable.bad)] {
@@ -79,13 +98,7 @@ impl Run<'_> {
                 });
             }
         }
-        let look = Look { subject: &self.subject, share: self.share, candidate, stable };
-        let failures = Failures { requests, is_cut: false };
-        let window = Window { from: at(start), to: at(start + 10) };
-        let after = count_failures(self.logs.as_ref(), &look, &self.terms, (&failures, window), self.errors.as_ref());
-        let fails = after.verdict == Verdict::Fail;
-        self.logs = Some(after);
-        fails
+        requests
     }
 }
 
@@ -143,6 +156,7 @@ pub fn lanes(seed: (u64, u64), lanes: &Lanes, settings: &Analysis) -> Ended {
         let by_logs = lanes.fast && second >= FIRST && run.window(second, pair);
         if fails || by_logs {
             ended.taken_back = Some(usize::try_from((now - breaks).max(0) / 60).unwrap_or(0));
+            ended.by_logs = by_logs && !fails;
             taken_back = Some(if fails { now + WRITE } else { now + LOGS_LATE + WRITE });
         }
     }
@@ -150,15 +164,24 @@ pub fn lanes(seed: (u64, u64), lanes: &Lanes, settings: &Analysis) -> Ended {
 }
 
 impl Run<'_> {
+    /// An hour of stable alone, as metrics and logs tell of it.
     fn begin(&mut self, traffic: &mut Traffic, lanes: &Lanes) {
         let quiet = Rates { share: 0.0, ..lanes.rates };
-        let before: Vec<Count> = (0..60).map(|_| traffic.minute(&quiet).stable).collect();
-        let tally = |count: &Count| Tally::of_errors(count.total, count.bad);
-        let minutes = before.iter().zip(1..).map(|(count, n)| (at(-60 * n), tally(count))).collect();
+        let (mut minutes, mut requests) = (BTreeMap::new(), vec![]);
+        for start in (-3_600..0).step_by(10) {
+            let pair = traffic.seconds(10.0, &quiet);
+            requests.extend(self.failed(start, pair));
+            let minute: &mut Tally = minutes.entry(at(start.div_euclid(60) * 60)).or_default();
+            Tally::of_errors(pair.stable.total, pair.stable.bad).0.iter().for_each(|(bound, n)| minute.add(*bound, *n));
+        }
         let history = History { minutes, ..History::default() };
         let measured = Measured { minutes: vec![], history: Some(history) };
         let window = Window { from: at(60), to: at(60) };
         self.errors = Some(count(None, &self.subject, &self.terms, &measured, window));
+        let is_cut = requests.len() > MOST_ENTRIES;
+        requests.truncate(MOST_ENTRIES);
+        let told = (&Failures { requests, is_cut }, history_window(&self.subject));
+        self.logs = Some(begin(&self.look(), self.terms.settings, told, self.errors.as_ref()));
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Ended {
     pub bad: i64,
     /// All that it answered.
     pub requests: i64,
+    /// It was taken back by request logs.
+    pub by_logs: bool,
 }
 
 /// One run.
