@@ -153,9 +153,9 @@ fn windows_are_closed_once_and_begin_when_the_split_has_settled() {
     );
     let mut lane = Lane::new(600);
     let known = lane.minute(1, vec![]).clone();
-    assert_eq!(open_windows(Some(&known), &subject, &Analysis::default(), at(BEGAN + 137)), None);
+    assert_eq!(open_windows(Some(&known), &subject, &Analysis::default(), at(BEGAN + 135)), None);
     assert_eq!(
-        open_windows(Some(&known), &subject, &Analysis::default(), at(BEGAN + 138)).unwrap().from,
+        open_windows(Some(&known), &subject, &Analysis::default(), at(BEGAN + 136)).unwrap().from,
         at(BEGAN + 120)
     );
 }
