@@ -192,7 +192,7 @@ pub fn count(
     }
     judgement.note_empty(&told, known_until.max(window.from), window.to);
     after.through = Time(window.to.max(known_until));
-    after.evidence_percent = percent(judgement.evidence(), terms.needed() - terms.weight(subject.metric));
+    after.evidence_percent = percent(judgement.evidence(&question), terms.needed() - terms.weight(subject.metric));
     after.verdict = verdict(&after, &judgement, terms);
     let candidate = Count { total: after.candidate.total, bad: after.candidate.bad };
     after.requests_needed = judgement.requests_needed(&question, candidate).map(|statistic| {

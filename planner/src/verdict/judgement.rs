@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::Pair;
 use super::restarts::log_sum;
-use super::trial::{Question, Trial, WEIGHTS};
+use super::trial::{ABOVE_WEIGHTS, Question, Trial};
 use crate::cloud::{Count, History, Minute, Tally};
 
 /// How many empty minutes are kept in mind: what arrives later than that is not counted.
@@ -98,13 +98,13 @@ impl Judgement {
     }
 
     /// The logarithm of the evidence that the candidate is worse.
-    pub fn evidence(&self) -> f64 {
-        self.mean(|_| true)
+    pub fn evidence(&self, question: &Question) -> f64 {
+        self.mean(question, |_| true)
     }
 
     /// The part of it that is about differences that matter.
     pub fn evidence_that_matters(&self, question: &Question) -> f64 {
-        self.mean(|trial| trial.is_large(question))
+        self.mean(question, |trial| trial.is_large(question))
     }
 
     /// What was counted since the candidate went wrong, by the bound that is told.
@@ -114,12 +114,13 @@ impl Judgement {
 
     /// The logarithm of the evidence that it is above a ceiling, where none is beside it.
     pub fn evidence_alone(&self) -> f64 {
-        let logs: Vec<f64> = self.trials.iter().map(|trial| trial.above.log_mean(&WEIGHTS)).collect();
+        let logs: Vec<f64> = self.trials.iter().map(|trial| trial.above.log_mean(&ABOVE_WEIGHTS)).collect();
         log_sum(logs)
     }
 
-    fn mean(&self, counts: impl Fn(&Trial) -> bool) -> f64 {
-        let logs: Vec<f64> = self.trials.iter().filter(|t| counts(t)).map(|t| t.worse.log_mean(&WEIGHTS)).collect();
+    fn mean(&self, question: &Question, counts: impl Fn(&Trial) -> bool) -> f64 {
+        let said = |trial: &Trial| trial.worse.log_mean(&question.weights);
+        let logs: Vec<f64> = self.trials.iter().filter(|t| counts(t)).map(said).collect();
         log_sum(logs) - (self.trials.len().max(1) as f64).ln()
     }
 

@@ -41,6 +41,7 @@ impl Terms<'_> {
         match metric {
             Metric::Errors => Question {
                 ratios: [2.0, 5.0, 20.0, 300.0],
+                weights: [11.0, 6.0, 2.0, 1.0],
                 limits: Limits { least: 0.03, unproven: 0.05 },
                 floor: Some(share(*minimum_increase_basis_points)).filter(|floor| *floor > 0.0),
                 times: 1.0 + f64::from(*relative_increase_percent) / 100.0,
@@ -51,6 +52,7 @@ impl Terms<'_> {
             },
             Metric::Latency => Question {
                 ratios: [1.25, 1.6, 2.5, 6.0],
+                weights: [2.0, 6.0, 9.0, 3.0],
                 limits: Limits { least: 0.0005, unproven: 0.02 },
                 floor: None,
                 times: 1.25,

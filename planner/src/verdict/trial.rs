@@ -26,8 +26,8 @@ const ABOVE_CEILING: [f64; ALTERNATIVES] = [1.5, 2.5, 5.0, 10.0];
 const HIGHEST: f64 = 0.95;
 /// How much a rate varies that has none beside it to compare with.
 const ALONE: f64 = 0.3;
-/// What the alternatives weigh, in shares: those that are near take longest to find, and get most.
-pub(super) const WEIGHTS: [f64; ALTERNATIVES] = [11.0, 6.0, 2.0, 1.0];
+/// What the rates above the ceiling weigh, in shares.
+pub(super) const ABOVE_WEIGHTS: [f64; ALTERNATIVES] = [11.0, 6.0, 2.0, 1.0];
 /// How much the odds of a minute vary in which stable has trouble of its own.
 const TROUBLED: f64 = 1.0;
 /// For how many minutes it is supposed to go on: bursts hide it in some.
@@ -40,6 +40,8 @@ const TELLING: i64 = 10;
 pub struct Question {
     /// How many times stable's odds the candidates have that are sure to be found.
     pub(super) ratios: [f64; ALTERNATIVES],
+    /// What each of them weighs, in shares: those that are near take longest to find, and get most.
+    pub(super) weights: [f64; ALTERNATIVES],
     /// Between which limits the measured spread is taken.
     pub(super) limits: Limits,
     /// The rate above which a candidate must be to matter.
@@ -206,7 +208,7 @@ impl Trial {
     pub(super) fn is_large(&self, question: &Question) -> bool {
         let since = self.since_wrong();
         let (candidate, stable) = (since.counted.candidate.rate(), since.counted.stable.rate());
-        let high = question.floor.is_none() || self.matters.log_mean(&WEIGHTS) >= FLOOR.ln();
+        let high = question.floor.is_none() || self.matters.log_mean(&question.weights) >= FLOOR.ln();
         high && candidate > question.times * stable && candidate > stable + question.above
     }
 

@@ -5,8 +5,8 @@ use orchestra_cloud::Cloud;
 use orchestra_controller::clock::{Clock, ClockReading};
 use orchestra_crds::{Ingress, Redis, RedisTier};
 use orchestra_planner::cloud::{
-    AccountView, Binding, CountsQuery, FaultClass, OperationView, Readiness, RedisId, ServiceId, ServiceSettings,
-    Target, TrafficTarget, VersionView, Window,
+    AccountView, Binding, CountsQuery, FailuresQuery, FaultClass, OperationView, Readiness, RedisId, ServiceId,
+    ServiceSettings, Target, TrafficTarget, VersionView, Window,
 };
 use orchestra_planner::marks::{Marks, Owner};
 use orchestra_planner::names::{Percent, ProjectId, Region, RevisionName, ServiceName};
@@ -262,7 +262,9 @@ async fn failed_requests_are_read_from_the_logs_within_seconds() {
     until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await;
     let from = sandbox.journal.clock().now();
     let window = Window { from, to: from + SignedDuration::from_secs(60) };
-    let all = until(async || cloud.logging.failures(&id(), window).await, |all| all.requests.len() > 500).await;
+    let query =
+        FailuresQuery { candidate: revision("api-one"), stable: revision("api-none"), window, is_history: false };
+    let all = until(async || cloud.logging.failures(&id(), &query).await, |all| all.requests.len() > 500).await;
     let inside = |at: Timestamp| at >= window.from && at < window.to;
     assert!(all.requests.iter().all(|request| request.status == 500 && inside(request.at)), "{all:?}");
     assert!(all.requests.iter().all(|request| request.revision == "api-one" && !request.host.contains("---")));
@@ -277,20 +279,23 @@ async fn many_services_of_a_project_are_read_by_one_call() {
     let minute = sandbox.journal.clock().now().as_second() / 60 * 60;
     let window =
         Window { from: Timestamp::from_second(minute - 300).unwrap(), to: Timestamp::from_second(minute).unwrap() };
-    let asked = async |services: std::ops::Range<usize>| {
+    let asked = async |services: std::ops::Range<usize>, history_until: Option<Timestamp>| {
         let before = sandbox.journal.calls().len();
         for number in services {
             let id = ServiceId { name: ServiceName::new(format!("api-{number}").as_str()).unwrap(), ..id() };
-            cloud.logging.failures(&id, window).await.unwrap();
             let (candidate, stable) = (revision("api-one"), revision("api-none"));
+            let is_history = history_until.is_some();
+            let query = FailuresQuery { candidate: candidate.clone(), stable: stable.clone(), window, is_history };
+            cloud.logging.failures(&id, &query).await.unwrap();
             let metric = orchestra_crds::Metric::Errors;
-            let query = CountsQuery { metric, candidate, stable, window, history_until: None };
+            let query = CountsQuery { metric, candidate, stable, window, history_until };
             cloud.monitoring.measured(&id, &query).await.unwrap();
         }
         sandbox.journal.calls().len() - before
     };
-    assert_eq!(asked(0..10).await, 20);
-    assert_eq!(asked(10..1_000).await, 2, "one of the logs, and one of the metrics");
+    assert_eq!(asked(0..10, None).await, 20);
+    assert_eq!(asked(10..1_000, None).await, 2, "one of the logs, and one of the metrics");
+    assert_eq!(asked(10..1_000, Some(window.from)).await, 2, "stable's last hour, and its last day");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod ranks;
 mod release;
 mod rules;
 mod runs;
+mod slow;
 mod tables;
 mod traffic;
 
@@ -23,16 +24,21 @@ fn main() -> ExitCode {
     let mut bench = tables::Bench::new(sample);
     bench.begin();
     let only = std::env::args().skip_while(|arg| arg != "--only").nth(1);
-    let parts: [(&str, Part); 5] = [
+    let parts: [(&str, Part); 7] = [
         ("found", tables::Bench::found),
         ("false", tables::Bench::false_alarms),
         ("breaks", tables::Bench::breaks),
+        ("latency", tables::Bench::latency),
         ("releases", tables::Bench::releases),
         ("logs", tables::Bench::fast_lane),
+        ("peers", tables::Bench::late_peers),
     ];
-    parts
-        .iter()
-        .filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name))
-        .for_each(|(_, part)| part(&mut bench));
+    for (number, (name, part)) in (0..).zip(&parts) {
+        // Each table has seeds of its own, whichever others are made.
+        bench.begin_table(number);
+        if only.as_deref().is_none_or(|only| only == *name) {
+            part(&mut bench);
+        }
+    }
     bench.end()
 }

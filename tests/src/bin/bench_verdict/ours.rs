@@ -50,7 +50,7 @@ impl Ours {
     }
 
     pub fn leans(&self) -> bool {
-        self.judgement.evidence() > 0.0
+        self.judgement.evidence(&self.question) > 0.0
     }
 
     pub fn passes(&self) -> bool {

@@ -1,11 +1,13 @@
 //! The tables, and the bounds that they must keep.
 
+mod latency;
+mod logs;
+
 use orchestra_crds::Analysis;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::cells::{EFFECTS, REQUESTS, Trouble, minimum};
-use crate::fast::Lanes;
 use crate::hour::{Cell, Held};
 use crate::release::{End, release};
 use crate::rules::Kind;
@@ -40,6 +42,11 @@ impl Bench {
 
     fn runs(&self, all: u64) -> u64 {
         if self.sample { (all / 40).max(50) } else { all }
+    }
+
+    /// The table of that number begins.
+    pub fn begin_table(&mut self, number: u64) {
+        self.cell = number * 1_000;
     }
 
     fn next(&mut self) -> u64 {
@@ -207,62 +214,9 @@ impl Bench {
         self.bound(format!("promoted: {rates:?}"), promoted, of, most);
     }
 
-    /// What the logs save, and whether they are ever wrong.
-    pub fn fast_lane(&mut self) {
-        println!("## Requests that a bad candidate fails until it is taken back, with metrics three minutes late\n");
-        println!("| requests/s | stable → candidate | by minutes | with logs | ratio |\n|---|---|---|---|---|");
-        for requests in [10.0, 100.0, 1_000.0] {
-            for candidate in [0.01, 0.05, 0.5] {
-                let rates = rates(requests, 0.001, candidate, 0.0);
-                let cell = self.next();
-                let bad = |fast: bool| {
-                    let lanes = Lanes { rates, minutes: 60, breaks_after: 0, fast };
-                    let number = self.runs(if requests * candidate > 100.0 { 1_000 } else { 4_000 });
-                    let all = runs(number, |run| crate::fast::lanes((cell, run), &lanes, &Analysis::default()));
-                    all.iter().map(|ended| ended.bad).sum::<i64>() as f64 / all.len() as f64
-                };
-                let (slow, fast) = (bad(false), bad(true));
-                println!(
-                    "| {requests} | 0.1 % → {} | {slow:.0} | {fast:.0} | {:.2} |",
-                    percent(candidate),
-                    fast / slow
-                );
-                let most = if candidate >= 0.05 { 1.0 / 6.0 } else { 1.0 / 3.0 };
-                if requests >= 100.0 && fast > slow * most {
-                    self.broken.push(format!("logs save too little: {rates:?}: {fast:.0} of {slow:.0}"));
-                }
-            }
-        }
-        println!(
-            "\nGood releases taken back by logs in an hour, in %:\n\n| bursts CV² | base | 10 | 100 | 1,000 requests/s |\n|---|---|---|---|---|"
-        );
-        for bursts in [0.0, 0.25, 1.0] {
-            for base in [0.001, 0.01] {
-                let mut told = vec![];
-                for requests in [10.0, 100.0, 1_000.0] {
-                    let lanes =
-                        Lanes { rates: rates(requests, base, base, bursts), minutes: 60, breaks_after: 0, fast: true };
-                    let number = self.runs(if requests * base > 1.0 { 4_000 } else { 20_000 });
-                    let cell = self.next();
-                    let all = runs(number, |run| crate::fast::lanes((cell, run), &lanes, &Analysis::default()));
-                    let seen = all.iter().filter(|ended| ended.by_logs).count();
-                    told.push(format!("{:.2}", seen as f64 * 100.0 / all.len() as f64));
-                    self.bound(
-                        format!("false by logs: {requests} requests/s, base {base}, CV² {bursts}"),
-                        seen,
-                        all.len(),
-                        0.002,
-                    );
-                }
-                println!("| {bursts} | {} | {} |", percent(base), told.join(" | "));
-            }
-        }
-        println!();
-    }
-
     /// What was broken.
     pub fn end(self) -> ExitCode {
-        println!("{} cells in {:.0} s", self.cell, self.began.elapsed().as_secs_f64());
+        println!("Made in {:.0} s", self.began.elapsed().as_secs_f64());
         self.broken.iter().for_each(|broken| println!("BROKEN {broken}"));
         ExitCode::from(u8::from(!self.broken.is_empty()))
     }
