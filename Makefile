@@ -50,9 +50,8 @@ bench: build ## 10,000 objects and 1,000 services: what calls take, and what the
 	target/debug/bench
 
 .PHONY: bench-verdict
-bench-verdict: ## What the verdict does beside what other tools do, by simulation, into docs/verdict-tables.md; fails where a bound is broken
-	cargo build -p orchestra-tests --bin bench_verdict
-	target/debug/bench_verdict $(if $(SAMPLE),--sample) | tee docs/verdict-tables.md
+bench-verdict: build ## What the verdict does beside what other tools do, by simulation, into docs/verdict-tables.md; fails where a bound is broken; SAMPLE=1: a part, in minutes
+	target/debug/bench_verdict $(if $(SAMPLE),--sample) | tee $(if $(SAMPLE),target,docs)/verdict-tables.md
 
 # Without pulling anything: the same files that deploy/Dockerfile puts into the image. A binary of more than 20 MB is too large.
 .PHONY: image

@@ -6,7 +6,7 @@ use orchestra_planner::verdict::Pair;
 
 use crate::cells::Trouble;
 use crate::rules::Kind;
-use crate::runs::runs;
+use crate::runs::{Mean, runs};
 use crate::traffic::{Rates, Traffic};
 
 /// What is held.
@@ -92,8 +92,8 @@ impl Cell {
         self.taken_back() as f64 * 100.0 / self.ended.len() as f64
     }
 
-    pub fn mean(&self, of: impl Fn(&Ended) -> i64) -> f64 {
-        self.ended.iter().map(of).sum::<i64>() as f64 / self.ended.len() as f64
+    pub fn mean(&self, of: impl Fn(&Ended) -> i64 + Clone) -> Mean {
+        Mean::new(self.ended.iter().map(move |ended| of(ended) as f64))
     }
 
     pub fn median(&self) -> Option<usize> {

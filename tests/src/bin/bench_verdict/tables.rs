@@ -16,6 +16,8 @@ use crate::traffic::Rates;
 
 /// The candidate's share in all cells that hold it.
 const SHARE: f64 = 0.1;
+/// How many times the fewest requests of the candidate a failure may take.
+const MOST_REQUESTS: f64 = 1.7;
 /// How many good ones of a hundred may be taken back, by `confidencePercent: 99`.
 const LEVEL: f64 = 0.01;
 
@@ -98,14 +100,14 @@ impl Bench {
             let of_peers = if kind == Kind::Ours { 20_000 } else { 4_000 };
             let cell = Cell::of(cell, self.runs(of_peers), &Held::hour(rates), kind);
             let median = cell.median().map_or("–".to_string(), |median| median.to_string());
-            told.push(format!("{:.1} / {median} / {:.1}", cell.percent(), cell.mean(|ended| ended.bad)));
+            told.push(format!("{:.1} / {median} / {:.1}", cell.percent(), cell.mean(|ended| ended.bad).of));
             if kind == Kind::Ours && rates.candidate > rates.stable {
                 let least = minimum(&rates, LEVEL);
-                let found = cell.mean(|ended| ended.requests) / least;
-                ratio = format!("{found:.2}");
+                let requests = cell.mean(|ended| ended.requests);
+                ratio = format!("{:.2}", requests.of / least);
                 let ten_minutes = rates.requests_per_second * rates.share * 600.0;
-                if least >= ten_minutes && found > 1.7 {
-                    self.broken.push(format!("{rates:?}: {found:.2} times the fewest requests"));
+                if least >= ten_minutes && requests.surely_above(MOST_REQUESTS * least) {
+                    self.broken.push(format!("{rates:?}: {ratio} times the fewest requests"));
                 }
             }
         }

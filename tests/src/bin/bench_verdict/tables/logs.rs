@@ -6,11 +6,13 @@ use super::{Bench, LEVEL, percent, rates};
 use crate::fast::Lanes;
 use crate::hour::{Cell, Held};
 use crate::rules::Kind;
-use crate::runs::runs;
+use crate::runs::{Mean, runs};
 use crate::traffic::Rates;
 
 /// How late metrics are, in minutes.
 const LATE: f64 = 3.0;
+/// The most of a sound peer's failed requests that ours may be.
+const FIFTH: f64 = 0.2;
 
 impl Bench {
     /// What the logs save, and whether they are ever wrong.
@@ -23,13 +25,15 @@ impl Bench {
                 let cell = self.next();
                 let (slow, fast) = (self.bad_until(cell, rates, false), self.bad_until(cell, rates, true));
                 println!(
-                    "| {requests} | 0.1 % → {} | {slow:.0} | {fast:.0} | {:.2} |",
+                    "| {requests} | 0.1 % → {} | {:.0} | {:.0} | {:.2} |",
                     percent(candidate),
-                    fast / slow
+                    slow.of,
+                    fast.of,
+                    fast.of / slow.of
                 );
                 let most = if candidate >= 0.05 { 1.0 / 6.0 } else { 1.0 / 3.0 };
-                if requests >= 100.0 && fast > slow * most {
-                    self.broken.push(format!("logs save too little: {rates:?}: {fast:.0} of {slow:.0}"));
+                if requests >= 100.0 && fast.surely_more_than(most, slow) {
+                    self.broken.push(format!("logs save too little: {rates:?}: {:.0} of {:.0}", fast.of, slow.of));
                 }
             }
         }
@@ -38,11 +42,11 @@ impl Bench {
     }
 
     /// Requests that a candidate fails until it is taken back, on average.
-    fn bad_until(&self, cell: u64, rates: Rates, fast: bool) -> f64 {
+    fn bad_until(&self, cell: u64, rates: Rates, fast: bool) -> Mean {
         let lanes = Lanes { rates, minutes: 60, breaks_after: 0, fast };
         let number = self.runs(if rates.requests_per_second * rates.candidate > 100.0 { 1_000 } else { 4_000 });
         let all = runs(number, |run| crate::fast::lanes((cell, run), &lanes, &Analysis::default()));
-        all.iter().map(|ended| ended.bad).sum::<i64>() as f64 / all.len() as f64
+        Mean::new(all.iter().map(|ended| ended.bad as f64))
     }
 
     fn false_by_logs(&mut self) {
@@ -94,22 +98,27 @@ impl Bench {
                 for (peer, taken_back) in peers.iter().zip(&healthy) {
                     let (bad, _) = self.by_peer(*peer, rates);
                     let is_sound = *taken_back <= LEVEL;
-                    told.push(if is_sound { format!("{bad:.0}") } else { format!("({bad:.0})") });
-                    if is_sound && ours > bad / 5.0 {
-                        self.broken.push(format!("{rates:?}: {ours:.0} failed requests, {} has {bad:.0}", peer.name()));
+                    told.push(if is_sound { format!("{:.0}", bad.of) } else { format!("({:.0})", bad.of) });
+                    if is_sound && ours.surely_more_than(FIFTH, bad) {
+                        self.broken.push(format!(
+                            "{rates:?}: {:.0} failed requests, {} has {:.0}",
+                            ours.of,
+                            peer.name(),
+                            bad.of
+                        ));
                     }
                 }
-                println!("| {requests} | 0.1 % → {} | {ours:.0} | {} |", percent(candidate), told.join(" | "));
+                println!("| {requests} | 0.1 % → {} | {:.0} | {} |", percent(candidate), ours.of, told.join(" | "));
             }
         }
         println!();
     }
 
     /// Requests that the candidate fails until a peer's rule takes it back, and how many are taken back.
-    fn by_peer(&mut self, kind: Kind, rates: Rates) -> (f64, f64) {
+    fn by_peer(&mut self, kind: Kind, rates: Rates) -> (Mean, f64) {
         let cell = Cell::of(self.next(), self.runs(4_000), &Held::hour(rates), kind);
         let meanwhile = rates.requests_per_second * rates.share * rates.candidate * 60.0 * LATE;
         let found = cell.percent() / 100.0;
-        (cell.mean(|ended| ended.bad) + meanwhile * found, found)
+        (cell.mean(move |ended| ended.bad + if ended.taken_back.is_some() { meanwhile as i64 } else { 0 }), found)
     }
 }
