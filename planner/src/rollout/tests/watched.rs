@@ -100,3 +100,43 @@ fn logs_are_compared_with_the_metrics_of_the_same_minutes() {
     assert!(kept < 8, "{}", fast.state);
     assert_eq!(fast.off, None);
 }
+
+/// The most that a status may have in all.
+const LARGEST: usize = 32 * 1024;
+
+#[test]
+fn the_status_of_a_release_in_ten_regions_is_small_enough() {
+    let regions = [
+        "us-central1",
+        "us-west4",
+        "us-east4",
+        "northamerica-northeast1",
+        "southamerica-east1",
+        "europe-west1",
+        "europe-southwest1",
+        "asia-northeast1",
+        "asia-southeast2",
+        "australia-southeast1",
+    ];
+    let mut world = World::promoted(&regions);
+    world.rollout.spec.analysis.fast_lane = FastLane::Auto;
+    world.rollout.spec.analysis.watch_seconds = 600;
+    world.requests_per_minute = 60_000;
+    world.stable_error_percent = 1;
+    world.release("app:2", Traits { error_percent: 1, ..Traits::default() });
+    let mut largest = (0, world.status());
+    for _ in 0..2_000 {
+        world.run(1);
+        let status = world.status();
+        let size = serde_json::to_string(&status).unwrap().len();
+        if size > largest.0 {
+            largest = (size, status);
+        }
+        if world.phase() == RolloutPhase::Promoted {
+            break;
+        }
+    }
+    let (size, status) = largest;
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+    assert!(size <= LARGEST, "{size}: {}", serde_json::to_string(&status.regions).unwrap());
+}
