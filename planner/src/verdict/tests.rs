@@ -93,6 +93,11 @@ fn a_pass_rules_harm_out_and_is_more_than_enough_requests() {
     let few = judge(&minutes[..1]);
     let needed = few.requests_needed.unwrap();
     assert!((200..400).contains(&needed), "{needed}");
+    // Enough requests, as good as stable, and yet 1 % is not ruled out.
+    let even: Vec<_> = (0..3).map(|n| minute(n, (200, i64::from(n == 0)), (1_800, 4))).collect();
+    let even = judge_beside(2, &even);
+    assert!(even.step_candidate >= settings().minimum_requests.into() && !leans_to_harm(&even), "{}", told(&even));
+    assert!(even.verdict == Verdict::Undecided && even.requests_needed > Some(0), "{}", told(&even));
 }
 
 /// A3: fails 40 % where stable fails 5 %, on a hold of a minute; and all where stable fails 20 %.
