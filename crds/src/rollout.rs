@@ -8,10 +8,12 @@ mod evidence;
 mod status;
 mod strategy;
 mod template;
+mod threshold;
 pub use evidence::*;
 pub use status::*;
 pub use strategy::*;
 pub use template::*;
+pub use threshold::*;
 
 use crate::{Access, Scaling};
 

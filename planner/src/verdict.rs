@@ -19,15 +19,16 @@ pub mod replay;
 mod restarts;
 mod spread;
 mod state;
+mod threshold;
 mod trial;
 mod words;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, Verdict};
+use orchestra_crds::{Analysis, AnalysisMode, CountStatus, EvidenceStatus, Metric, Verdict};
 use std::collections::BTreeSet;
 
-use crate::cloud::{Count, Measured, Window};
+use crate::cloud::{Count, Measured, Minute, Window};
 use crate::names::ReleaseId;
 pub use judgement::Judgement;
 use judgement::minute_of;
@@ -176,7 +177,7 @@ pub fn count(
     }
     let question = terms.question(subject.metric);
     let known_until = after.through.0;
-    let mut told = BTreeSet::new();
+    let (mut told, mut counted) = (BTreeSet::new(), vec![]);
     for minute in measured.minutes.iter().filter(|m| m.start >= window.from && m.start < window.to) {
         if minute.candidate.is_empty() && minute.stable.is_empty() {
             continue;
@@ -185,6 +186,7 @@ pub fn count(
         let is_new = minute.start >= known_until || judgement.was_empty(minute.start);
         if is_new && subject.is_whole(minute.start) {
             judgement.add(minute, &question, subject.has_all);
+            counted.extend((minute.start >= subject.since).then_some(minute));
             let bound = judgement.told_bound().unwrap_or(i64::MAX);
             let pair = Pair { candidate: minute.candidate.above(bound), stable: minute.stable.above(bound) };
             add(&mut after, subject, minute.start, pair);
@@ -192,17 +194,37 @@ pub fn count(
     }
     judgement.note_empty(&told, known_until.max(window.from), window.to);
     after.through = Time(window.to.max(known_until));
-    after.evidence_percent = percent(judgement.evidence(&question), terms.needed() - terms.weight(subject.metric));
-    after.verdict = verdict(&after, &judgement, terms);
-    let candidate = Count { total: after.candidate.total, bad: after.candidate.bad };
-    after.requests_needed = judgement.requests_needed(&question, candidate).map(|statistic| {
-        let least = i64::from(terms.settings.minimum_requests) - after.step_candidate;
-        statistic.max(least).max(0)
-    });
+    if terms.settings.mode == AnalysisMode::Threshold {
+        by_looks(&mut after, terms.settings, &counted);
+    } else {
+        after.evidence_percent = percent(judgement.evidence(&question), terms.needed() - terms.weight(subject.metric));
+        after.verdict = verdict(&after, &judgement, terms);
+    }
+    after.requests_needed = requests_needed(&after, &judgement, terms);
     after.slow_above_micros = judgement.told_bound().filter(|_| subject.metric == Metric::Latency);
     after.state = judgement.write();
     after.fault = None;
     after
+}
+
+/// About how many requests a pass still needs; none: that can't be told, or it needs looks.
+fn requests_needed(after: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) -> Option<i64> {
+    if terms.settings.mode == AnalysisMode::Threshold {
+        return None;
+    }
+    let candidate = Count { total: after.candidate.total, bad: after.candidate.bad };
+    let statistic = judgement.requests_needed(&terms.question(after.metric), candidate)?;
+    let least = i64::from(terms.settings.minimum_requests) - after.step_candidate;
+    Some(statistic.max(least).max(0))
+}
+
+/// Holds the step's minutes against fixed limits.
+fn by_looks(after: &mut EvidenceStatus, settings: &Analysis, minutes: &[&Minute]) {
+    let limits = &settings.threshold;
+    let looks = threshold::count(after, limits, minutes);
+    after.evidence_percent = looks.failed.saturating_mul(100) / limits.failure_limit.saturating_add(1);
+    after.verdict = threshold::verdict(&looks, limits);
+    after.looks = Some(looks);
 }
 
 fn add(after: &mut EvidenceStatus, subject: &Subject<'_>, start: Timestamp, pair: Pair) {
@@ -243,6 +265,7 @@ fn empty(subject: &Subject<'_>, settings: &Analysis) -> EvidenceStatus {
         step_stable: 0,
         requests_needed: None,
         slow_above_micros: None,
+        looks: None,
         state: Judgement::default().write(),
         fault: None,
     }
@@ -286,6 +309,9 @@ fn verdict(evidence: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) 
 pub fn together<'e>(all: &[&'e EvidenceStatus], terms: &Terms<'_>) -> Option<&'e EvidenceStatus> {
     if let Some(failing) = all.iter().find(|evidence| evidence.verdict == Verdict::Fail) {
         return Some(failing);
+    }
+    if terms.settings.mode == AnalysisMode::Threshold {
+        return None;
     }
     let part = |evidence: &EvidenceStatus| {
         let judgement = Judgement::read(&evidence.state)?;

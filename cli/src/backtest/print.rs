@@ -104,6 +104,9 @@ fn notes(backtest: &Backtest) -> Vec<String> {
     if backtest.release.is_some() {
         notes.push("weights are not recorded: minutes in which they changed count, too".to_string());
     }
+    if backtest.policy.analysis.mode == AnalysisMode::Threshold {
+        notes.push("mode Threshold: fixed limits, which say nothing about chance".to_string());
+    }
     let delay = backtest.policy.analysis.metrics_delay_seconds;
     notes.push(format!("a release is told each minute up to {delay} s after its end: it would act that much later"));
     notes

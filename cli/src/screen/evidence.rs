@@ -36,10 +36,15 @@ fn of(region: &RegionStatus, evidence: &EvidenceStatus, settings: &Analysis) -> 
             region.region
         ),
         format!("  rollback?  {}   {}", bar(evidence.evidence_percent), standing(evidence, settings)),
-        format!(
-            "  judged     {} of {} requests at this step{enough}   metrics up to {through}",
-            evidence.step_candidate, settings.minimum_requests
-        ),
+        match evidence.looks {
+            Some(_) => {
+                format!("  judged     {} requests at this step   metrics up to {through}", evidence.step_candidate)
+            }
+            None => format!(
+                "  judged     {} of {} requests at this step{enough}   metrics up to {through}",
+                evidence.step_candidate, settings.minimum_requests
+            ),
+        },
     ];
     lines.extend(evidence.fault.as_ref().map(|fault| format!("  metrics    {fault}")));
     lines

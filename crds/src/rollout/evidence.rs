@@ -35,11 +35,33 @@ pub struct EvidenceStatus {
     /// Of Latency: from when on a request counts as slow, in microseconds: a bound taken from stable's history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_above_micros: Option<i64>,
+    /// In mode Threshold: the looks of this step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looks: Option<LooksStatus>,
     /// What the test has to remember, with the version of its form.
     pub state: String,
     /// Why nothing is counted, while Google does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+}
+
+/// Looks against fixed limits, of one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LooksStatus {
+    /// The step's number.
+    pub step: i32,
+    /// Looks that succeeded.
+    pub succeeded: i32,
+    /// Looks that failed.
+    pub failed: i32,
+    /// Looks that were between what succeeds and what fails.
+    pub inconclusive: i32,
+    /// The last looks in a row that saw no requests of the candidate.
+    pub empty_in_a_row: i32,
+    /// Minutes of a look that is not over.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub open: String,
 }
 
 /// The fast lane: failed requests from Cloud Run's request logs, each window of ten seconds counted once. It can fail a

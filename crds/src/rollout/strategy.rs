@@ -4,6 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Threshold;
+
 /// How a new revision takes over. Exactly one is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -76,9 +78,13 @@ pub struct Immediate {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Analysis {
-    /// Sequential acts on the verdict; Observe records it and never acts.
+    /// Sequential acts on the verdict; Threshold acts on fixed limits instead, as other tools do; Observe records the verdict and
+    /// never acts.
     #[serde(default)]
     pub mode: AnalysisMode,
+    /// The limits of mode Threshold.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub threshold: Threshold,
     /// How sure a rollback must be: at 99, at most 1 of 100 good releases is rolled back, however often it is looked at.
     #[serde(default = "default_confidence")]
     #[schemars(range(min = 80, max = 99))]
@@ -133,6 +139,7 @@ impl Default for Analysis {
     fn default() -> Self {
         Self {
             mode: AnalysisMode::default(),
+            threshold: Threshold::default(),
             confidence_percent: default_confidence(),
             metrics_delay_seconds: default_metrics_delay(),
             warmup_seconds: default_warmup(),
@@ -149,6 +156,9 @@ impl Default for Analysis {
     }
 }
 
+fn is_default(threshold: &Threshold) -> bool {
+    *threshold == Threshold::default()
+}
 fn default_confidence() -> i32 {
     99
 }
@@ -224,6 +234,8 @@ pub enum AnalysisMode {
     /// An anytime-valid two-sample test; a bad verdict rolls back.
     #[default]
     Sequential,
+    /// Fixed limits, held against each interval: too many failed looks roll back.
+    Threshold,
     /// The same test, recorded only.
     Observe,
 }

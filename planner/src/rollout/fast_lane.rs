@@ -26,7 +26,9 @@ fn subject(candidate: &Candidate, weight: InEffect) -> Subject<'_> {
 }
 
 fn is_on(pass: &Pass<'_>, candidate: &Candidate) -> bool {
-    terms(pass, candidate).settings.fast_lane == FastLane::Auto
+    let settings = terms(pass, candidate).settings;
+    // Fixed limits know no share of failures that chance explains.
+    settings.fast_lane == FastLane::Auto && settings.mode != AnalysisMode::Threshold
 }
 
 /// Whether somebody changed the split, or nobody knows it.

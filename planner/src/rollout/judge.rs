@@ -172,7 +172,7 @@ fn unread_metrics(fault: &Fault) -> String {
 /// Why the evidence says to roll back, in any region.
 fn verdict_to_act_on(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
     let terms = terms(pass, candidate);
-    if terms.settings.mode != AnalysisMode::Sequential {
+    if terms.settings.mode == AnalysisMode::Observe {
         return None;
     }
     let all: Vec<&EvidenceStatus> =

@@ -9,7 +9,7 @@ mod watch;
 mod weight;
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{Analysis, EvidenceStatus, Step as StepSpec, StepKind, Strategy};
+use orchestra_crds::{Analysis, EvidenceStatus, Step as StepSpec, StepKind, Strategy, Threshold};
 use std::fmt::Write;
 
 use crate::conditions::Note;
@@ -259,6 +259,7 @@ pub(super) fn strategy_hash(steps: &Steps, analysis: &Analysis) -> TemplateHash 
     steps.iter().for_each(|step| line(step.form()));
     let mode = match analysis.mode {
         orchestra_crds::AnalysisMode::Sequential => "Sequential",
+        orchestra_crds::AnalysisMode::Threshold => "Threshold",
         orchestra_crds::AnalysisMode::Observe => "Observe",
     };
     let default = Analysis::default();
@@ -270,6 +271,9 @@ pub(super) fn strategy_hash(steps: &Steps, analysis: &Analysis) -> TemplateHash 
     if analysis.fast_lane != default.fast_lane {
         line("without the fast lane".into());
     }
+    if analysis.mode == orchestra_crds::AnalysisMode::Threshold {
+        line(limits(&analysis.threshold));
+    }
     if analysis.warmup_seconds != default.warmup_seconds {
         line(format!("warmup {}", analysis.warmup_seconds));
     }
@@ -279,6 +283,21 @@ pub(super) fn strategy_hash(steps: &Steps, analysis: &Analysis) -> TemplateHash 
         line(format!("extend {}", analysis.extend_seconds));
     }
     TemplateHash::of(&form)
+}
+
+fn limits(limits: &Threshold) -> String {
+    let optional = |number: Option<i32>| number.map_or_else(|| "-".to_string(), |number| number.to_string());
+    let Threshold { interval_seconds, count, failure_limit, consecutive_error_limit, errors, latency } = limits;
+    let looks = format!("{interval_seconds} {} {failure_limit} {consecutive_error_limit}", optional(*count));
+    let errors = format!("{} {}", errors.fail_above_basis_points, optional(errors.pass_at_most_basis_points));
+    let latency = format!(
+        "{} {} {} {}",
+        latency.percentile,
+        latency.fail_above_percent_of_stable,
+        optional(latency.fail_above_milliseconds),
+        optional(latency.pass_at_most_milliseconds)
+    );
+    format!("limits {looks}; {errors}; {latency}")
 }
 
 fn fallback(fallback: orchestra_crds::Fallback) -> &'static str {

@@ -4,6 +4,7 @@ mod faults;
 mod held;
 mod home;
 mod inspected;
+mod limits;
 mod lost_status;
 mod model;
 mod random;

@@ -49,7 +49,7 @@ fn bounds_of(metric: Metric, history: &History) -> Vec<i64> {
 }
 
 /// The upper bound of the bucket in which a quantile is. None where that bucket has none: nothing could be above it.
-fn quantile(tally: &Tally, percent: i64) -> Option<i64> {
+pub(super) fn quantile(tally: &Tally, percent: i64) -> Option<i64> {
     let total = tally.above(i64::MIN).total;
     let mut below = 0_i64;
     let bucket = tally.0.iter().find(|(_, values)| {

@@ -1,6 +1,6 @@
 //! The evidence in words.
 
-use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, Verdict};
+use orchestra_crds::{Analysis, AnalysisMode, CountStatus, EvidenceStatus, LooksStatus, Metric, Verdict};
 
 use super::{Judgement, Pair, leans_to_harm};
 use crate::cloud::Count;
@@ -33,7 +33,7 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
 
 /// What was counted since a candidate that fails went wrong, if that was later than at its start.
 fn since_wrong(evidence: &EvidenceStatus) -> Option<Pair> {
-    let is_compared = evidence.verdict == Verdict::Fail && evidence.step_stable > 0;
+    let is_compared = evidence.verdict == Verdict::Fail && evidence.step_stable > 0 && evidence.looks.is_none();
     let since = Judgement::read(&evidence.state).filter(|_| is_compared)?.since_wrong();
     (since.candidate.bad > 0 && since.candidate.total < evidence.candidate.total).then_some(since)
 }
@@ -44,6 +44,9 @@ fn count(Count { total, bad }: Count) -> CountStatus {
 
 /// Where the evidence stands, without the counts.
 pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
+    if let (AnalysisMode::Threshold, Some(looks)) = (settings.mode, &evidence.looks) {
+        return by_limits(evidence.verdict, looks, settings);
+    }
     match evidence.verdict {
         Verdict::NoData if evidence.candidate.total > 0 => {
             "no requests of the candidate at this step are counted yet".to_string()
@@ -66,6 +69,20 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         }
         Verdict::Undecided => "no sign that it is worse, and harm not ruled out yet".to_string(),
     }
+}
+
+/// Where a step's looks against fixed limits stand.
+fn by_limits(verdict: Verdict, looks: &LooksStatus, settings: &Analysis) -> String {
+    let LooksStatus { succeeded, failed, inconclusive, empty_in_a_row, .. } = looks;
+    let limit = settings.threshold.failure_limit;
+    let told = match verdict {
+        Verdict::Fail => "the limits say that it is bad".to_string(),
+        Verdict::Pass => "it is within its limits".to_string(),
+        Verdict::NoData if *empty_in_a_row > 0 => format!("the last {empty_in_a_row} looks saw no requests of it"),
+        Verdict::NoData => "no look at its requests yet".to_string(),
+        Verdict::Undecided => "it is not known yet whether it is within its limits".to_string(),
+    };
+    format!("{told}: {succeeded} looks succeeded, {failed} failed ({limit} may), {inconclusive} were neither")
 }
 
 /// Microseconds as milliseconds, as exact as a person reads.
