@@ -59,7 +59,7 @@ impl Bench {
                 for requests in [10.0, 100.0, 1_000.0] {
                     let lanes =
                         Lanes { rates: rates(requests, base, base, bursts), minutes: 60, breaks_after: 0, fast: true };
-                    let number = self.runs(if requests * base > 1.0 { 4_000 } else { 20_000 });
+                    let number = self.runs(if requests * base > 1.0 { 2_000 } else { 5_000 });
                     let cell = self.next();
                     let all = runs(number, |run| crate::fast::lanes((cell, run), &lanes, &Analysis::default()));
                     let seen = all.iter().filter(|ended| ended.by_logs).count();
