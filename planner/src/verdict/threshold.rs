@@ -56,7 +56,8 @@ pub(super) fn verdict(looks: &LooksStatus, limits: &Threshold) -> Verdict {
         return Verdict::Fail;
     }
     let seen = looks.succeeded + looks.failed + looks.inconclusive;
-    if seen == 0 || looks.empty_in_a_row > limits.consecutive_error_limit {
+    let is_empty = seen == 0 && Open::read(&looks.open).is_none_or(|open| open.candidate.is_empty());
+    if is_empty || looks.empty_in_a_row > limits.consecutive_error_limit {
         return Verdict::NoData;
     }
     let enough = match limits.count {

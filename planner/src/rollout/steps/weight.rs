@@ -97,7 +97,11 @@ impl Weight {
                 format!("{words}. It goes on by itself only when that is no longer so: promote or abort"),
             )),
             (_, fallback) => {
-                without_verdict(fallback, Reason::Undecided, "there were too few requests for a verdict", &words)
+                let what = match evidence.iter().any(|evidence| evidence.looks.is_some()) {
+                    true => "its looks are not as many, or not as good, as its limits want",
+                    false => "there were too few requests for a verdict",
+                };
+                without_verdict(fallback, Reason::Undecided, what, &words)
             }
         }
     }

@@ -94,6 +94,13 @@ fn a_look_is_as_long_as_its_interval_whenever_its_minutes_come() {
 }
 
 #[test]
+fn a_look_that_is_not_over_is_not_nothing() {
+    let limits = Threshold { interval_seconds: 600, ..Threshold::default() };
+    assert_eq!(verdict_of(&limits, &errors(&[9, 9])), Verdict::Undecided, "the step goes on until it is");
+    assert_eq!(verdict_of(&limits, &errors(&[9; 10])), Verdict::Fail);
+}
+
+#[test]
 fn looks_of_another_step_are_not_of_this_one() {
     let limits = Threshold::default();
     let mut known = evidence(Metric::Errors);
