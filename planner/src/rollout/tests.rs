@@ -5,6 +5,7 @@ mod held;
 mod home;
 mod inspected;
 mod limits;
+mod logs;
 mod lost_status;
 mod model;
 mod random;

@@ -23,6 +23,9 @@ pub struct Traits {
     pub broken_in: Option<&'static str>,
 }
 
+/// Changes the log entries that answer a question at a time.
+pub type Spoil = fn(&mut Vec<FailedRequest>, &FailuresQuery, Timestamp);
+
 pub struct World {
     pub now: Timestamp,
     pub rollout: Rollout,
@@ -45,6 +48,10 @@ pub struct World {
     /// Monitoring does not answer, in this way.
     pub blind: bool,
     pub blind_class: FaultClass,
+    /// What becomes of log entries before they are read.
+    pub spoil: Option<Spoil>,
+    /// Others have eaten the quota of reads of logs.
+    pub logs_refused: bool,
     /// Somebody's write is not in effect yet, in that region.
     pub unsettled: Option<&'static str>,
     /// And it never will be: it is as old as the last one that took effect.
@@ -94,6 +101,8 @@ impl World {
             counted_requests: 0,
             blind: false,
             blind_class: FaultClass::Retryable,
+            spoil: None,
+            logs_refused: false,
             unsettled: None,
             stuck: false,
             policies: BTreeMap::new(),
@@ -347,9 +356,12 @@ impl World {
             region.counts.insert(query.metric, Counts { query, measured });
         }
         if let Some(query) = asked.failures {
-            let failures = match self.blind {
-                true => Err(Fault { class: self.blind_class, message: "503".into() }),
-                false => Ok(Failures { requests: self.failed_requests(place, &query), is_cut: false }),
+            let mut requests = self.failed_requests(place, &query);
+            self.spoil.inspect(|spoil| spoil(&mut requests, &query, self.now));
+            let failures = match (self.blind, self.logs_refused) {
+                (true, _) => Err(Fault { class: self.blind_class, message: "503".into() }),
+                (_, true) => Err(Fault { class: FaultClass::Retryable, message: "429".into() }),
+                (false, false) => Ok(Failures { requests, is_cut: false }),
             };
             region.failures = Some(Logged { query, failures });
         }
