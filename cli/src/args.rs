@@ -140,7 +140,7 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Draw rates, evidence and decision into this file, as SVG.
-    #[arg(long, value_name = "FILE", requires = "trace")]
+    #[arg(long, value_name = "FILE", conflicts_with = "service")]
     pub plot: Option<PathBuf>,
     /// Print it for machines.
     #[arg(short, long, value_enum)]
@@ -157,7 +157,7 @@ pub struct MonitoredArgs {
     /// Its project.
     #[arg(long, requires = "service")]
     pub project: Option<String>,
-    /// Its regions.
+    /// Its region; for several, name it several times.
     #[arg(long = "region", value_name = "REGION", requires = "service")]
     pub regions: Vec<String>,
     /// How many days back.

@@ -197,7 +197,8 @@ pub fn count(
     if terms.settings.mode == AnalysisMode::Threshold {
         by_looks(&mut after, terms.settings, &counted);
     } else {
-        after.evidence_percent = percent(judgement.evidence(&question), terms.needed() - terms.weight(subject.metric));
+        let beside = percent(judgement.evidence(&question), terms.needed() - terms.weight(subject.metric));
+        after.evidence_percent = beside.max(percent(judgement.evidence_alone(), terms.needed_alone()));
         after.verdict = verdict(&after, &judgement, terms);
     }
     after.requests_needed = requests_needed(&after, &judgement, terms);
@@ -222,7 +223,9 @@ fn requests_needed(after: &EvidenceStatus, judgement: &Judgement, terms: &Terms<
 fn by_looks(after: &mut EvidenceStatus, settings: &Analysis, minutes: &[&Minute]) {
     let limits = &settings.threshold;
     let looks = threshold::count(after, limits, minutes);
-    after.evidence_percent = looks.failed.saturating_mul(100) / limits.failure_limit.saturating_add(1);
+    let failed = looks.failed.saturating_mul(100) / limits.failure_limit.saturating_add(1);
+    // What is not within its limits is no sign of health: it never promotes by itself.
+    after.evidence_percent = failed.max(i32::from(looks.inconclusive > 0));
     after.verdict = threshold::verdict(&looks, limits);
     after.looks = Some(looks);
 }

@@ -174,7 +174,10 @@ pub fn as_text(backtests: &[Backtest]) -> Vec<String> {
         lines
     };
     match backtests {
-        [] => vec!["no revision took over from another in that time".to_string()],
+        [] => vec![
+            "no revision of that service took over from another in that time: are name, project and region right?"
+                .to_string(),
+        ],
         all => {
             let texts: Vec<Vec<String>> = all.iter().map(text).collect();
             texts.join(&String::new())
@@ -190,7 +193,13 @@ fn minute_by_minute(backtest: &Backtest) -> Vec<String> {
     let of_minute = |minute: &Replayed| {
         let evidence = format!("{} %", minute.evidence_percent);
         let (candidate, stable) = (count(minute.candidate), count(minute.stable));
-        row(&minute.minute.to_string(), &candidate, &stable, &evidence, in_a_word(minute))
+        row(
+            &minute.minute.to_string(),
+            &candidate,
+            &stable,
+            &evidence,
+            in_a_word(minute, backtest.policy.analysis.mode),
+        )
     };
     let mut lines = vec![row("minute", "candidate failed", "stable failed", "rollback?", "verdict")];
     lines.extend(backtest.replay.minutes.iter().map(of_minute));
@@ -201,9 +210,17 @@ fn minute_by_minute(backtest: &Backtest) -> Vec<String> {
 fn outcome(backtest: &Backtest) -> Vec<String> {
     let replay = &backtest.replay;
     let Count { total, bad } = replay.candidate;
+    let mode = backtest.policy.analysis.mode;
     let outcome = match replay.decision {
         Decision::Fail => {
-            format!("taken back after minute {}: {bad} of {total} requests of the candidate had failed", replay.minute)
+            let what = match mode {
+                AnalysisMode::Observe => "would have been taken back (mode Observe records it only)",
+                _ => "taken back",
+            };
+            format!("{what} after minute {}: {bad} of {total} requests of the candidate had failed", replay.minute)
+        }
+        Decision::Pass if mode == AnalysisMode::Threshold => {
+            format!("within its limits since minute {}", replay.minute)
         }
         Decision::Pass => {
             format!("harm is ruled out since minute {}, and nothing spoke against it since", replay.minute)
@@ -215,8 +232,11 @@ fn outcome(backtest: &Backtest) -> Vec<String> {
     [outcome, reason].into_iter().chain(notes).collect()
 }
 
-fn in_a_word(minute: &Replayed) -> &'static str {
+fn in_a_word(minute: &Replayed, mode: AnalysisMode) -> &'static str {
     match minute.verdict {
+        Verdict::Fail if mode == AnalysisMode::Threshold => "outside its limits",
+        Verdict::Pass if mode == AnalysisMode::Threshold => "within its limits",
+        Verdict::Undecided if mode == AnalysisMode::Threshold => "not known yet",
         Verdict::NoData => "not counted yet",
         Verdict::Fail => "worse, sure enough to roll back",
         Verdict::Pass => "harm is ruled out",

@@ -118,6 +118,13 @@ impl Judgement {
         log_sum(logs)
     }
 
+    /// The rate that a candidate alone is held against, if that says more against it than stable beside it does.
+    pub(super) fn ceiling_that_tells(&self) -> Option<f64> {
+        let trial = self.trials.get(self.bounds.len() / 2)?;
+        let alone = trial.above.log_mean(&ABOVE_WEIGHTS) > trial.worse.log_mean(&ABOVE_WEIGHTS);
+        trial.ceiling.filter(|_| alone)
+    }
+
     fn mean(&self, question: &Question, counts: impl Fn(&Trial) -> bool) -> f64 {
         let said = |trial: &Trial| trial.worse.log_mean(&question.weights);
         let logs: Vec<f64> = self.trials.iter().filter(|t| counts(t)).map(said).collect();

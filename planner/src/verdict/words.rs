@@ -33,9 +33,14 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
 
 /// What was counted since a candidate that fails went wrong, if that was later than at its start.
 fn since_wrong(evidence: &EvidenceStatus) -> Option<Pair> {
-    let is_compared = evidence.verdict == Verdict::Fail && evidence.step_stable > 0 && evidence.looks.is_none();
+    let is_compared = evidence.verdict == Verdict::Fail && evidence.looks.is_none() && ceiling(evidence).is_none();
     let since = Judgement::read(&evidence.state).filter(|_| is_compared)?.since_wrong();
     (since.candidate.bad > 0 && since.candidate.total < evidence.candidate.total).then_some(since)
+}
+
+/// The ceiling, where that is what a candidate is above.
+fn ceiling(evidence: &EvidenceStatus) -> Option<f64> {
+    Judgement::read(&evidence.state)?.ceiling_that_tells()
 }
 
 fn count(Count { total, bad }: Count) -> CountStatus {
@@ -52,10 +57,13 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
             "no requests of the candidate at this step are counted yet".to_string()
         }
         Verdict::NoData => "no requests of the candidate are counted yet".to_string(),
-        Verdict::Fail if evidence.step_stable == 0 => {
-            "sure enough that it is above the ceiling, which stable's last day sets".to_string()
-        }
-        Verdict::Fail => "sure enough that it is worse".to_string(),
+        Verdict::Fail => match ceiling(evidence) {
+            Some(ceiling) => format!(
+                "sure enough that it is now above the ceiling of {:.1} %, which stable's last day sets; over the whole release",
+                ceiling * 100.0
+            ),
+            None => "sure enough that it is worse".to_string(),
+        },
         Verdict::Pass => "harm is ruled out".to_string(),
         Verdict::Undecided if evidence.evidence_percent >= 100 => {
             "sure enough that it is worse, by less than what the analysis counts as harm".to_string()

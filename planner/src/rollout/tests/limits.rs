@@ -44,3 +44,13 @@ fn without_requests_a_person_is_asked() {
     world.run_until(|world| world.phase() == RolloutPhase::Paused);
     assert!(world.status().message.unwrap().contains("no metrics of the candidate"), "{:?}", world.status().message);
 }
+
+#[test]
+fn inconclusive_looks_never_promote_by_themselves() {
+    let mut world = with_limits();
+    world.rollout.spec.analysis.threshold.errors =
+        orchestra_crds::ErrorLimits { fail_above_basis_points: 900, pass_at_most_basis_points: Some(0) };
+    world.release("app:2", Traits { error_percent: 2, ..Traits::default() });
+    world.run_until(|world| world.phase() == RolloutPhase::Paused);
+    assert_eq!(world.weights("app:2"), [10]);
+}

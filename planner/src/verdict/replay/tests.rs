@@ -60,6 +60,8 @@ fn what_is_before_the_candidate_is_history() {
     let rows: Vec<Recorded> = (0..120).map(quiet).chain((120..130).map(alone)).collect();
     let replay = replayed(&rows);
     assert_eq!(replay.decision, Decision::Fail, "20 % is above a ceiling of 5 %: {}", replay.reason);
+    assert!(replay.reason.contains("above the ceiling of 5.0 %"), "{}", replay.reason);
+    assert!(replay.minutes.last().unwrap().evidence_percent >= 100, "what rolls back is all that is needed");
     let unknown: Vec<Recorded> = (0..10).map(alone).collect();
     let replay = replayed(&unknown);
     assert_eq!(replay.decision, Decision::Inconclusive, "there is nothing to hold it against: {}", replay.reason);
