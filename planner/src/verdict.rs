@@ -225,7 +225,7 @@ fn by_looks(after: &mut EvidenceStatus, settings: &Analysis, minutes: &[&Minute]
     let looks = threshold::count(after, limits, minutes);
     let failed = looks.failed.saturating_mul(100) / limits.failure_limit.saturating_add(1);
     // What is not within its limits is no sign of health: it never promotes by itself.
-    after.evidence_percent = failed.max(i32::from(looks.inconclusive > 0));
+    after.evidence_percent = failed.max(i32::from(threshold::leans(&looks, limits, after.metric)));
     after.verdict = threshold::verdict(&looks, limits);
     after.looks = Some(looks);
 }

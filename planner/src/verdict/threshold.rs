@@ -50,6 +50,12 @@ fn note(looks: &mut LooksStatus, look: Look) {
     }
 }
 
+/// Whether something speaks against it: a look that was inconclusive, or one that is not over and would not succeed now.
+pub(super) fn leans(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> bool {
+    let open = Open::read(&looks.open).map(|open| open.look(metric, limits));
+    looks.inconclusive > 0 || matches!(open, Some(Look::Failed | Look::Inconclusive))
+}
+
 /// Where a step's looks stand.
 pub(super) fn verdict(looks: &LooksStatus, limits: &Threshold) -> Verdict {
     if looks.failed > limits.failure_limit {

@@ -54,3 +54,12 @@ fn inconclusive_looks_never_promote_by_themselves() {
     world.run_until(|world| world.phase() == RolloutPhase::Paused);
     assert_eq!(world.weights("app:2"), [10]);
 }
+
+#[test]
+fn a_step_that_is_shorter_than_a_look_asks_a_person_about_a_bad_one() {
+    let mut world = with_limits();
+    world.rollout.spec.analysis.threshold.interval_seconds = 3_600;
+    world.release("app:2", Traits { error_percent: 20, ..Traits::default() });
+    world.run_until(|world| world.phase() == RolloutPhase::Paused);
+    assert_eq!(world.weights("app:2"), [10]);
+}
