@@ -1,5 +1,7 @@
 //! A cloud of values: writes take effect at once, requests come by the minute.
 
+mod traffic;
+
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{FINALIZER, Metric, OrchestraEnvironment, Request, Rollout, RolloutPhase, RolloutStatus, Unread};
 use serde_json::json;
@@ -7,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Counts, Logged, Observation, RegionQuestions, RegionView, plan, questions, services};
 use crate::cloud::{
-    ContainerView, FailedRequest, Failures, FailuresQuery, Fault, FaultClass, History, Measured, Minute, PolicyView,
-    Readiness, RevisionView, SecretVersionId, ServiceView, Tally, Target, Trouble, VersionView,
+    ContainerView, FailedRequest, Failures, FailuresQuery, Fault, FaultClass, Measured, PolicyView, Readiness,
+    RevisionView, SecretVersionId, ServiceView, Target, Trouble, VersionView,
 };
 use crate::marks::Marks;
 use crate::names::{Etag, Percent, RevisionName};
@@ -262,55 +264,6 @@ impl World {
         view
     }
 
-    /// As stable would have been all the time before.
-    fn history(&self, metric: Metric, until: Timestamp) -> History {
-        let tally = |minutes: i64| match metric {
-            Metric::Errors => {
-                let total = self.requests_per_minute * minutes;
-                Tally::of_errors(total, minutes + total * self.stable_error_percent / 100)
-            }
-            Metric::Latency => latencies(self.requests_per_minute * minutes),
-        };
-        let before = |minutes: i64| until - SignedDuration::from_mins(minutes);
-        match self.requests_per_minute {
-            0 => History::default(),
-            _ => History {
-                minutes: (1..=60).map(|n| (before(n), tally(1))).collect(),
-                hours: (1..=24).map(|n| (before(n * 60), tally(60))).collect(),
-            },
-        }
-    }
-
-    /// As logs tell of them: what the minutes count, evenly.
-    fn failed_requests(&self, place: &str, query: &FailuresQuery) -> Vec<FailedRequest> {
-        let weight = i64::from(weight_of(&query.candidate, &self.cloud[place].serving).get());
-        let requests = self.requests_per_minute * weight / 100;
-        let errors = self.traits.get(&self.revisions[query.candidate.as_str()]).map_or(0, |t| t.error_percent);
-        let others = self.requests_per_minute - requests;
-        let of = |revision: &RevisionName, bad: i64| -> Vec<FailedRequest> {
-            let (from, to) = (query.window.from.as_second(), query.window.to.as_second());
-            let at = (from..to).flat_map(|second| {
-                let told = |second: i64| bad * second.rem_euclid(60) / 60;
-                let new = if second.rem_euclid(60) == 59 { bad } else { told(second + 1) } - told(second);
-                (0..new).map(move |n| (second, n))
-            });
-            at.map(|(second, n)| FailedRequest {
-                id: format!("{revision}-{second}-{n}"),
-                at: Timestamp::from_second(second).unwrap(),
-                took: SignedDuration::from_millis(50),
-                revision: revision.to_string(),
-                host: "api-abc.a.run.app".into(),
-                status: 500,
-                client: (second * 100 + n) as u32,
-                platform: String::new(),
-            })
-            .collect()
-        };
-        let mut all = of(&query.candidate, requests * errors / 100);
-        all.extend(of(&query.stable, (1 + others * self.stable_error_percent / 100).min(others)));
-        all
-    }
-
     fn answer(&self, region: &mut RegionView, asked: RegionQuestions) {
         let place = region.id.region.as_str();
         for name in asked.revisions {
@@ -334,22 +287,7 @@ impl World {
             region.policy = Some(Ok(self.policies.get(place).cloned().unwrap_or(empty)));
         }
         for query in asked.counts {
-            let weight = i64::from(weight_of(&query.candidate, &self.cloud[place].serving).get());
-            let image = &self.revisions[query.candidate.as_str()];
-            let errors = self.traits.get(image).map_or(0, |t| t.error_percent);
-            let requests = self.requests_per_minute * weight / 100;
-            let others = self.requests_per_minute - requests;
-            let tallies = match query.metric {
-                Metric::Errors => (
-                    Tally::of_errors(requests, requests * errors / 100),
-                    Tally::of_errors(others, (1 + others * self.stable_error_percent / 100).min(others)),
-                ),
-                Metric::Latency => (latencies(requests), latencies(others)),
-            };
-            let minute = |start| Minute { start, candidate: tallies.0.clone(), stable: tallies.1.clone() };
-            let (from, to) = (query.window.from.as_second(), query.window.to.as_second());
-            let minutes = (from..to).step_by(60).map(|s| minute(Timestamp::from_second(s).unwrap()));
-            let minutes = if self.requests_per_minute > 0 { minutes.collect() } else { vec![] };
+            let minutes = self.minutes(place, &query);
             let fault = Fault { class: self.blind_class, message: "503".into() };
             let history = query.history_until.map(|until| self.history(query.metric, until));
             let measured = if self.blind { Err(fault) } else { Ok(Measured { minutes, history }) };
@@ -473,13 +411,4 @@ impl World {
         view.written_at = Some(self.now);
         view.etag = Etag(format!("{}x", view.etag.0));
     }
-}
-
-/// Requests of which a tenth takes 200 ms, and half of them 20.
-fn latencies(requests: i64) -> Tally {
-    let mut tally = Tally::default();
-    [(20_000, 5), (100_000, 4), (200_000, 1)]
-        .iter()
-        .for_each(|(micros, tenths)| tally.add(*micros, requests * tenths / 10));
-    tally
 }
