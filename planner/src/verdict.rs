@@ -25,16 +25,16 @@ mod words;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{Analysis, AnalysisMode, CountStatus, EvidenceStatus, Metric, Verdict};
+use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, Threshold, Verdict};
 use std::collections::BTreeSet;
 
-use crate::cloud::{Count, Measured, Minute, Window};
+use crate::cloud::{Count, Measured, Minute, Tally, Window};
 use crate::names::ReleaseId;
 pub use judgement::Judgement;
 use judgement::minute_of;
 pub use question::Terms;
 pub use trial::Question;
-pub use words::{in_words, standing};
+pub use words::{all_in_words, in_words, standing};
 
 /// The least that Cloud Run's metrics have to be waited for: they arrive so late at most, by Google's documentation.
 const LEAST_DELAY_SECONDS: i32 = 180;
@@ -192,42 +192,76 @@ pub fn count(
             add(&mut after, subject, minute.start, pair);
         }
     }
-    judgement.note_empty(&told, known_until.max(window.from), window.to);
+    let new_from = known_until.max(window.from);
+    judgement.note_empty(&told, new_from, window.to);
     after.through = Time(window.to.max(known_until));
-    if terms.settings.mode == AnalysisMode::Threshold {
-        by_looks(&mut after, terms.settings, &counted);
-    } else {
-        let beside = percent(judgement.evidence(&question), terms.needed() - terms.weight(subject.metric));
-        after.evidence_percent = beside.max(percent(judgement.evidence_alone(), terms.needed_alone()));
-        after.verdict = verdict(&after, &judgement, terms);
+    match terms.settings.limits() {
+        Some(limits) => {
+            let silent = silent_minutes(&told, new_from.max(subject.since), window.to);
+            counted.extend(silent.iter());
+            counted.sort_by_key(|minute| minute.start);
+            by_looks(&mut after, &limits, &counted);
+        }
+        None => by_test(&mut after, &judgement, terms),
     }
-    after.requests_needed = requests_needed(&after, &judgement, terms);
     after.slow_above_micros = judgement.told_bound().filter(|_| subject.metric == Metric::Latency);
     after.state = judgement.write();
     after.fault = None;
     after
 }
 
-/// About how many requests a pass still needs; none: that can't be told, or it needs looks.
+/// Holds the minutes of the whole release against stable's.
+fn by_test(after: &mut EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) {
+    let evidence = judgement.evidence(&terms.question(after.metric));
+    let beside = percent(evidence, terms.needed() - terms.weight(after.metric));
+    after.evidence_percent = beside.max(percent(judgement.evidence_alone(), terms.needed_alone()));
+    after.verdict = verdict(after, judgement, terms);
+    after.requests_needed = requests_needed(after, judgement, terms);
+}
+
+/// About how many requests a pass still needs; none: that can't be told.
 fn requests_needed(after: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) -> Option<i64> {
-    if terms.settings.mode == AnalysisMode::Threshold {
-        return None;
-    }
     let candidate = Count { total: after.candidate.total, bad: after.candidate.bad };
     let statistic = judgement.requests_needed(&terms.question(after.metric), candidate)?;
     let least = i64::from(terms.settings.minimum_requests) - after.step_candidate;
     Some(statistic.max(least).max(0))
 }
 
+/// The closed minutes from then to then of which nothing is told: nobody had requests.
+fn silent_minutes(told: &BTreeSet<i64>, from: Timestamp, to: Timestamp) -> Vec<Minute> {
+    let silent = (minute_of(minute_from(from))..minute_of(to)).filter(|minute| !told.contains(minute));
+    let start = silent.filter_map(|minute| Timestamp::from_second(minute.checked_mul(60)?).ok());
+    start.map(|start| Minute { start, candidate: Tally::default(), stable: Tally::default() }).collect()
+}
+
 /// Holds the step's minutes against fixed limits.
-fn by_looks(after: &mut EvidenceStatus, settings: &Analysis, minutes: &[&Minute]) {
-    let limits = &settings.threshold;
+fn by_looks(after: &mut EvidenceStatus, limits: &Threshold, minutes: &[&Minute]) {
     let looks = threshold::count(after, limits, minutes);
     let failed = looks.failed.saturating_mul(100) / limits.failure_limit.saturating_add(1);
     // What is not within its limits is no sign of health: it never promotes by itself.
     after.evidence_percent = failed.max(i32::from(threshold::leans(&looks, limits, after.metric)));
-    after.verdict = threshold::verdict(&looks, limits);
-    after.looks = Some(looks);
+    after.verdict = threshold::verdict(&looks, limits, after.metric);
+    (after.looks, after.requests_needed) = (Some(looks), None);
+}
+
+/// Why a candidate fails at the end of all time that a step has: by a look that was not over; none: it doesn't.
+pub fn fails_at_end(evidence: &EvidenceStatus, settings: &Analysis) -> Option<String> {
+    let (limits, looks) = (settings.limits()?, evidence.looks.as_ref()?);
+    let why = threshold::fails_at_end(looks, &limits, evidence.metric)?;
+    Some(format!("its last look, which was not over yet, is above the limits: {why}"))
+}
+
+/// Whether looks saw no requests of the candidate for longer than they may: the end of the step is not waited for.
+pub fn is_silent(evidence: &EvidenceStatus, settings: &Analysis) -> bool {
+    let looks = evidence.looks.as_ref();
+    settings.limits().is_some_and(|limits| looks.is_some_and(|looks| threshold::is_silent(looks, &limits)))
+}
+
+/// When the first minute of a weight that can count is over, of evidence about it.
+pub fn first_minute_ends(since: Timestamp, evidence: &[&EvidenceStatus], settings: &Analysis) -> Timestamp {
+    let is_warm = evidence.iter().any(|evidence| evidence.candidate.total > evidence.step_candidate);
+    let warm_up = if is_warm { SignedDuration::ZERO } else { warm_up(settings) };
+    later(minute_from(later(since, warm_up)), MINUTE)
 }
 
 fn add(after: &mut EvidenceStatus, subject: &Subject<'_>, start: Timestamp, pair: Pair) {
@@ -313,7 +347,7 @@ pub fn together<'e>(all: &[&'e EvidenceStatus], terms: &Terms<'_>) -> Option<&'e
     if let Some(failing) = all.iter().find(|evidence| evidence.verdict == Verdict::Fail) {
         return Some(failing);
     }
-    if terms.settings.mode == AnalysisMode::Threshold {
+    if terms.settings.limits().is_some() {
         return None;
     }
     let part = |evidence: &EvidenceStatus| {

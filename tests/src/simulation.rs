@@ -52,8 +52,7 @@ pub async fn run(seed: u64, limit: usize) -> Run {
         "strategy": {"canary": {"steps": steps(&ladder(&mut random))}},
     });
     // By the seed alone: what else is drawn stays what it was.
-    let lane = if seed.is_multiple_of(4) { "Auto" } else { "Off" };
-    rollout["analysis"] = json!({"watchSeconds": if seed.is_multiple_of(3) { 300 } else { 0 }, "fastLane": lane});
+    rollout["analysis"] = analysis(seed);
     world.create_rollout("api", rollout.clone()).await;
     let mut story = vec![];
     let count = random.random_range(4..12);
@@ -73,6 +72,19 @@ pub async fn run(seed: u64, limit: usize) -> Run {
     }
     let complaint = settle(&mut world).await;
     end(seed, &world, story, complaint)
+}
+
+/// How a seed's releases are judged.
+fn analysis(seed: u64) -> Value {
+    let lane = if seed.is_multiple_of(4) { "Auto" } else { "Off" };
+    let watch = if seed.is_multiple_of(3) { 360 } else { 0 };
+    let mut analysis = json!({"watchSeconds": watch, "fastLane": lane});
+    if seed.is_multiple_of(5) {
+        let (interval, may_fail) = (60 * (1 + seed / 5 % 2), seed / 10 % 3);
+        analysis["mode"] = json!("Threshold");
+        analysis["threshold"] = json!({"intervalSeconds": interval, "failureLimit": may_fail});
+    }
+    analysis
 }
 
 fn end(seed: u64, world: &World, story: Vec<String>, complaint: Option<String>) -> Run {

@@ -59,6 +59,9 @@ pub struct LooksStatus {
     pub inconclusive: i32,
     /// The last looks in a row that saw no requests of the candidate.
     pub empty_in_a_row: i32,
+    /// What the last look that failed saw, and the limit that it was above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
     /// Minutes of a look that is not over.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub open: String,

@@ -77,14 +77,23 @@ pub struct Immediate {}
 /// The settings are frozen with a release: an edit applies to the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "!has(self.threshold) || self.mode == 'Threshold'",
+    "threshold: only mode Threshold uses it: set mode: Threshold, or leave threshold out"
+), validation = (
+    "self.mode != 'Threshold' || self.watchSeconds == 0 || \
+     (has(self.threshold) ? self.threshold.intervalSeconds : 60) + self.metricsDelaySeconds + 60 <= self.watchSeconds",
+    "watchSeconds: no look is over before the watch ends: it needs threshold.intervalSeconds, metricsDelaySeconds and 60 \
+     more, or 0"
+))]
 pub struct Analysis {
     /// Sequential acts on the verdict; Threshold acts on fixed limits instead, as other tools do; Observe records the verdict and
     /// never acts.
     #[serde(default)]
     pub mode: AnalysisMode,
-    /// The limits of mode Threshold.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub threshold: Threshold,
+    /// The limits of mode Threshold. Default: one look a minute, errors up to 5 %, latencies up to twice stable's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
     /// How sure a rollback must be: at 99, at most 1 of 100 good releases is rolled back, however often it is looked at.
     #[serde(default = "default_confidence")]
     #[schemars(range(min = 80, max = 99))]
@@ -139,7 +148,7 @@ impl Default for Analysis {
     fn default() -> Self {
         Self {
             mode: AnalysisMode::default(),
-            threshold: Threshold::default(),
+            threshold: None,
             confidence_percent: default_confidence(),
             metrics_delay_seconds: default_metrics_delay(),
             warmup_seconds: default_warmup(),
@@ -156,9 +165,13 @@ impl Default for Analysis {
     }
 }
 
-fn is_default(threshold: &Threshold) -> bool {
-    *threshold == Threshold::default()
+impl Analysis {
+    /// The limits that a candidate is held against; none: the test judges it.
+    pub fn limits(&self) -> Option<Threshold> {
+        (self.mode == AnalysisMode::Threshold).then(|| self.threshold.clone().unwrap_or_default())
+    }
 }
+
 fn default_confidence() -> i32 {
     99
 }

@@ -84,6 +84,11 @@ fn default_fail_above() -> i32 {
 /// Limits of how long requests take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "!has(self.passAtMostMilliseconds) || !has(self.failAboveMilliseconds) || \
+     self.passAtMostMilliseconds <= self.failAboveMilliseconds",
+    "latency: passAtMostMilliseconds is at most failAboveMilliseconds: between the two a look is inconclusive"
+))]
 pub struct LatencyLimits {
     /// Of which percentile.
     #[serde(default = "default_percentile")]

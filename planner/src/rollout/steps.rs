@@ -15,6 +15,7 @@ use std::fmt::Write;
 use crate::conditions::Note;
 use crate::marks::Position;
 use crate::names::{Percent, TemplateHash};
+use crate::verdict;
 pub(super) use pause::Pause;
 pub(super) use watch::Watch;
 pub(super) use weight::Weight;
@@ -43,6 +44,13 @@ pub(super) struct StepContext<'a> {
     /// The evidence of the weight that is in effect, by each metric.
     pub(super) evidence: &'a [&'a EvidenceStatus],
     pub(super) analysis: &'a Analysis,
+}
+
+impl StepContext<'_> {
+    /// Why the candidate fails now that there is no more time; none: it doesn't.
+    fn fails_at_end(&self) -> Option<String> {
+        self.evidence.iter().find_map(|evidence| verdict::fails_at_end(evidence, self.analysis))
+    }
 }
 
 /// What becomes of a step.
@@ -271,8 +279,8 @@ pub(super) fn strategy_hash(steps: &Steps, analysis: &Analysis) -> TemplateHash 
     if analysis.fast_lane != default.fast_lane {
         line("without the fast lane".into());
     }
-    if analysis.mode == orchestra_crds::AnalysisMode::Threshold {
-        line(limits(&analysis.threshold));
+    if let Some(fixed) = analysis.limits() {
+        line(limits(&fixed));
     }
     if analysis.warmup_seconds != default.warmup_seconds {
         line(format!("warmup {}", analysis.warmup_seconds));

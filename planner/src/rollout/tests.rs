@@ -2,6 +2,7 @@
 
 mod faults;
 mod held;
+mod holds;
 mod home;
 mod inspected;
 mod limits;

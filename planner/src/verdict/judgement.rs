@@ -118,7 +118,12 @@ impl Judgement {
         log_sum(logs)
     }
 
-    /// The rate that a candidate alone is held against, if that says more against it than stable beside it does.
+    /// The rate that a candidate alone is held against; none: stable has no history to take it from.
+    pub(super) fn ceiling(&self) -> Option<f64> {
+        self.trials.get(self.bounds.len() / 2)?.ceiling
+    }
+
+    /// That rate, if it says more against it than stable beside it does.
     pub(super) fn ceiling_that_tells(&self) -> Option<f64> {
         let trial = self.trials.get(self.bounds.len() / 2)?;
         let alone = trial.above.log_mean(&ABOVE_WEIGHTS) > trial.worse.log_mean(&ABOVE_WEIGHTS);

@@ -3,19 +3,22 @@
 //! A look is the sum of an interval's closed minutes. Those of a step are counted: one failure more than `failureLimit`
 //! fails the candidate, `count` successes pass the step, and too many looks in a row without requests are no data.
 
-use orchestra_crds::{EvidenceStatus, LooksStatus, Metric, Threshold, Verdict};
+use orchestra_crds::{ErrorLimits, EvidenceStatus, LatencyLimits, LooksStatus, Metric, Threshold, Verdict};
 
 use super::judgement::quantile;
-use crate::cloud::{Minute, Tally};
+use super::words::milliseconds;
+use crate::cloud::{Count, Minute, Tally};
 
 /// Microseconds of a millisecond.
 const MILLISECOND: i64 = 1_000;
 
 /// What one look saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Look {
     Succeeded,
-    Failed,
+    /// What it saw, and the limit that this is above.
+    Failed(String),
+    /// It is between what succeeds and what fails.
     Inconclusive,
     /// There were no requests of the candidate.
     Empty,
@@ -38,39 +41,59 @@ pub(super) fn count(evidence: &EvidenceStatus, limits: &Threshold, minutes: &[&M
 }
 
 fn note(looks: &mut LooksStatus, look: Look) {
+    if look != Look::Empty {
+        looks.empty_in_a_row = 0;
+    }
     let counter = match look {
         Look::Succeeded => &mut looks.succeeded,
-        Look::Failed => &mut looks.failed,
+        Look::Failed(why) => {
+            looks.last_failure = Some(why);
+            &mut looks.failed
+        }
         Look::Inconclusive => &mut looks.inconclusive,
         Look::Empty => &mut looks.empty_in_a_row,
     };
     *counter = counter.saturating_add(1);
-    if look != Look::Empty {
-        looks.empty_in_a_row = 0;
-    }
 }
 
 /// Whether something speaks against it: a look that was inconclusive, or one that is not over and would not succeed now.
 pub(super) fn leans(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> bool {
-    let open = Open::read(&looks.open).map(|open| open.look(metric, limits));
-    looks.inconclusive > 0 || matches!(open, Some(Look::Failed | Look::Inconclusive))
+    looks.inconclusive > 0 || open_is_bad(looks, limits, metric)
 }
 
-/// Where a step's looks stand.
-pub(super) fn verdict(looks: &LooksStatus, limits: &Threshold) -> Verdict {
+fn open_is_bad(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> bool {
+    let open = Open::read(&looks.open).map(|open| open.look(metric, limits));
+    matches!(open, Some(Look::Failed(_) | Look::Inconclusive))
+}
+
+/// Where a step's looks stand. One that is not over and is bad holds a pass up until it is.
+pub(super) fn verdict(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> Verdict {
     if looks.failed > limits.failure_limit {
         return Verdict::Fail;
     }
     let seen = looks.succeeded + looks.failed + looks.inconclusive;
     let is_empty = seen == 0 && Open::read(&looks.open).is_none_or(|open| open.candidate.is_empty());
-    if is_empty || looks.empty_in_a_row > limits.consecutive_error_limit {
+    if is_empty || is_silent(looks, limits) {
         return Verdict::NoData;
     }
     let enough = match limits.count {
         Some(count) => looks.succeeded >= count,
         None => looks.succeeded > 0 && looks.inconclusive == 0,
     };
-    if enough { Verdict::Pass } else { Verdict::Undecided }
+    if enough && !open_is_bad(looks, limits, metric) { Verdict::Pass } else { Verdict::Undecided }
+}
+
+/// Whether more looks in a row than may be saw no requests.
+pub(super) fn is_silent(looks: &LooksStatus, limits: &Threshold) -> bool {
+    looks.empty_in_a_row > limits.consecutive_error_limit
+}
+
+/// Why a candidate fails by its look that is not over, at the end of all time that there was for it; none: it doesn't.
+pub(super) fn fails_at_end(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> Option<String> {
+    match Open::read(&looks.open)?.look(metric, limits) {
+        Look::Failed(why) if looks.failed >= limits.failure_limit => Some(why),
+        _ => None,
+    }
 }
 
 /// Minutes of a look that is not over.
@@ -93,28 +116,42 @@ impl Open {
             return Look::Empty;
         }
         match metric {
-            Metric::Errors => {
-                let bad = self.candidate.above(0);
-                let is_above = |limit: i32| bad.bad.saturating_mul(10_000) > bad.total.saturating_mul(limit.into());
-                look(
-                    is_above(limits.errors.fail_above_basis_points),
-                    limits.errors.pass_at_most_basis_points.map(is_above),
-                )
-            }
-            Metric::Latency => {
-                let limits = &limits.latency;
-                let percentile = i64::from(limits.percentile);
-                // None: it is above every bound.
-                let own = quantile(&self.candidate, percentile).unwrap_or(i64::MAX);
-                let stable = quantile(&self.stable, percentile);
-                let is_above = |limit: i32| own > i64::from(limit).saturating_mul(MILLISECOND);
-                let times = i64::from(limits.fail_above_percent_of_stable);
-                let is_slower =
-                    times > 0 && stable.is_some_and(|stable| own.saturating_mul(100) > stable.saturating_mul(times));
-                let fails = is_slower || limits.fail_above_milliseconds.is_some_and(is_above);
-                look(fails, limits.pass_at_most_milliseconds.map(is_above))
-            }
+            Metric::Errors => self.look_at_errors(&limits.errors),
+            Metric::Latency => self.look_at_latency(&limits.latency),
         }
+    }
+
+    fn look_at_errors(&self, limits: &ErrorLimits) -> Look {
+        let Count { total, bad } = self.candidate.above(0);
+        let is_above = |limit: i32| bad.saturating_mul(10_000) > total.saturating_mul(limit.into());
+        let limit = limits.fail_above_basis_points;
+        let fails = is_above(limit).then(|| {
+            let (rate, limit) = (bad as f64 * 100.0 / total as f64, f64::from(limit) / 100.0);
+            format!("{bad} of {total} requests failed ({rate:.2} %), above {limit:.2} %")
+        });
+        look(fails, limits.pass_at_most_basis_points.map(is_above))
+    }
+
+    fn look_at_latency(&self, limits: &LatencyLimits) -> Look {
+        let percentile = i64::from(limits.percentile);
+        // None: it is above every bound.
+        let own = quantile(&self.candidate, percentile).unwrap_or(i64::MAX);
+        let is_above = |limit: i32| own > i64::from(limit).saturating_mul(MILLISECOND);
+        let times = i64::from(limits.fail_above_percent_of_stable);
+        let is_slower = |stable: &i64| times > 0 && own.saturating_mul(100) > stable.saturating_mul(times);
+        let slower = quantile(&self.stable, percentile).filter(is_slower);
+        let above = limits.fail_above_milliseconds.filter(|limit| is_above(*limit));
+        let limit = match (above, slower) {
+            (Some(limit), _) => Some(format!("{limit} ms")),
+            (None, Some(stable)) => Some(format!("{times} % of stable's {}", milliseconds(stable))),
+            (None, None) => None,
+        };
+        let saw = match own {
+            i64::MAX => "longer than the largest bucket".to_string(),
+            own => milliseconds(own),
+        };
+        let fails = limit.map(|limit| format!("the {percentile}th percentile was {saw}, above {limit}"));
+        look(fails, limits.pass_at_most_milliseconds.map(is_above))
     }
 
     /// `MINUTES;BOUND:VALUES …;BOUND:VALUES …`; empty: there are none.
@@ -142,12 +179,12 @@ impl Open {
     }
 }
 
-/// What a look is that fails or not, and is above what succeeds or not, where that is said.
-fn look(fails: bool, is_above: Option<bool>) -> Look {
+/// What a look is that fails, by some words, or not, and is above what succeeds or not, where that is said.
+fn look(fails: Option<String>, is_above: Option<bool>) -> Look {
     match (fails, is_above) {
-        (true, _) => Look::Failed,
-        (false, Some(true)) => Look::Inconclusive,
-        (false, _) => Look::Succeeded,
+        (Some(why), _) => Look::Failed(why),
+        (None, Some(true)) => Look::Inconclusive,
+        (None, _) => Look::Succeeded,
     }
 }
 

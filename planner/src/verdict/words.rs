@@ -1,6 +1,6 @@
 //! The evidence in words.
 
-use orchestra_crds::{Analysis, AnalysisMode, CountStatus, EvidenceStatus, LooksStatus, Metric, Verdict};
+use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, LooksStatus, Metric, Threshold, Verdict};
 
 use super::{Judgement, Pair, leans_to_harm};
 use crate::cloud::Count;
@@ -22,6 +22,10 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         Some(Pair { candidate, stable }) => (count(candidate), count(stable), ", since it went wrong"),
         None => (evidence.candidate, evidence.stable, ""),
     };
+    if evidence.candidate.total == 0 {
+        let stable = evidence.stable.total;
+        return format!("{}, and {stable} of stable at the same time{fault}", standing(evidence, settings));
+    }
     format!(
         "{}{}: candidate {}, stable at the same time {}{when}{fault}",
         standing(evidence, settings),
@@ -29,6 +33,17 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         rate(candidate),
         rate(stable)
     )
+}
+
+/// Evidence by several metrics in one line: what is the same for each is said once.
+pub fn all_in_words(evidence: &[&EvidenceStatus], settings: &Analysis) -> String {
+    let mut told: Vec<String> = vec![];
+    for words in evidence.iter().map(|evidence| in_words(evidence, settings)) {
+        if !told.contains(&words) {
+            told.push(words);
+        }
+    }
+    told.join("; ")
 }
 
 /// What was counted since a candidate that fails went wrong, if that was later than at its start.
@@ -49,8 +64,8 @@ fn count(Count { total, bad }: Count) -> CountStatus {
 
 /// Where the evidence stands, without the counts.
 pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
-    if let (AnalysisMode::Threshold, Some(looks)) = (settings.mode, &evidence.looks) {
-        return by_limits(evidence.verdict, looks, settings);
+    if let (Some(limits), Some(looks)) = (settings.limits(), &evidence.looks) {
+        return by_limits(evidence.verdict, looks, &limits);
     }
     match evidence.verdict {
         Verdict::NoData if evidence.candidate.total > 0 => {
@@ -71,7 +86,7 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         Verdict::Undecided if leans_to_harm(evidence) => {
             format!("signs that it is worse, {} % of what a rollback needs", evidence.evidence_percent)
         }
-        Verdict::Undecided if evidence.step_stable == 0 => "undecided so far: stable had no requests".to_string(),
+        Verdict::Undecided if evidence.step_stable == 0 => alone(evidence),
         Verdict::Undecided if evidence.step_candidate < i64::from(settings.minimum_requests) => {
             format!("undecided so far: {} of {} requests judged", evidence.step_candidate, settings.minimum_requests)
         }
@@ -79,22 +94,48 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
     }
 }
 
+/// Where evidence stands that no requests of stable are beside.
+fn alone(evidence: &EvidenceStatus) -> String {
+    match Judgement::read(&evidence.state).and_then(|judgement| judgement.ceiling()) {
+        Some(ceiling) => format!(
+            "no sign that it is above the ceiling of {:.1} %, without requests of stable to compare with",
+            ceiling * 100.0
+        ),
+        None => "not known: stable had no requests to compare with".to_string(),
+    }
+}
+
 /// Where a step's looks against fixed limits stand.
-fn by_limits(verdict: Verdict, looks: &LooksStatus, settings: &Analysis) -> String {
+fn by_limits(verdict: Verdict, looks: &LooksStatus, limits: &Threshold) -> String {
     let LooksStatus { succeeded, failed, inconclusive, empty_in_a_row, .. } = looks;
-    let limit = settings.threshold.failure_limit;
+    let limit = limits.failure_limit;
     let told = match verdict {
         Verdict::Fail => "the limits say that it is bad".to_string(),
         Verdict::Pass => "it is within its limits".to_string(),
-        Verdict::NoData if *empty_in_a_row > 0 => format!("the last {empty_in_a_row} looks saw no requests of it"),
-        Verdict::NoData => "no look at its requests yet".to_string(),
+        Verdict::NoData if *empty_in_a_row > 0 => {
+            format!("{empty_in_a_row} {} in a row saw no requests of the candidate", looks_in_words(*empty_in_a_row))
+        }
+        Verdict::NoData => return "no look saw requests of the candidate yet".to_string(),
         Verdict::Undecided => "it is not known yet whether it is within its limits".to_string(),
     };
-    format!("{told}: {succeeded} looks succeeded, {failed} failed ({limit} may), {inconclusive} were neither")
+    let neither = match inconclusive {
+        0 => String::new(),
+        inconclusive => format!(", {inconclusive} neither"),
+    };
+    let why = match (&looks.last_failure, failed) {
+        (Some(why), 1) => format!(": {why}"),
+        (Some(why), _) => format!(", the last because {why}"),
+        (None, _) => String::new(),
+    };
+    format!("{told}: {succeeded} {} succeeded{neither}, {failed} failed ({limit} may){why}", looks_in_words(*succeeded))
+}
+
+fn looks_in_words(number: i32) -> &'static str {
+    if number == 1 { "look" } else { "looks" }
 }
 
 /// Microseconds as milliseconds, as exact as a person reads.
-fn milliseconds(micros: i64) -> String {
+pub(super) fn milliseconds(micros: i64) -> String {
     match micros {
         micros if micros < 10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
         micros => format!("{} ms", (micros + 500) / 1_000),

@@ -44,6 +44,8 @@ async fn rollouts() {
     let limits = |cpu: Value, memory: Value| container("resources", json!({"limits": {"cpu": cpu, "memory": memory}}));
     let mounted = |mounts: Value, volumes: Value| with(container("volumeMounts", mounts), "/template/volumes", volumes);
     let keys = || json!([{"name": "keys", "secret": {"name": "key"}}]);
+    let analysis = |analysis: Value| with(good(), "/analysis", analysis);
+    let by_limits = |threshold: Value| analysis(json!({"mode": "Threshold", "threshold": threshold}));
     let redis = |name: &str| with(env(json!([{"name": name, "value": "x"}])), "/template/redis", json!(true));
     let cases = [
         // A5
@@ -114,6 +116,28 @@ async fn rollouts() {
             "spec.scaling: Invalid value: minInstances must not be above maxInstances",
         ),
         (with(good(), "/mystery", json!(1)), "unknown field \"spec.mystery\""),
+        // Limits that could never tell, or that nothing uses.
+        (analysis(json!({"threshold": {"failureLimit": 1}})), "threshold: only mode Threshold uses it"),
+        (analysis(json!({"mode": "Observe", "threshold": {}})), "threshold: only mode Threshold uses it"),
+        (by_limits(json!({"intervalSeconds": 600})), "watchSeconds: no look is over before the watch ends"),
+        (
+            analysis(json!({"mode": "Threshold", "watchSeconds": 200})),
+            "watchSeconds: no look is over before the watch ends",
+        ),
+        (by_limits(json!({"count": 100})), "analysis.threshold: a step has no time for its looks"),
+        (
+            analysis(json!({"mode": "Threshold", "extendSeconds": 0, "warmupSeconds": 300})),
+            "analysis.threshold: a step has no time for its looks",
+        ),
+        (
+            by_limits(json!({"latency": {"failAboveMilliseconds": 100, "passAtMostMilliseconds": 200}})),
+            "latency: passAtMostMilliseconds is at most failAboveMilliseconds",
+        ),
+        (
+            by_limits(json!({"errors": {"failAboveBasisPoints": 100, "passAtMostBasisPoints": 200}})),
+            "errors: passAtMostBasisPoints is at most failAboveBasisPoints",
+        ),
+        (by_limits(json!({"intervalSeconds": 90})), "metrics come by the minute"),
     ];
     for (spec, expected) in cases {
         let message = refusal(&world, "Rollout", spec).await;

@@ -41,8 +41,11 @@ impl Watch {
     /// It ends with its time: nothing but a failure is waited for.
     pub(super) fn look(&self, context: &StepContext<'_>) -> Ruling {
         let until = later(context.since, self.takes());
-        if context.promoted || context.now >= until {
+        if context.promoted {
             return Ruling::Pass;
+        }
+        if context.now >= until {
+            return context.fails_at_end().map_or(Ruling::Pass, Ruling::Fail);
         }
         let message = format!("it has all requests, and is watched for {} more", span(context.now, until));
         Ruling::Wait(note(Reason::Watching, message), Some(until))

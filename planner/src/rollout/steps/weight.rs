@@ -7,11 +7,13 @@ use super::{Ruling, StepContext, later};
 use crate::conditions::note;
 use crate::names::Percent;
 use crate::reason::Reason;
-use crate::verdict::{delay, in_words, leans_to_harm};
+use crate::verdict::{all_in_words, delay, first_minute_ends, is_silent, leans_to_harm};
 use crate::words::{lasting, span};
 
 /// How long a share is held if the spec does not say.
 const HOLD_SECONDS: i32 = 300;
+/// What is told where nothing of the candidate was measured.
+const NO_METRICS: &str = "there are no metrics of the candidate";
 /// How late the last minutes of a hold may be counted, after their metrics are complete.
 const LATE: SignedDuration = SignedDuration::from_mins(2);
 
@@ -55,22 +57,27 @@ impl Weight {
         }
         let words = match evidence {
             [] => "waiting for Cloud Monitoring, whose metrics are up to 3 min late".to_string(),
-            _ => evidence.iter().map(|evidence| in_words(evidence, analysis)).collect::<Vec<_>>().join("; "),
+            _ => all_in_words(evidence, analysis),
         };
-        let hold_ends = later(since, SignedDuration::from_secs(self.hold_seconds.into()));
+        let hold_ends = later(since, self.takes());
         if now < hold_ends {
+            if let Some(ruling) = silent(context, &words) {
+                return ruling;
+            }
             let message = format!("{} left at {}; {words}", span(now, hold_ends), self.share);
             return Ruling::Wait(note(Reason::Holding, message), Some(hold_ends));
         }
         if analysis.mode == AnalysisMode::Observe {
             return Ruling::Pass;
         }
-        let is_whole = |evidence: &EvidenceStatus| evidence.through.0 >= hold_ends;
+        // A hold that is over before a minute could count is no missing data.
+        let counted_to = hold_ends.max(first_minute_ends(since, evidence, analysis));
+        let is_whole = |evidence: &EvidenceStatus| evidence.through.0 >= counted_to;
         let verdict = taken_together(evidence, is_whole);
         if verdict == Verdict::Pass {
             return Ruling::Pass;
         }
-        let metrics_end = later(hold_ends, delay(analysis) + LATE);
+        let metrics_end = later(counted_to, delay(analysis) + LATE);
         if now < metrics_end {
             let message = format!(
                 "waiting for the metrics of its last minutes, {} more at most; {words}",
@@ -83,13 +90,15 @@ impl Weight {
         let is_empty = !evidence.is_empty() && evidence.iter().all(|evidence| is_whole(evidence));
         let until = later(metrics_end, SignedDuration::from_secs(analysis.extend_seconds.into()));
         if verdict == Verdict::NoData && !leans && (is_empty || now >= until) {
-            let what = "there are no metrics of the candidate";
-            return without_verdict(analysis.on_no_data, Reason::NoMetrics, what, &words);
+            return without_verdict(analysis.on_no_data, Reason::NoMetrics, NO_METRICS, &words);
         }
         if now < until {
             let needs = needs(evidence, since);
             let message = format!("at {} for {} more at most{needs}: {words}", self.share, span(now, until));
             return Ruling::Wait(note(Reason::Extended, message), Some(until));
+        }
+        if let Some(why) = context.fails_at_end() {
+            return Ruling::Fail(why);
         }
         match (leans, analysis.on_inconclusive) {
             (true, Fallback::Promote | Fallback::Pause) => Ruling::AskPerson(note(
@@ -105,6 +114,14 @@ impl Weight {
             }
         }
     }
+}
+
+/// What to do during the hold where looks in a row saw no requests for longer than they may; none: nothing, the hold goes on.
+fn silent(context: &StepContext<'_>, words: &str) -> Option<Ruling> {
+    let StepContext { evidence, analysis, .. } = *context;
+    let is_silent = evidence.iter().any(|evidence| is_silent(evidence, analysis));
+    let fallback = Some(analysis.on_no_data).filter(|fallback| is_silent && *fallback != Fallback::Promote)?;
+    Some(without_verdict(fallback, Reason::NoMetrics, NO_METRICS, words))
 }
 
 /// A step passes by every metric, and fails by one.

@@ -1,12 +1,16 @@
 //! Mode Threshold, as part of a release.
 
 use super::*;
-use orchestra_crds::AnalysisMode;
+use orchestra_crds::{AnalysisMode, Threshold};
 
 fn with_limits() -> World {
     let mut world = World::promoted(&["us-central1"]);
     world.rollout.spec.analysis.mode = AnalysisMode::Threshold;
     world
+}
+
+fn limits(world: &mut World) -> &mut Threshold {
+    world.rollout.spec.analysis.threshold.get_or_insert_default()
 }
 
 #[test]
@@ -29,7 +33,7 @@ fn one_look_above_the_limit_takes_it_back_and_says_so() {
 #[test]
 fn failed_looks_up_to_the_limit_are_forgiven() {
     let mut world = with_limits();
-    world.rollout.spec.analysis.threshold.failure_limit = 1_000;
+    limits(&mut world).failure_limit = 1_000;
     world.release("app:2", Traits { error_percent: 6, ..Traits::default() });
     // Failures that are forgiven are no successes: a person is asked.
     world.run_until(|world| world.phase() == RolloutPhase::Paused);
@@ -48,18 +52,61 @@ fn without_requests_a_person_is_asked() {
 #[test]
 fn inconclusive_looks_never_promote_by_themselves() {
     let mut world = with_limits();
-    world.rollout.spec.analysis.threshold.errors =
+    limits(&mut world).errors =
         orchestra_crds::ErrorLimits { fail_above_basis_points: 900, pass_at_most_basis_points: Some(0) };
     world.release("app:2", Traits { error_percent: 2, ..Traits::default() });
     world.run_until(|world| world.phase() == RolloutPhase::Paused);
     assert_eq!(world.weights("app:2"), [10]);
 }
 
+/// A look that can't be over in time is judged by what it saw.
 #[test]
-fn a_step_that_is_shorter_than_a_look_asks_a_person_about_a_bad_one() {
+fn a_step_that_is_shorter_than_a_look_takes_a_bad_one_back_once_its_time_is_over() {
     let mut world = with_limits();
-    world.rollout.spec.analysis.threshold.interval_seconds = 3_600;
+    limits(&mut world).interval_seconds = 3_600;
     world.release("app:2", Traits { error_percent: 20, ..Traits::default() });
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
+    let message = world.status().failed.unwrap().message;
+    assert!(message.contains("its last look, which was not over yet, is above the limits: 1500 of 7500"), "{message}");
+}
+
+#[test]
+fn a_watch_that_is_shorter_than_a_look_takes_a_bad_one_back_at_its_end() {
+    let mut world = with_limits();
+    (limits(&mut world).interval_seconds, world.rollout.spec.analysis.watch_seconds) = (300, 400);
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [100]);
+    world.traits.insert("app:2".into(), Traits { error_percent: 20, ..Traits::default() });
+    world.run_until(|world| matches!(world.phase(), RolloutPhase::RolledBack | RolloutPhase::Promoted));
+    assert_eq!(world.weights("app:1"), [100]);
+}
+
+#[test]
+fn a_look_that_is_not_over_and_bad_holds_a_step_until_it_is() {
+    let mut world = with_limits();
+    limits(&mut world).interval_seconds = 180;
+    world.release("app:2", Traits::default());
+    world.run_until(|world| {
+        let looks = |evidence: &orchestra_crds::EvidenceStatus| evidence.looks.as_ref().map_or(0, |l| l.succeeded);
+        world.status().regions[0].evidence.iter().any(|evidence| looks(evidence) > 0)
+    });
+    world.traits.insert("app:2".into(), Traits { error_percent: 20, ..Traits::default() });
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
+    assert!(!world.writes.iter().any(|write| write.contains("app:2 100")), "{:?}", world.writes);
+}
+
+#[test]
+fn too_many_looks_without_requests_end_a_step_before_its_hold_does() {
+    let mut world = with_limits();
+    let steps = &mut world.rollout.spec.strategy.canary.as_mut().unwrap().steps;
+    steps[0].hold_seconds = Some(7_200);
+    limits(&mut world).consecutive_error_limit = 2;
+    world.requests_per_minute = 0;
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [10]);
+    let began = world.now;
     world.run_until(|world| world.phase() == RolloutPhase::Paused);
-    assert_eq!(world.weights("app:2"), [10]);
+    assert!(world.now.duration_since(began).as_mins() < 12, "{}", world.now);
+    let message = world.status().message.unwrap();
+    assert!(message.contains("3 looks in a row saw no requests of the candidate"), "{message}");
 }
