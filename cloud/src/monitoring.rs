@@ -3,8 +3,7 @@
 use google_cloud_monitoring_v3::client::MetricService;
 use google_cloud_monitoring_v3::model::aggregation::{Aligner, Reducer};
 use google_cloud_monitoring_v3::model::list_time_series_request::TimeSeriesView;
-use google_cloud_monitoring_v3::model::typed_value::Value;
-use google_cloud_monitoring_v3::model::{Aggregation, TimeInterval, TimeSeries};
+use google_cloud_monitoring_v3::model::{Aggregation, TimeInterval};
 use google_cloud_wkt as wkt;
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::Metric;
@@ -17,8 +16,10 @@ use std::sync::Arc;
 use crate::CloudError;
 use crate::call::{Calls, PAGES};
 use crate::shared::Shared;
+use told::Told;
 
 mod buckets;
+mod told;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -156,10 +157,10 @@ impl Monitoring {
             .set_cross_series_reducer(Reducer::ReduceSum)
             .set_group_by_fields(GROUPS.into_iter().chain(labels));
         let interval = TimeInterval::new().set_start_time(stamp(window.from)).set_end_time(stamp(window.to));
-        let mut found = BTreeMap::new();
+        let mut told = Told::default();
         let mut token = String::new();
         if window.from >= window.to {
-            return Ok(found);
+            return Ok(BTreeMap::new());
         }
         for _ in 0..PAGES {
             let list = self
@@ -172,10 +173,10 @@ impl Monitoring {
                 .set_view(TimeSeriesView::Full)
                 .set_page_token(token);
             let page = self.calls.call("list time series", list.send()).await?;
-            page.time_series.iter().for_each(|series| add(&mut found, series, metric, span));
+            page.time_series.iter().for_each(|series| told.add(series, metric, span));
             token = page.next_page_token;
             if token.is_empty() {
-                return Ok(found);
+                return Ok(told.tallies());
             }
         }
         Err(CloudError::endless("list time series"))
@@ -204,37 +205,4 @@ fn series_of(metric: Metric) -> (&'static str, Option<&'static str>) {
 
 fn stamp(time: Timestamp) -> wkt::Timestamp {
     wkt::Timestamp::clamp(time.as_second(), time.subsec_nanosecond())
-}
-
-/// Counts a series' points. A point ends at the end of its span.
-fn add(found: &mut BTreeMap<Place, Revisions>, series: &TimeSeries, metric: Metric, span: SignedDuration) {
-    let label = |labels: Option<&std::collections::HashMap<String, String>>, key: &str| {
-        labels.and_then(|l| l.get(key).cloned()).unwrap_or_default()
-    };
-    let of_resource = |key: &str| label(series.resource.as_ref().map(|r| &r.labels), key);
-    let place = (of_resource("location"), of_resource("service_name"));
-    let failed = label(series.metric.as_ref().map(|m| &m.labels), "response_code_class") == "5xx";
-    let of_revision = found.entry(place).or_default().entry(of_resource("revision_name")).or_default();
-    for point in &series.points {
-        let end = point.interval.as_ref().and_then(|i| i.end_time.as_ref());
-        let end = end.and_then(|t| Timestamp::new(t.seconds(), t.nanos()).ok());
-        let (Some(end), Some(value)) = (end, point.value.as_ref().and_then(|value| value.value.as_ref())) else {
-            continue;
-        };
-        let tally = of_revision.entry(end - span).or_default();
-        match (metric, value) {
-            (Metric::Errors, value) => tally.add(i64::from(failed), number(value).unwrap_or(0)),
-            (Metric::Latency, Value::DistributionValue(distribution)) => buckets::add(tally, distribution),
-            (Metric::Latency, _) => {}
-        }
-    }
-}
-
-/// A count, whichever way it is written.
-fn number(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int64Value(n) => Some(*n),
-        Value::DoubleValue(n) if n.is_finite() => Some(n.round() as i64),
-        _ => None,
-    }
 }

@@ -17,6 +17,7 @@ use catalogue::Described;
 pub(crate) use objects::word;
 pub use objects::{DEFAULT_BOUND, Key, Series};
 use orchestra_cloud::{Made, Observer};
+use orchestra_planner::plan::Severity;
 use orchestra_planner::reason::Reason;
 
 /// Numbers of the promises.
@@ -125,7 +126,10 @@ impl Metrics {
             self.broken_promises.with_label_values(&[&promise.to_string()]);
         }
         for reason in Reason::DRIFT {
-            self.events.with_label_values(&[Rollout::KIND, "Warning", reason.word()]);
+            self.events.with_label_values(&[Rollout::KIND, Severity::Warning.word(), reason.word()]);
+        }
+        for (severity, reason) in Reason::OF_RELEASES {
+            self.events.with_label_values(&[Rollout::KIND, severity.word(), reason.word()]);
         }
         self.begin_releases_at_zero();
     }

@@ -23,7 +23,7 @@ use part::{Part, State};
 
 pub use operations::absorb;
 pub use parts::identity::account_to_ask;
-pub use parts::redis::instance_id;
+pub use parts::redis::instance_to_ask;
 pub use parts::secrets::{SecretQuery, secrets_to_resolve};
 
 /// Everything that the plan of an environment depends on.

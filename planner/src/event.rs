@@ -26,6 +26,16 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    /// As Kubernetes calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
 impl Event {
     /// One for a reason that is told by a condition, too.
     pub fn told(

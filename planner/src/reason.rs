@@ -2,6 +2,8 @@
 //! `docs/troubleshooting.md` is made from this table. Beside these there are Cloud Run's own, such as
 //! `HealthCheckContainerError`, which are told as Cloud Run gives them.
 
+use crate::event::Severity;
+
 /// What a reason asks of people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Asks {
@@ -155,6 +157,19 @@ reasons! {
 }
 
 impl Reason {
+    /// Reasons of the events of each release: whether a person may have to act, and why.
+    pub const OF_RELEASES: [(Severity, Self); 10] = [
+        (Severity::Normal, Self::ReleaseStarted),
+        (Severity::Normal, Self::StepInEffect),
+        (Severity::Normal, Self::RequestTaken),
+        (Severity::Normal, Self::Promoted),
+        (Severity::Normal, Self::Superseded),
+        (Severity::Normal, Self::Returned),
+        (Severity::Warning, Self::RolledBack),
+        (Severity::Warning, Self::Failed),
+        (Severity::Warning, Self::ReleaseFailed),
+        (Severity::Warning, Self::MetricsUnavailable),
+    ];
     /// What was changed past Orchestra: each is told by a warning.
     pub const DRIFT: [Self; 4] = [Self::TrafficCorrected, Self::TrafficChanged, Self::MarksRestored, Self::ServiceGone];
 }

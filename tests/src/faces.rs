@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 
+use crate::disturbed::Disturbance;
 use crate::faults::{Call, Fault, Plan};
 use crate::plants::Plant;
 use crate::promises::Promises;
@@ -47,7 +48,7 @@ struct State {
     /// The fault that struck.
     struck: Option<Fault>,
     plant: Option<Plant>,
-    outage: bool,
+    disturbance: Option<Disturbance>,
     /// Calls of Google whose path holds one of these are never answered.
     hanging: Vec<&'static str>,
     calls: Vec<Call>,
@@ -102,8 +103,13 @@ impl Tap {
 
     /// Monitoring has no data from now on.
     pub fn lose_metrics(&self) {
-        self.state().outage = true;
+        self.disturb(Some(Disturbance::Lost));
         self.promises.lock().unwrap().outage = true;
+    }
+
+    /// What is wrong with Monitoring's answers from now on; none: nothing.
+    pub fn disturb(&self, disturbance: Option<Disturbance>) {
+        self.state().disturbance = disturbance;
     }
 
     /// Lets calls of Google hang whose path holds one of these, until their time limits.
@@ -242,8 +248,8 @@ impl Tap {
 
     fn record(&self, number: usize, api: Api, request: &SandboxRequest, mut reply: Reply) -> Reply {
         let mut state = self.state();
-        if state.outage && request.path.ends_with("/timeSeries") {
-            reply = Reply::ok(json!({}));
+        if let Some(disturbance) = state.disturbance.filter(|_| request.path.ends_with("/timeSeries")) {
+            reply = disturbance.on(reply, self.sandbox.journal.clock().now());
         }
         let body = reply.document().unwrap_or_default();
         if let Some(call) = state.calls.get_mut(number) {

@@ -1,6 +1,7 @@
 //! The deterministic simulation: the real shell, planner and cloud adapter over both APIs of the sandbox, in one
 //! process, under a virtual clock. The same seed gives the same trace.
 
+pub mod disturbed;
 pub mod faces;
 pub mod faults;
 pub mod place;

@@ -98,7 +98,7 @@ fn canary(image: &str) -> Value {
     json!({
         "environmentRef": {"name": "shop"}, "serviceName": "shop-api", "template": {"containers": [{"image": image}]},
         "strategy": {"canary": {"steps": [{"weight": 10, "holdSeconds": 120}]}},
-        "analysis": {"watchSeconds": 0, "fastLane": "Off"},
+        "analysis": {"watchSeconds": 0, "fastLane": "Disabled"},
     })
 }
 

@@ -76,7 +76,7 @@ pub async fn run(seed: u64, limit: usize) -> Run {
 
 /// How a seed's releases are judged.
 fn analysis(seed: u64) -> Value {
-    let lane = if seed.is_multiple_of(4) { "Auto" } else { "Off" };
+    let lane = if seed.is_multiple_of(4) { "Auto" } else { "Disabled" };
     let watch = if seed.is_multiple_of(3) { 360 } else { 0 };
     let mut analysis = json!({"watchSeconds": watch, "fastLane": lane});
     if seed.is_multiple_of(5) {

@@ -383,6 +383,6 @@ pub fn canary(environment: &str, image: &str) -> Value {
     json!({
         "environmentRef": {"name": environment}, "serviceName": "shop-api", "template": {"containers": [{"image": image}]},
         "strategy": {"canary": {"steps": [{"weight": 10, "holdSeconds": 300}, {"weight": 50, "holdSeconds": 300}]}},
-        "analysis": {"watchSeconds": 0, "fastLane": "Off"},
+        "analysis": {"watchSeconds": 0, "fastLane": "Disabled"},
     })
 }

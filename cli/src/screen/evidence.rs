@@ -54,14 +54,15 @@ fn of(region: &RegionStatus, evidence: &EvidenceStatus, settings: &Analysis) -> 
 fn by_logs(region: &RegionStatus, fast: &FastStatus) -> Vec<String> {
     let through = fast.through.0.strftime("%H:%M:%SZ");
     let FastStatus { candidate_failed, stable_failed, .. } = fast;
-    let told = match &fast.off {
+    let told = match &fast.off_because {
         Some(why) => format!("  logs       off: {why}"),
         None => format!(
             "  logs       {candidate_failed} failed requests of the candidate, {stable_failed} of stable, up to {through}   {}",
             region.region
         ),
     };
-    vec![String::new(), told, format!("  rollback?  {}", bar(fast.evidence_percent))]
+    let waits = fast.waits_for.iter().map(|what| format!("  waits for  {what}"));
+    [String::new(), told, format!("  rollback?  {}", bar(fast.evidence_percent))].into_iter().chain(waits).collect()
 }
 
 fn counted(count: CountStatus) -> String {

@@ -107,9 +107,9 @@ metrics! {
     ROLLOUT_PHASE = "orchestra_rollout_phase", Type::Gauge, ["namespace", "rollout", "phase"],
         "1, with the phase of a Rollout.",
         "Only the present phase has a series.";
-    ROLLOUT_WEIGHT = "orchestra_rollout_weight_percent", Type::Gauge, ["namespace", "rollout", "region"],
+    ROLLOUT_WEIGHT = "orchestra_rollout_weight_percent", Type::Gauge, ["namespace", "rollout", "region", "revision"],
         "Share of requests that Cloud Run gives the candidate in a region, as last seen; without one, stable.",
-        "What was seen, not what was asked for.";
+        "`revision` is `candidate` while a release is under way, else `stable`. What was seen, not what was asked for.";
     ROLLOUT_STEP = "orchestra_rollout_step", Type::Gauge, ["namespace", "rollout", "region"],
         "Number of the step that is in effect in a region; 0 without one.",
         "Of `orchestra_rollout_steps`.";
@@ -121,16 +121,16 @@ metrics! {
         "`time() - …` is its age. No series while none is under way.";
     ROLLOUT_REQUESTS = "orchestra_rollout_requests", Type::Gauge, ["namespace", "rollout", "region", "metric", "revision"],
         "Requests that were compared since the release started, of `candidate` and `stable`, in the same minutes.",
-        "Per metric; no series while no release is under way.";
+        "Per metric, of the release under way or of the last one if it failed; else no series.";
     ROLLOUT_BAD = "orchestra_rollout_bad_requests", Type::Gauge, ["namespace", "rollout", "region", "metric", "revision"],
         "The bad ones among the requests that were compared.",
         "For the metric `Errors`: answered with 5xx; for `Latency`: slower than a bound of stable's; for `RequestLogs`: 5xx by the fast lane, whose requests aren't counted.";
     ROLLOUT_EVIDENCE = "orchestra_rollout_evidence_percent", Type::Gauge, ["namespace", "rollout", "region", "metric"],
         "How much of the evidence that a rollback needs there is against the candidate.",
-        "At 100 the release is rolled back. It falls, too.";
+        "From 100 on it is sure that the candidate is worse; it is rolled back if the difference matters, too. It falls, too.";
     ROLLOUT_VERDICT = "orchestra_rollout_verdict", Type::Gauge, ["namespace", "rollout", "region", "metric", "verdict"],
         "1, with where the evidence stands.",
-        "Only the present verdict has a series. `NoData` of `RequestLogs`: the fast lane is off.";
+        "Only the present verdict has a series, of the release under way or of the last one if it failed. `NoData` of `RequestLogs`: the fast lane is off.";
     ENVIRONMENT_INFO = "orchestra_environment_info", Type::Gauge, ["namespace", "environment", "project", "stage"],
         "1, with what an environment is.",
         "For joins, and for links to Cloud Run.";

@@ -66,20 +66,29 @@ pub(crate) fn rollout(key: &Key, rollout: &Rollout, status: &RolloutStatus) -> V
     if let Some(candidate) = candidate {
         all.push(series(&catalogue::ROLLOUT_STARTED, &own, seconds(candidate.started_at.0)));
     }
-    let release = candidate.map(|candidate| candidate.release.as_str());
-    all.extend(status.regions.iter().flat_map(|region| of_region(own, region, release)));
+    all.extend(status.regions.iter().flat_map(|region| of_region(own, status, region)));
     all.extend(conditions(key, &status.conditions));
     all
 }
 
-fn of_region([namespace, name]: [&str; 2], region: &RegionStatus, release: Option<&str>) -> Vec<Series> {
+/// The release whose evidence is shown: the one under way, or the last one, if that failed.
+fn judged(status: &RolloutStatus) -> Option<&str> {
+    let failed = || status.failed.as_ref().map(|failed| failed.release.as_str());
+    status.candidate.as_ref().map(|candidate| candidate.release.as_str()).or_else(failed)
+}
+
+fn of_region([namespace, name]: [&str; 2], status: &RolloutStatus, region: &RegionStatus) -> Vec<Series> {
     let at = [namespace, name, region.region.as_str()];
+    let release = status.candidate.as_ref().map(|candidate| candidate.release.as_str());
     let step = region.step.as_ref().filter(|step| Some(step.release.as_str()) == release);
     let mut all = vec![series(&catalogue::ROLLOUT_STEP, &at, step.map_or(0.0, |step| f64::from(step.number)))];
-    all.extend(region.weight.map(|weight| series(&catalogue::ROLLOUT_WEIGHT, &at, f64::from(weight))));
-    let own = region.evidence.iter().filter(|evidence| Some(evidence.release.as_str()) == release);
+    let revision = if release.is_some() { "candidate" } else { "stable" };
+    let share = |weight: i32| series(&catalogue::ROLLOUT_WEIGHT, &[at[0], at[1], at[2], revision], f64::from(weight));
+    all.extend(region.weight.map(share));
+    let judged = judged(status);
+    let own = region.evidence.iter().filter(|evidence| Some(evidence.release.as_str()) == judged);
     all.extend(own.flat_map(|evidence| of_evidence(at, evidence)));
-    let fast = region.fast.iter().filter(|fast| Some(fast.release.as_str()) == release);
+    let fast = region.fast.iter().filter(|fast| Some(fast.release.as_str()) == judged);
     all.extend(fast.flat_map(|fast| of_logs(at, fast)));
     all
 }

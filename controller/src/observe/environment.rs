@@ -11,7 +11,7 @@ use orchestra_crds::{EnvironmentStatus, Lenient, OrchestraEnvironment, Rollout};
 use orchestra_planner::cloud::{AccountView, Fault, OperationView, Reading, RedisView, VersionView};
 use orchestra_planner::difference::Before;
 use orchestra_planner::environment::{
-    self, Observation, SecretQuery, absorb, account_to_ask, instance_id, operations_to_ask, project, regions,
+    self, Observation, SecretQuery, absorb, account_to_ask, instance_to_ask, operations_to_ask, project, regions,
     secrets_to_resolve,
 };
 use orchestra_planner::names::{ProjectId, Region};
@@ -138,7 +138,7 @@ fn operations(object: &OrchestraEnvironment) -> Vec<Question> {
 
 /// Everything else that the planner wants to know. Nothing but what is to be let go, once it is being deleted.
 fn questions(object: &OrchestraEnvironment) -> Vec<Question> {
-    let mut asked: Vec<Question> = instance_id(object).map(Question::Redis).into_iter().collect();
+    let mut asked: Vec<Question> = instance_to_ask(object).map(Question::Redis).into_iter().collect();
     if object.metadata.deletion_timestamp.is_none()
         && let Some(project) = project(object)
     {

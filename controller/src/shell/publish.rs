@@ -18,11 +18,7 @@ impl Shell {
         let reference: ObjectReference = object.object_ref(&());
         for event in events {
             let kind = R::kind(&());
-            let type_ = match event.severity {
-                Severity::Normal => "Normal",
-                Severity::Warning => "Warning",
-            };
-            self.metrics.events.with_label_values(&[&kind, type_, event.reason.as_str()]).inc();
+            self.metrics.events.with_label_values(&[&kind, event.severity.word(), event.reason.as_str()]).inc();
             let (namespace, name) = (reference.namespace.as_deref(), reference.name.as_deref());
             let (reason, told) = (event.reason.as_str(), event.note.as_str());
             match event.severity {

@@ -84,9 +84,12 @@ pub struct FastStatus {
     pub candidate_failed: i64,
     /// Failed requests of stable that count.
     pub stable_failed: i64,
+    /// What a rollback still waits for where the evidence suffices for one; none: it doesn't, or nothing is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// Why the lane is off; none: it is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub off: Option<String>,
+    pub off_because: Option<String>,
     /// Whether no logs are read at all, until requests are split as the step says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspended: bool,

@@ -210,7 +210,7 @@ pub enum FastLane {
     #[default]
     Auto,
     /// Never.
-    Off,
+    Disabled,
 }
 
 /// A size of harm, of which both are true of a harmful candidate: a pass rules one of the two out.

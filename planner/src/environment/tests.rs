@@ -43,6 +43,17 @@ fn reason(plan: &Plan<EnvironmentStatus>, type_: &str) -> String {
 }
 
 #[test]
+fn redis_is_not_read_where_none_was_ever_asked_for() {
+    let mut world = seen(None);
+    world.environment.spec.redis = None;
+    assert!(instance_to_ask(&world.environment).is_some(), "it is not known yet");
+    world.environment.status = Some(plan(&world).status);
+    assert_eq!(instance_to_ask(&world.environment), None);
+    world.environment.metadata.deletion_timestamp = Some(Time(world.now));
+    assert!(instance_to_ask(&world.environment).is_some(), "a deletion looks once more");
+}
+
+#[test]
 fn redis_is_created_once_and_its_address_published() {
     let first = plan(&seen(None));
     assert!(matches!(first.effects[..], [Effect::CreateRedis { .. }]));

@@ -1,7 +1,9 @@
 //! What changed between two statuses, told once.
 
 use orchestra_crds::condition::STALLED;
-use orchestra_crds::{CandidateStatus, Outcome, RegionStatus, RequestRecord, RolloutPhase, RolloutStatus};
+use orchestra_crds::{
+    CandidateStatus, EvidenceStatus, Outcome, RegionStatus, RequestRecord, RolloutPhase, RolloutStatus,
+};
 
 use super::decision::Decision;
 use super::pass::Pass;
@@ -11,7 +13,7 @@ use crate::conditions::{self, Note, Overall};
 use crate::names::Fingerprint;
 use crate::plan::{Event, Severity};
 use crate::reason::Reason;
-use crate::verdict::in_words;
+use crate::verdict::all_in_words;
 use crate::words::span;
 
 /// What changed between two statuses.
@@ -74,8 +76,12 @@ fn steps_in_effect(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
         (!same).then_some((now, step))
     });
     let event = |(now, step): (&RegionStatus, &orchestra_crds::StepStatus)| {
-        let judged = now.evidence.iter().map(|evidence| in_words(evidence, &course.analysis));
-        let before: String = judged.map(|words| format!("; up to here {words}")).collect();
+        let own = |evidence: &&EvidenceStatus| evidence.release == candidate.release && evidence.candidate.total > 0;
+        let judged: Vec<&EvidenceStatus> = now.evidence.iter().filter(own).collect();
+        let before = match judged.as_slice() {
+            [] => String::new(),
+            judged => format!("; up to here {}", all_in_words(judged, &course.analysis)),
+        };
         let note = format!(
             "{}: `{}` gets {} % of the requests, step {}/{}{before}",
             now.region,
@@ -105,7 +111,10 @@ fn ended(old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
         Outcome::Superseded => (Reason::Superseded, false),
         Outcome::Returned => (Reason::Returned, false),
     };
-    let note = format!("`{}`: {} after {took}; {}", last.revision, reason.word(), last.message);
+    let revision = format!("`{}`", last.revision);
+    // What failed names its revision itself.
+    let subject = if last.message.starts_with(&revision) { String::new() } else { format!("{revision}: ") };
+    let note = format!("{subject}{} after {took}; {}", reason.word(), last.message);
     let event = if warn { Event::warning } else { Event::normal };
     Some(event(reason, &last.release, note))
 }

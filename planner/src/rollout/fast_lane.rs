@@ -141,18 +141,28 @@ fn unread(fault: &Fault) -> String {
 }
 
 /// Why the logs say to roll back, in any region.
-pub(super) fn failing(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
+pub(super) fn failing(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    candidate: &Candidate,
+    states: &[(&Place<'_>, Progress)],
+) -> Option<String> {
     let settings = terms(pass, candidate).settings;
-    if settings.mode != AnalysisMode::Sequential || settings.fast_lane == FastLane::Off {
+    if settings.mode != AnalysisMode::Sequential || settings.fast_lane == FastLane::Disabled {
         return None;
     }
     let own = |fast: &&orchestra_crds::FastStatus| fast.release == candidate.release.to_string();
     memory.regions.iter().find_map(|(region, known)| {
         let fast = known.fast.as_ref().filter(own).filter(|fast| fast.verdict == Verdict::Fail)?;
+        let state = states.iter().find_map(|(place, state)| (place.region() == region).then_some(state));
+        let share = state.and_then(|state| split(candidate, state)).map(|(_, share)| format!(", which gets {share} of all"));
         Some(format!(
-            "{region}: sure enough that it is worse, by request logs up to {}: {} failed requests of the candidate, {} of stable \
-             at the same time",
-            fast.through.0, fast.candidate_failed, fast.stable_failed
+            "{region}: sure enough that it is worse, by request logs up to {}: {} failed requests of the candidate{}, {} of \
+             stable at the same time",
+            fast.through.0,
+            fast.candidate_failed,
+            share.unwrap_or_default(),
+            fast.stable_failed
         ))
     })
 }

@@ -54,7 +54,8 @@ pub(super) fn failing(
     }
     count_minutes(pass, memory, candidate, states);
     fast_lane::count(pass, memory, candidate, states);
-    let why = verdict_to_act_on(pass, memory, candidate).or_else(|| fast_lane::failing(pass, memory, candidate))?;
+    let why =
+        verdict_to_act_on(pass, memory, candidate).or_else(|| fast_lane::failing(pass, memory, candidate, states))?;
     Some(failure::latch(pass, memory, note(Reason::AnalysisFailed, why)))
 }
 

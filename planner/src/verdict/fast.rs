@@ -109,13 +109,13 @@ pub fn idle(before: Option<&FastStatus>, release: &ReleaseId, until: Timestamp, 
     let known = before.filter(|before| before.release == release.to_string()).cloned();
     let known = known.unwrap_or_else(|| empty(release, until));
     let through = Time(known.through.0.max(window_after(until)));
-    FastStatus { through, off: Some(why), verdict: Verdict::NoData, ..known }
+    FastStatus { through, off_because: Some(why), waits_for: None, verdict: Verdict::NoData, ..known }
 }
 
 /// A lane for which nothing is read: the split is not what the weight says. It stays as it is until that is over.
 pub fn suspended(before: Option<&FastStatus>, release: &ReleaseId, now: Timestamp, why: String) -> FastStatus {
     match before.filter(|before| before.release == release.to_string() && before.suspended) {
-        Some(before) if before.off.as_ref() == Some(&why) => before.clone(),
+        Some(before) if before.off_because.as_ref() == Some(&why) => before.clone(),
         _ => FastStatus { suspended: true, ..idle(before, release, now, why) },
     }
 }
@@ -123,7 +123,7 @@ pub fn suspended(before: Option<&FastStatus>, release: &ReleaseId, now: Timestam
 /// The lane once the split is as it should be: what was before, and a while after, is not counted.
 pub fn resumed(before: &FastStatus, now: Timestamp) -> FastStatus {
     let through = Time(before.through.0.max(window_after(later(now, DRIFTED))));
-    FastStatus { through, off: None, suspended: false, verdict: Verdict::Undecided, ..before.clone() }
+    FastStatus { through, off_because: None, suspended: false, verdict: Verdict::Undecided, ..before.clone() }
 }
 
 fn empty(release: &ReleaseId, from: Timestamp) -> FastStatus {
@@ -134,7 +134,8 @@ fn empty(release: &ReleaseId, from: Timestamp) -> FastStatus {
         evidence_percent: 0,
         candidate_failed: 0,
         stable_failed: 0,
-        off: None,
+        waits_for: None,
+        off_because: None,
         suspended: false,
         state: Memory::default().write(),
     }
@@ -174,15 +175,18 @@ pub fn count_failures(
         start = end;
     }
     after.through = Time(window.to.max(after.through.0));
-    after.off = memory.incomplete(window.to);
+    after.off_because = memory.incomplete(window.to);
     let needed = terms.needed_fast() - if memory.is_complete() { 0.0 } else { UNPROVEN.ln() };
-    after.evidence_percent = percent(memory.worse.log_mean(&SHARES), needed);
-    let fails = after.off.is_none() && memory.evidence_that_matters(look.share, beside, terms) >= needed;
-    after.verdict = match (fails, after.off.is_some()) {
-        (true, _) => Verdict::Fail,
-        (false, true) => Verdict::NoData,
-        (false, false) => Verdict::Undecided,
+    let evidence = memory.worse.log_mean(&SHARES);
+    after.evidence_percent = percent(evidence, needed);
+    let missing = memory.missing(look.share, beside, terms);
+    after.verdict = match (&after.off_because, missing) {
+        (Some(_), _) => Verdict::NoData,
+        (None, None) if evidence >= needed => Verdict::Fail,
+        (None, _) => Verdict::Undecided,
     };
+    let is_on = after.off_because.is_none();
+    after.waits_for = missing.filter(|_| is_on && evidence >= needed).map(|missing| missing.words().to_string());
     after.state = memory.write();
     after
 }
@@ -241,6 +245,29 @@ pub(super) struct Leads {
     pub(super) said: f64,
     pub(super) failed: Failed,
     pub(super) windows: i64,
+}
+
+/// What a rollback by request logs is not done without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    /// How many requests there are.
+    Minutes,
+    /// A difference that matters.
+    Size,
+    /// Failures of more than one client.
+    Clients,
+}
+
+impl Missing {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Minutes => "the first minute of Cloud Monitoring that tells how many requests stable answers",
+            Self::Size => {
+                "a difference that matters: so far it is below minimumIncreaseBasisPoints or relativeIncreasePercent"
+            }
+            Self::Clients => "failed requests of more than one client",
+        }
+    }
 }
 
 /// A share as counts that stand in the same ratio.
@@ -306,12 +333,13 @@ impl Memory {
         self.round();
     }
 
-    /// The logarithm of the evidence, if the difference matters and more than one client tells of it; else nothing.
-    fn evidence_that_matters(&self, share: Percent, beside: Option<Beside>, terms: &Terms<'_>) -> f64 {
+    /// What evidence is not enough without: a difference that matters, of which more than one client tells; none: it is
+    /// all there.
+    fn missing(&self, share: Percent, beside: Option<Beside>, terms: &Terms<'_>) -> Option<Missing> {
         let question = terms.question(Metric::Errors);
         let leads = &self.leads[self.worse.leading()];
         let Some(Beside { per_minute, rate, .. }) = beside.filter(|_| leads.windows > 0) else {
-            return f64::NEG_INFINITY;
+            return Some(Missing::Minutes);
         };
         let windows = leads.windows as f64;
         let candidate = leads.failed.candidate as f64 / (candidate_per_window(share, per_minute) * windows);
@@ -319,9 +347,10 @@ impl Memory {
         let stable = rate.max(leads.failed.stable as f64 / (per_minute / OF_MINUTE * windows));
         let high = question.floor.is_none() || self.matters.log_mean(&SHARES) >= FLOOR.ln();
         let large = candidate > question.times * stable && candidate > stable + question.above;
-        match high && large && self.tells_of_many() {
-            true => self.worse.log_mean(&SHARES),
-            false => f64::NEG_INFINITY,
+        match (high && large, self.tells_of_many()) {
+            (false, _) => Some(Missing::Size),
+            (true, false) => Some(Missing::Clients),
+            (true, true) => None,
         }
     }
 }

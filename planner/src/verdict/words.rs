@@ -26,10 +26,11 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         let stable = evidence.stable.total;
         return format!("{}, and {stable} of stable at the same time{fault}", standing(evidence, settings));
     }
+    let over = if evidence.step_stable == 0 { "; over the whole release" } else { "" };
     format!(
         "{}{}: candidate {}, stable at the same time {}{when}{fault}",
         standing(evidence, settings),
-        if earlier { "; before it" } else { "" },
+        if earlier { "; before it" } else { over },
         rate(candidate),
         rate(stable)
     )
@@ -94,14 +95,16 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
     }
 }
 
-/// Where evidence stands that no requests of stable are beside.
+/// Where evidence stands at a step at which stable has no requests: it has all of them, or nobody calls stable.
 fn alone(evidence: &EvidenceStatus) -> String {
-    match Judgement::read(&evidence.state).and_then(|judgement| judgement.ceiling()) {
-        Some(ceiling) => format!(
-            "no sign that it is above the ceiling of {:.1} %, without requests of stable to compare with",
-            ceiling * 100.0
-        ),
-        None => "not known: stable had no requests to compare with".to_string(),
+    let judgement = Judgement::read(&evidence.state).unwrap_or_default();
+    let beside = match judgement.is_ruled_out() {
+        true => "harm was ruled out beside stable",
+        false => "nothing of stable is beside it to compare with",
+    };
+    match judgement.ceiling() {
+        Some(ceiling) => format!("{beside}, and it is not above the ceiling of {:.1} %", ceiling * 100.0),
+        None => beside.to_string(),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Ordinary kubectl against the sandbox, with a controller at work: no error, no warning.
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use orchestra_crds::{OrchestraEnvironment, Rollout};
 use orchestra_tests::place::Place;
 use std::io::Write;
 use std::path::Path;
@@ -82,6 +85,12 @@ fn everything(kubectl: &Kubectl<'_>) {
     kubectl.run("wait --for=condition=Established crd/rollouts.orchestra.cherry-ai.me --timeout=60s", "");
     kubectl.says("api-resources", "rollouts");
     kubectl.says("apply -f crds/", "unchanged");
+    // Helm and kubectl read YAML 1.1, in which some words are no words.
+    for crd in [Rollout::crd(), OrchestraEnvironment::crd()] {
+        let read = kubectl.run(&format!("get crd {} -o json", crd.metadata.name.as_deref().unwrap()), "");
+        let read: CustomResourceDefinition = serde_json::from_str(&read).unwrap();
+        assert_eq!(read.spec.versions[0].schema, crd.spec.versions[0].schema);
+    }
     kubectl.run("apply -f examples/quickstart.yaml", "");
     let again = kubectl.run("apply -f examples/quickstart.yaml", "");
     assert!(again.lines().all(|line| line.ends_with("unchanged")), "{again}");

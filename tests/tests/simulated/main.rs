@@ -3,6 +3,7 @@
 mod argocd;
 mod faults;
 mod gitops;
+mod judgement;
 mod metrics;
 mod planted;
 mod planted_memory;

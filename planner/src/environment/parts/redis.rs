@@ -1,7 +1,9 @@
 //! Redis: created once, resized in place, never re-created; one operation at a time.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use orchestra_crds::{
     CONFIRM_SHRINK, DeletionPolicy, EnvironmentStatus, OperationVerb, OrchestraEnvironment, Redis, RedisStatus,
+    condition,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -30,6 +32,19 @@ pub fn instance_id(environment: &OrchestraEnvironment) -> Option<RedisId> {
     let short: String = environment.metadata.name.as_deref()?.chars().filter(|c| *c != '.').take(18).collect();
     let name = format!("{}-{}", short.trim_end_matches('-'), fingerprint(&full_name(environment)));
     Some(RedisId { project, region, name: format!("orchestra-{name}") })
+}
+
+/// The instance to read; none: by what is known, the environment never asked for one.
+pub fn instance_to_ask(environment: &OrchestraEnvironment) -> Option<RedisId> {
+    let status = environment.status.as_ref();
+    let is_known_to_have_none = status.is_some_and(|status| {
+        let is_none =
+            |known: &Condition| known.type_ == condition::REDIS_READY && known.reason == Reason::NoRedis.word();
+        status.redis.is_none() && status.operations.is_empty() && status.conditions.iter().any(is_none)
+    });
+    let is_going = environment.metadata.deletion_timestamp.is_some();
+    let is_open = environment.spec.redis.is_some() || is_going || !is_known_to_have_none;
+    instance_id(environment).filter(|_| is_open)
 }
 
 /// Whose an instance is.

@@ -30,7 +30,7 @@ fn healthy(spoil: Option<Spoil>, lane: FastLane) -> World {
 fn survives(what: &str, spoil: Spoil) -> World {
     let world = healthy(Some(spoil), FastLane::Auto);
     assert_eq!(world.phase(), RolloutPhase::Promoted, "{what}: {:?}", world.status().failed);
-    let without = healthy(None, FastLane::Off);
+    let without = healthy(None, FastLane::Disabled);
     assert_eq!(world.writes, without.writes, "{what}: as without logs");
     world
 }
@@ -103,7 +103,7 @@ fn errors_of_stable_are_excluded_from_the_logs() {
     let world = survives("an exclusion filter", |told, query, _| {
         told.retain(|request| request.revision != query.stable.as_str());
     });
-    let off = world.status().regions[0].fast.clone().unwrap().off;
+    let off = world.status().regions[0].fast.clone().unwrap().off_because;
     assert!(off.is_some_and(|off| off.contains("lack failed requests")));
 }
 
@@ -141,7 +141,7 @@ fn the_quota_of_reads_is_eaten_by_others() {
     world.logs_refused = true;
     world.release("app:3", Traits { error_percent: 1, ..Traits::default() });
     world.run_until(|world| world.weights("app:3") == [10]);
-    world.run_until(|world| world.status().regions[0].fast.as_ref().is_some_and(|fast| fast.off.is_some()));
+    world.run_until(|world| world.status().regions[0].fast.as_ref().is_some_and(|fast| fast.off_because.is_some()));
     world.run_until(|world| world.phase() == RolloutPhase::Promoted);
 }
 

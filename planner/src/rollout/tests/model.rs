@@ -83,7 +83,7 @@ impl World {
             "metadata": {"name": "api", "namespace": "shop", "uid": "u-1", "generation": 1, "finalizers": [FINALIZER]},
             "spec": {"environmentRef": {"name": "production"}, "serviceName": "api", "template": {"containers": [{"image": "app:1"}]},
                      "strategy": {"canary": {"steps": [{"weight": 10, "holdSeconds": 300}, {"weight": 50}]}},
-                     "analysis": {"watchSeconds": 0, "fastLane": "Off"}},
+                     "analysis": {"watchSeconds": 0, "fastLane": "Disabled"}},
         });
         Self {
             now: Timestamp::from_second(1_000_000).unwrap(),

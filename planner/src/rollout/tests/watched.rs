@@ -84,7 +84,7 @@ fn with_session_affinity_the_lane_is_off_and_says_so() {
     world.rollout.spec.template.session_affinity = true;
     world.release("app:2", Traits { error_percent: 50, ..Traits::default() });
     world.run_until(|world| world.status().regions[0].fast.is_some());
-    assert!(world.status().regions[0].fast.clone().unwrap().off.unwrap().contains("session affinity"));
+    assert!(world.status().regions[0].fast.clone().unwrap().off_because.unwrap().contains("session affinity"));
     world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
     assert!(!world.status().failed.unwrap().message.contains("by request logs"));
 }
@@ -98,7 +98,7 @@ fn logs_are_compared_with_the_metrics_of_the_same_minutes() {
     let fast = world.status().regions[0].fast.clone().unwrap();
     let kept = fast.state.split(';').nth(2).unwrap().split(' ').count();
     assert!(kept < 8, "{}", fast.state);
-    assert_eq!(fast.off, None);
+    assert_eq!(fast.off_because, None);
 }
 
 /// The most that a status may have in all.

@@ -28,12 +28,12 @@ pub fn begin(
     let mut memory = Memory::default();
     memory.learn(failures, look, window);
     let known = errors.filter(|errors| errors.candidate.total == 0).and_then(Beside::of);
-    let off = match known {
+    let off_because = match known {
         Some(beside) if !failures.is_cut => memory.compare_history(failures, beside.failed, counts_from),
         _ => None,
     };
     let state = memory.write();
-    FastStatus { state, off, ..empty(look.subject.release, counts_from) }
+    FastStatus { state, off_because, ..empty(look.subject.release, counts_from) }
 }
 
 impl Memory {

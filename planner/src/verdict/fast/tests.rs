@@ -271,16 +271,16 @@ fn stables_hour_before_the_release_says_whether_the_logs_are_complete_and_how_fa
     let mut lane = Lane::new(5_400);
     let before = lane.hour_before(1);
     let begun = lane.begin(before, false).clone();
-    assert!(begun.off.is_none() && memory(&begun).is_complete(), "{begun:?}");
+    assert!(begun.off_because.is_none() && memory(&begun).is_complete(), "{begun:?}");
     assert!(memory(&begun).stable.last.is_some(), "{begun:?}");
     let begins = window_after(at(BEGAN + SETTLES.as_secs()));
     assert_eq!(begun.through.0, begins, "nothing of the release is counted before the split has settled");
     let some = lane.hour_before(1).into_iter().step_by(3).collect();
     let begun = lane.begin(some, false).clone();
-    assert!(begun.off.as_ref().is_some_and(|off| off.contains("lack failed requests")), "{begun:?}");
+    assert!(begun.off_because.as_ref().is_some_and(|off| off.contains("lack failed requests")), "{begun:?}");
     let few = lane.hour_before(1).into_iter().take(20).collect();
     let begun = lane.begin(few, true).clone();
-    assert!(begun.off.is_none() && !memory(&begun).is_complete(), "what was not read lacks nothing: {begun:?}");
+    assert!(begun.off_because.is_none() && !memory(&begun).is_complete(), "what was not read lacks nothing: {begun:?}");
 }
 
 #[test]

@@ -61,7 +61,7 @@ const RELEASES: [Alert; 6] = [
     Alert {
         name: "OrchestraNoEvidence",
         severity: "ticket",
-        expression: r#"max by (namespace, rollout, region) (orchestra_rollout_verdict{verdict="NoData", metric!="RequestLogs"}) == 1"#,
+        expression: r#"max by (namespace, rollout, region) (orchestra_rollout_verdict{verdict="NoData", metric!="RequestLogs"} and on (namespace, rollout) orchestra_rollout_release_started_timestamp_seconds) == 1"#,
         lasts: "20m",
         summary: "{{ $labels.namespace }}/{{ $labels.rollout }} in {{ $labels.region }}: no metrics of the candidate for 20 min",
         runbook: "Cloud Monitoring is at most some minutes late. Longer without a word: the service has no requests, the role \

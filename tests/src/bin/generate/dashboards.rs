@@ -13,7 +13,7 @@ use rollout::ROLLOUT;
 /// How a panel draws.
 #[derive(Clone, Copy)]
 enum Draws {
-    /// The last value, large.
+    /// The present value, large.
     Stat,
     /// Lines over time.
     Lines,
@@ -63,10 +63,12 @@ const SOURCE: &str = "${datasource}";
 impl Panel {
     fn targets(&self) -> Vec<Value> {
         let table = matches!(self.draws, Draws::Table(_));
+        // Of what was there before, the last value would be shown beside what is.
+        let instant = table || matches!(self.draws, Draws::Stat);
         let target = |(index, (query, legend)): (usize, &(&str, &str))| {
             let reference = char::from(b'A' + u8::try_from(index).unwrap_or(25));
             json!({
-                "refId": reference.to_string(), "expr": query, "legendFormat": legend, "instant": table, "range": !table,
+                "refId": reference.to_string(), "expr": query, "legendFormat": legend, "instant": instant, "range": !instant,
                 "format": if table { "table" } else { "time_series" },
                 "datasource": {"type": "prometheus", "uid": SOURCE},
             })

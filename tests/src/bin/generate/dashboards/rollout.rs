@@ -56,11 +56,14 @@ pub(super) const ROLLOUT: Dashboard = Dashboard {
                 ),
                 panel!(
                     "Share of requests",
-                    "Of the candidate, as Cloud Run has it.",
+                    "Of the candidate while a release is under way, else of stable; as Cloud Run has it.",
                     Draws::Lines,
                     "percent",
                     12,
-                    [(r#"orchestra_rollout_weight_percent{namespace="$namespace", rollout="$rollout"}"#, "{{region}}"),]
+                    [(
+                        r#"orchestra_rollout_weight_percent{namespace="$namespace", rollout="$rollout"}"#,
+                        "{{region}} {{revision}}"
+                    ),]
                 ),
                 panel!(
                     "Step",
@@ -80,7 +83,7 @@ pub(super) const ROLLOUT: Dashboard = Dashboard {
             &[
                 panel!(
                     "Share of bad requests",
-                    "Since the release started.",
+                    "Since the release started; of one that failed, until the next one starts.",
                     Draws::Lines,
                     "percentunit",
                     12,
@@ -91,7 +94,7 @@ pub(super) const ROLLOUT: Dashboard = Dashboard {
                 ),
                 panel!(
                     "Evidence against the candidate",
-                    "At 100 % it is rolled back.",
+                    "From 100 % on it is sure that it is worse; it is rolled back if the difference matters.",
                     Draws::Lines,
                     "percent",
                     12,

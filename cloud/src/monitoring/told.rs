@@ -1,0 +1,130 @@
+//! What pages of time series tell: each point once, and no minute of which a part can't be read.
+
+use google_cloud_monitoring_v3::model::TimeSeries;
+use google_cloud_monitoring_v3::model::typed_value::Value;
+use jiff::{SignedDuration, Timestamp};
+use orchestra_crds::Metric;
+use orchestra_planner::cloud::Tally;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Place, Revisions, Tallies, buckets};
+
+/// Points of series, by place, revision, class of the answer, and when their span of time began. None: it can't be read.
+#[derive(Debug, Default)]
+pub(super) struct Told(BTreeMap<Place, BTreeMap<(String, String), BTreeMap<Timestamp, Option<Tally>>>>);
+
+impl Told {
+    /// Takes in a series. A point ends at the end of its span; one that is told again is what it was told last.
+    pub(super) fn add(&mut self, series: &TimeSeries, metric: Metric, span: SignedDuration) {
+        let label = |labels: Option<&HashMap<String, String>>, key: &str| {
+            labels.and_then(|l| l.get(key).cloned()).unwrap_or_default()
+        };
+        let of_resource = |key: &str| label(series.resource.as_ref().map(|r| &r.labels), key);
+        let place = (of_resource("location"), of_resource("service_name"));
+        let class = label(series.metric.as_ref().map(|m| &m.labels), "response_code_class");
+        let failed = class == "5xx";
+        let points = self.0.entry(place).or_default().entry((of_resource("revision_name"), class)).or_default();
+        for point in &series.points {
+            let end = point.interval.as_ref().and_then(|i| i.end_time.as_ref());
+            let Some(end) = end.and_then(|t| Timestamp::new(t.seconds(), t.nanos()).ok()) else { continue };
+            let value = point.value.as_ref().and_then(|value| value.value.as_ref());
+            points.insert(end - span, value.and_then(|value| tally(metric, value, failed)));
+        }
+    }
+
+    /// What each revision of each service did. A span of which a part can't be read is missing in all of a service.
+    pub(super) fn tallies(self) -> BTreeMap<Place, Revisions> {
+        self.0.into_iter().map(|(place, series)| (place, of_service(series))).collect()
+    }
+}
+
+fn of_service(series: BTreeMap<(String, String), BTreeMap<Timestamp, Option<Tally>>>) -> Revisions {
+    let all = series.values().flatten();
+    let unread: BTreeSet<Timestamp> = all.filter(|(_, tally)| tally.is_none()).map(|(start, _)| *start).collect();
+    let mut revisions = Revisions::new();
+    for ((revision, _), points) in series {
+        let tallies: &mut Tallies = revisions.entry(revision).or_default();
+        for (start, tally) in points.into_iter().filter(|(start, _)| !unread.contains(start)) {
+            let sum = tallies.entry(start).or_default();
+            tally.iter().flat_map(|tally| &tally.0).for_each(|(bound, values)| sum.add(*bound, *values));
+        }
+    }
+    revisions
+}
+
+/// What a point tells; none: it can't be read.
+fn tally(metric: Metric, value: &Value, failed: bool) -> Option<Tally> {
+    let mut tally = Tally::default();
+    match (metric, value) {
+        (Metric::Errors, value) => tally.add(i64::from(failed), number(value)?),
+        (Metric::Latency, Value::DistributionValue(distribution)) => buckets::add(&mut tally, distribution),
+        (Metric::Latency, _) => return None,
+    }
+    Some(tally)
+}
+
+/// A count, whichever way it is written; none: it is none.
+fn number(value: &Value) -> Option<i64> {
+    let count = match value {
+        Value::Int64Value(n) => Some(*n),
+        Value::DoubleValue(n) if n.is_finite() => Some(n.round() as i64),
+        _ => None,
+    };
+    count.filter(|count| *count >= 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use google_cloud_api::model::{Metric as Described, MonitoredResource};
+    use google_cloud_monitoring_v3::model::{Point, TimeInterval, TypedValue};
+
+    const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+    fn series(revision: &str, class: &str, points: &[(i64, Value)]) -> TimeSeries {
+        let labels = [("location", "us-central1"), ("service_name", "api"), ("revision_name", revision)];
+        let point = |(minute, value): &(i64, Value)| {
+            let end = google_cloud_wkt::Timestamp::clamp(minute * 60, 0);
+            let value = TypedValue::new().set_value(Some(value.clone()));
+            Point::new().set_interval(TimeInterval::new().set_end_time(end)).set_value(value)
+        };
+        TimeSeries::new()
+            .set_resource(MonitoredResource::new().set_labels(labels))
+            .set_metric(Described::new().set_labels([("response_code_class", class)]))
+            .set_points(points.iter().map(point))
+    }
+
+    fn counted(all: &[TimeSeries]) -> BTreeMap<String, Vec<(i64, i64, i64)>> {
+        let mut told = Told::default();
+        all.iter().for_each(|series| told.add(series, Metric::Errors, MINUTE));
+        let of =
+            |(start, tally): (&Timestamp, &Tally)| (start.as_second() / 60, tally.above(0).total, tally.above(0).bad);
+        let revisions = told.tallies().into_values().next().unwrap_or_default();
+        revisions.into_iter().map(|(name, tallies)| (name, tallies.iter().map(of).collect())).collect()
+    }
+
+    #[test]
+    fn a_point_that_comes_twice_counts_once() {
+        let good = series("a", "2xx", &[(1, Value::Int64Value(90)), (1, Value::Int64Value(90))]);
+        let bad = series("a", "5xx", &[(1, Value::Int64Value(10))]);
+        let told = counted(&[good.clone(), bad.clone(), good, bad]);
+        assert_eq!(told["a"], [(0, 100, 10)]);
+    }
+
+    #[test]
+    fn a_minute_of_which_a_part_is_no_count_is_missing_as_a_whole() {
+        let wrong = [
+            Value::DoubleValue(f64::NAN),
+            Value::DoubleValue(f64::INFINITY),
+            Value::Int64Value(-1),
+            Value::BoolValue(true),
+        ];
+        for wrong in wrong {
+            let bad = series("a", "5xx", &[(1, wrong), (2, Value::Int64Value(3))]);
+            let good = series("a", "2xx", &[(1, Value::Int64Value(90)), (2, Value::Int64Value(97))]);
+            let other = series("b", "2xx", &[(1, Value::Int64Value(900)), (2, Value::DoubleValue(900.0))]);
+            let told = counted(&[bad, good, other]);
+            assert_eq!((told["a"].clone(), told["b"].clone()), (vec![(1, 100, 3)], vec![(1, 900, 0)]));
+        }
+    }
+}
