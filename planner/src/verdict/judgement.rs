@@ -88,7 +88,7 @@ impl Judgement {
     }
 
     /// Another weight is in effect.
-    pub(super) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.trials.iter_mut().for_each(Trial::close);
     }
 

@@ -13,6 +13,7 @@ mod runs;
 mod slow;
 mod tables;
 mod traffic;
+mod whole;
 
 use std::process::ExitCode;
 
@@ -24,12 +25,13 @@ fn main() -> ExitCode {
     let mut bench = tables::Bench::new(sample);
     bench.begin();
     let only = std::env::args().skip_while(|arg| arg != "--only").nth(1);
-    let parts: [(&str, Part); 7] = [
+    let parts: [(&str, Part); 8] = [
         ("found", tables::Bench::found),
         ("false", tables::Bench::false_alarms),
         ("breaks", tables::Bench::breaks),
         ("latency", tables::Bench::latency),
         ("releases", tables::Bench::releases),
+        ("plans", tables::Bench::plans),
         ("logs", tables::Bench::fast_lane),
         ("peers", tables::Bench::late_peers),
     ];

@@ -45,6 +45,16 @@ impl Ours {
         self.next += SignedDuration::from_mins(1);
     }
 
+    /// The next minute is not counted.
+    pub fn skip(&mut self) {
+        self.next += SignedDuration::from_mins(1);
+    }
+
+    /// Another weight is in effect.
+    pub fn begins_step(&mut self) {
+        self.judgement.close();
+    }
+
     pub fn fails(&self) -> bool {
         self.judgement.evidence_that_matters(&self.question) >= self.needed
     }

@@ -9,8 +9,10 @@ use crate::traffic::{Rates, Traffic};
 
 /// Shares of the steps.
 const SHARES: [f64; 2] = [0.1, 0.5];
-/// How long a step is held, how late metrics are, and how long is waited for the last of them, in minutes.
-const HOLD: usize = 5;
+/// How long a step is held until a whole minute is over, how late metrics are, and how long is waited for the last of them,
+/// in minutes. A step begins within a minute, and ends within one.
+const HELD: usize = 5;
+const HOLD: usize = HELD + 1;
 const LATE: usize = 3;
 const WAIT: usize = 2;
 
@@ -23,6 +25,7 @@ pub enum End {
 }
 
 /// One release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Release {
     pub end: End,
     /// After how many minutes.
@@ -42,7 +45,7 @@ enum Look {
 pub fn release(seed: (u64, u64), rates: Rates, settings: &Analysis) -> Release {
     let mut traffic = Traffic::new(seed.0, seed.1);
     let before: Vec<Count> = (0..60).map(|_| traffic.minute(&Rates { share: 0.0, ..rates }).stable).collect();
-    let planned = u32::try_from(HOLD * SHARES.len()).unwrap_or(0);
+    let planned = u32::try_from(HELD * SHARES.len()).unwrap_or(0);
     let mut ours = Ours::new(&before, settings, planned);
     // Minutes that ended and have not arrived, each with whether one weight was in effect all through it.
     let mut under_way = std::collections::VecDeque::new();
@@ -53,11 +56,16 @@ pub fn release(seed: (u64, u64), rates: Rates, settings: &Analysis) -> Release {
         // The first minute of a step has the change in it; the first of all is cold, too.
         let counts = now > began + if step == 0 { 2 } else { 1 };
         under_way.push_back((step, counts, pair));
-        if under_way.len() > LATE
-            && let Some((of_step, true, pair)) = under_way.pop_front()
-        {
-            judged += if of_step == step { pair.candidate.total } else { 0 };
-            ours.add(pair);
+        if under_way.len() > LATE {
+            match under_way.pop_front() {
+                Some((of_step, true, pair)) => {
+                    judged += if of_step == step { pair.candidate.total } else { 0 };
+                    ours.add(pair);
+                }
+                // Stable's history ends where the first minute that counts begins.
+                _ if judged > 0 || step > 0 => ours.skip(),
+                _ => {}
+            }
         }
         if ours.fails() {
             return Release { end: End::RolledBack, minutes: now, bad };
@@ -66,7 +74,10 @@ pub fn release(seed: (u64, u64), rates: Rates, settings: &Analysis) -> Release {
             Look::Goes => {}
             Look::Asks => return Release { end: End::Person, minutes: now, bad },
             Look::Passes if step + 1 == SHARES.len() => return Release { end: End::Promoted, minutes: now, bad },
-            Look::Passes => (step, began, judged) = (step + 1, now, 0),
+            Look::Passes => {
+                (step, began, judged) = (step + 1, now, 0);
+                ours.begins_step();
+            }
         }
     }
     unreachable!("a step ends")
@@ -80,7 +91,7 @@ fn look(ours: &Ours, age: usize, judged: i64, settings: &Analysis) -> Look {
     if ours.passes() && judged >= i64::from(settings.minimum_requests) {
         return Look::Passes;
     }
-    match (age < HOLD + LATE + WAIT + extension, ours.leans(), settings.on_inconclusive) {
+    match (age < HELD + LATE + WAIT + extension, ours.leans(), settings.on_inconclusive) {
         (true, ..) => Look::Goes,
         (false, false, Fallback::Promote) => Look::Passes,
         _ => Look::Asks,

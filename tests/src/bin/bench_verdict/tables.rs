@@ -13,6 +13,7 @@ use crate::release::{End, release};
 use crate::rules::Kind;
 use crate::runs::{lower_limit, median, runs};
 use crate::traffic::Rates;
+use crate::whole::World;
 
 /// The candidate's share in all cells that hold it.
 const SHARE: f64 = 0.1;
@@ -199,6 +200,27 @@ impl Bench {
         self.promotion_bounds(&rates, of(End::Promoted), all.len());
         let [promoted, back, person] = [End::Promoted, End::RolledBack, End::Person].map(|end| share(of(end)));
         format!("{promoted:.1} / {back:.1} / {person:.1}; {minutes}; {bad:.0}")
+    }
+
+    /// The same by the whole plan, pass by pass: each release must end as the rules of a step say, in the same minute.
+    pub fn plans(&mut self) {
+        println!("## The same releases by the whole plan\n");
+        let settings = Analysis::default();
+        let world = World::promoted(&settings);
+        let (mut compared, mut differ) = (0, vec![]);
+        let number = if self.sample { 10 } else { 500 };
+        for (stable, candidates) in EFFECTS {
+            for (candidate, requests) in candidates.iter().flat_map(|candidate| REQUESTS.map(|r| (*candidate, r))) {
+                let (rates, cell) = (rates(requests, stable, candidate, 0.0), self.next());
+                let both = runs(number, |run| {
+                    (release((cell, run), rates, &settings), world.clone().release((cell, run), rates))
+                });
+                compared += both.len();
+                differ.extend(both.into_iter().filter(|(ours, plan)| ours != plan).map(|both| (rates, both)));
+            }
+        }
+        println!("{compared} releases, of which {} end otherwise or in another minute.\n", differ.len());
+        self.broken.extend(differ.first().map(|first| format!("a plan decides otherwise: {first:?}")));
     }
 
     /// Releases that must hardly ever be promoted.
