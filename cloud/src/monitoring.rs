@@ -199,6 +199,8 @@ fn place(id: &ServiceId) -> Place {
 fn series_of(metric: Metric) -> (&'static str, Option<&'static str>) {
     match metric {
         Metric::Errors => ("run.googleapis.com/request_count", Some("metric.labels.response_code_class")),
+        Metric::ClientErrors => ("run.googleapis.com/request_count", Some("metric.labels.response_code_class")),
+        Metric::TooManyRequests => ("run.googleapis.com/request_count", Some("metric.labels.response_code")),
         Metric::Latency => ("run.googleapis.com/request_latencies", None),
     }
 }

@@ -41,11 +41,11 @@ use crate::{Access, Scaling};
 )]
 #[x_kube(validation = (
     "self.analysis.mode != 'Threshold' || !has(self.strategy.canary) || self.strategy.canary.steps.all(s, !has(s.weight) || \
-     (has(self.analysis.threshold) && has(self.analysis.threshold.count) ? self.analysis.threshold.count : 1) * \
-     (has(self.analysis.threshold) ? self.analysis.threshold.intervalSeconds : 60) + self.analysis.warmupSeconds <= \
-     (has(s.holdSeconds) ? s.holdSeconds : 300) + self.analysis.extendSeconds)",
-    "analysis.threshold: a step has no time for its looks: count times intervalSeconds and warmupSeconds fit into its holdSeconds \
-     and extendSeconds"
+     !has(self.analysis.threshold) || \
+     (has(self.analysis.threshold.count) ? self.analysis.threshold.count : 1) * self.analysis.threshold.intervalSeconds <= \
+     max([60, (has(s.holdSeconds) ? s.holdSeconds : 300) + self.analysis.extendSeconds]))",
+    "analysis.threshold: a step has no time for its looks: count times intervalSeconds fits into its holdSeconds and \
+     extendSeconds"
 ))]
 pub struct RolloutSpec {
     /// The OrchestraEnvironment, in the same namespace, that this service belongs to. Immutable.

@@ -116,6 +116,7 @@ reasons! {
     RedisRecreationRefused: Person, "Another tier needs a new instance, and all data would be lost; that is not done.", "Set `spec.redis.tier` back, or make an environment of another name and move the data.";
     RedisResizing: Patience, "The memory of Redis is being changed.", "";
     RedisShrinkUnconfirmed: Person, "Less memory was asked for: what does not fit would be lost.", "Set it back, or confirm with the annotation that the message gives.";
+    RedisUnread: Nothing, "The environment asks for no Redis, and Google did not answer whether one is left over.", "";
     RedisVersionDiffers: Person, "Another version of Redis is asked for than runs; it is chosen when the instance is created.", "Set `spec.redis.version` to the version that runs, or upgrade the instance in Google Cloud.";
     RegionLeaving: Patience, "A region left the environment; what runs there is let go, by the deletion policy.", "If it lasts: the message names what can't be read.";
     ReleaseFailed: Person, "The release failed, and is taken back.", "The message has the cause.";

@@ -28,7 +28,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, Threshold, Verdict};
 use std::collections::BTreeSet;
 
-use crate::cloud::{Count, Measured, Minute, Tally, Window};
+use crate::cloud::{Count, Measured, Minute, Window};
 use crate::names::ReleaseId;
 pub use judgement::Judgement;
 use judgement::minute_of;
@@ -171,10 +171,7 @@ pub fn count(
     if let (None, Some(history)) = (judgement.told_bound(), &measured.history) {
         judgement.begin(subject.metric, history);
     }
-    if after.step != subject.step_number() {
-        (after.step, after.step_candidate, after.step_stable) = (subject.step_number(), 0, 0);
-        judgement.close();
-    }
+    begin_step(&mut after, subject, &mut judgement);
     let question = terms.question(subject.metric);
     let known_until = after.through.0;
     let (mut told, mut counted) = (BTreeSet::new(), vec![]);
@@ -192,22 +189,24 @@ pub fn count(
             add(&mut after, subject, minute.start, pair);
         }
     }
-    let new_from = known_until.max(window.from);
-    judgement.note_empty(&told, new_from, window.to);
+    judgement.note_empty(&told, known_until.max(window.from), window.to);
     after.through = Time(window.to.max(known_until));
     match terms.settings.limits() {
-        Some(limits) => {
-            let silent = silent_minutes(&told, new_from.max(subject.since), window.to);
-            counted.extend(silent.iter());
-            counted.sort_by_key(|minute| minute.start);
-            by_looks(&mut after, &limits, &counted);
-        }
+        Some(limits) => by_looks(&mut after, &limits, &counted),
         None => by_test(&mut after, &judgement, terms),
     }
     after.slow_above_micros = judgement.told_bound().filter(|_| subject.metric == Metric::Latency);
     after.state = judgement.write();
     after.fault = None;
     after
+}
+
+/// Another weight is in effect: what is of one step begins anew.
+fn begin_step(after: &mut EvidenceStatus, subject: &Subject<'_>, judgement: &mut Judgement) {
+    if after.step != subject.step_number() {
+        (after.step, after.step_candidate, after.step_stable) = (subject.step_number(), 0, 0);
+        judgement.close();
+    }
 }
 
 /// Holds the minutes of the whole release against stable's.
@@ -227,28 +226,29 @@ fn requests_needed(after: &EvidenceStatus, judgement: &Judgement, terms: &Terms<
     Some(statistic.max(least).max(0))
 }
 
-/// The closed minutes from then to then of which nothing is told: nobody had requests.
-fn silent_minutes(told: &BTreeSet<i64>, from: Timestamp, to: Timestamp) -> Vec<Minute> {
-    let silent = (minute_of(minute_from(from))..minute_of(to)).filter(|minute| !told.contains(minute));
-    let start = silent.filter_map(|minute| Timestamp::from_second(minute.checked_mul(60)?).ok());
-    start.map(|start| Minute { start, candidate: Tally::default(), stable: Tally::default() }).collect()
-}
-
 /// Holds the step's minutes against fixed limits.
 fn by_looks(after: &mut EvidenceStatus, limits: &Threshold, minutes: &[&Minute]) {
     let looks = threshold::count(after, limits, minutes);
     let failed = looks.failed.saturating_mul(100) / limits.failure_limit.saturating_add(1);
     // What is not within its limits is no sign of health: it never promotes by itself.
     after.evidence_percent = failed.max(i32::from(threshold::leans(&looks, limits, after.metric)));
-    after.verdict = threshold::verdict(&looks, limits, after.metric);
+    after.verdict = threshold::verdict(&looks, limits);
     (after.looks, after.requests_needed) = (Some(looks), None);
+}
+
+/// Whether a look that is not over is bad so far: a step does not pass before it is.
+pub fn has_bad_open_look(evidence: &EvidenceStatus, settings: &Analysis) -> bool {
+    let looks = evidence.looks.as_ref();
+    settings
+        .limits()
+        .is_some_and(|limits| looks.is_some_and(|looks| threshold::open_is_bad(looks, &limits, evidence.metric)))
 }
 
 /// Why a candidate fails at the end of all time that a step has: by a look that was not over; none: it doesn't.
 pub fn fails_at_end(evidence: &EvidenceStatus, settings: &Analysis) -> Option<String> {
     let (limits, looks) = (settings.limits()?, evidence.looks.as_ref()?);
     let why = threshold::fails_at_end(looks, &limits, evidence.metric)?;
-    Some(format!("its last look, which was not over yet, is above the limits: {why}"))
+    Some(format!("its only look, which was not over yet, is above the limits: {why}"))
 }
 
 /// Whether looks saw no requests of the candidate for longer than they may: the end of the step is not waited for.
@@ -284,8 +284,13 @@ pub fn unknown(
     settings: &Analysis,
     fault: &str,
 ) -> EvidenceStatus {
-    let known = before.filter(|b| subject.owns(b)).cloned().unwrap_or_else(|| empty(subject, settings));
-    EvidenceStatus { fault: Some(fault.to_string()), ..known }
+    let mut after = before.filter(|b| subject.owns(b)).cloned().unwrap_or_else(|| empty(subject, settings));
+    if after.step != subject.step_number() {
+        let mut judgement = Judgement::read(&after.state).unwrap_or_default();
+        begin_step(&mut after, subject, &mut judgement);
+        (after.state, after.verdict, after.requests_needed) = (judgement.write(), Verdict::NoData, None);
+    }
+    EvidenceStatus { fault: Some(fault.to_string()), ..after }
 }
 
 fn empty(subject: &Subject<'_>, settings: &Analysis) -> EvidenceStatus {

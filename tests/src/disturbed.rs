@@ -54,7 +54,7 @@ impl Disturbance {
     fn point(self, point: &Value, now: Timestamp) -> Vec<Value> {
         let end: Option<Timestamp> = point["interval"]["endTime"].as_str().and_then(|end| end.parse().ok());
         let Some(end) = end else { return vec![point.clone()] };
-        let is_third = (end.as_second() / 60) % 3 == 0;
+        let is_third = (end.as_second() / 60).rem_euclid(3) == 0;
         match self {
             Self::Late(minutes) if now.duration_since(end) < SignedDuration::from_mins(minutes) => vec![],
             Self::Missing if is_third => vec![],

@@ -79,6 +79,9 @@ fn analysis(seed: u64) -> Value {
     let lane = if seed.is_multiple_of(4) { "Auto" } else { "Disabled" };
     let watch = if seed.is_multiple_of(3) { 360 } else { 0 };
     let mut analysis = json!({"watchSeconds": watch, "fastLane": lane});
+    if seed % 7 == 3 && !seed.is_multiple_of(5) {
+        analysis["metrics"] = json!(["Errors", "Latency", "ClientErrors"]);
+    }
     if seed.is_multiple_of(5) {
         let (interval, may_fail) = (60 * (1 + seed / 5 % 2), seed / 10 % 3);
         analysis["mode"] = json!("Threshold");

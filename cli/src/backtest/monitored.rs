@@ -112,7 +112,7 @@ fn unread(error: orchestra_cloud::CloudError) -> CliError {
 /// What candidate and stable answered, with a day of stable's before.
 async fn record(cloud: &Cloud, id: &ServiceId, release: &Release) -> Result<Vec<Recorded>, CliError> {
     let mut rows: BTreeMap<Timestamp, Recorded> = BTreeMap::new();
-    for metric in Metric::ALL {
+    for metric in Metric::DEFAULT {
         let query = CountsQuery {
             metric,
             candidate: release.candidate.clone(),
@@ -139,6 +139,8 @@ fn add(row: &mut Recorded, metric: Metric, minute: Minute) {
     let put = |served: &mut Answered, tally: Tally| match metric {
         Metric::Errors => served.requests = tally.above(0),
         Metric::Latency => served.latencies = Some(tally),
+        // They are not recorded.
+        Metric::ClientErrors | Metric::TooManyRequests => {}
     };
     put(&mut row.candidate, minute.candidate);
     put(&mut row.stable, minute.stable);

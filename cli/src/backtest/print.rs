@@ -50,6 +50,11 @@ pub struct ReportedMinute {
     minute: i64,
     verdict: Verdict,
     evidence_percent: i32,
+    /// What was answered in that minute, and how much of it with 5xx.
+    candidate_requests: i64,
+    candidate_errors: i64,
+    stable_requests: i64,
+    stable_errors: i64,
     evidence: Vec<Part>,
 }
 
@@ -66,6 +71,21 @@ struct Part {
     candidate_bad: i64,
     stable_requests: i64,
     stable_bad: i64,
+    /// In mode Threshold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looks: Option<Looks>,
+}
+
+/// Looks against fixed limits so far.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Looks {
+    succeeded: i32,
+    failed: i32,
+    inconclusive: i32,
+    empty_in_a_row: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<String>,
 }
 
 fn part((region, evidence): &(String, EvidenceStatus)) -> Part {
@@ -78,6 +98,13 @@ fn part((region, evidence): &(String, EvidenceStatus)) -> Part {
         candidate_bad: evidence.candidate.bad,
         stable_requests: evidence.stable.total,
         stable_bad: evidence.stable.bad,
+        looks: evidence.looks.as_ref().map(|looks| Looks {
+            succeeded: looks.succeeded,
+            failed: looks.failed,
+            inconclusive: looks.inconclusive,
+            empty_in_a_row: looks.empty_in_a_row,
+            last_failure: looks.last_failure.clone(),
+        }),
     }
 }
 
@@ -106,6 +133,9 @@ fn notes(backtest: &Backtest) -> Vec<String> {
     }
     if backtest.policy.analysis.mode == AnalysisMode::Threshold {
         notes.push("mode Threshold: fixed limits, which say nothing about chance".to_string());
+    }
+    if let Some(metric) = backtest.policy.analysis.metrics.iter().find(|metric| !Metric::DEFAULT.contains(metric)) {
+        notes.push(format!("{metric:?} is not judged: a record has errors and latencies only"));
     }
     let delay = backtest.policy.analysis.metrics_delay_seconds;
     notes.push(format!("a release is told each minute up to {delay} s after its end: it would act that much later"));
@@ -139,6 +169,10 @@ fn report(backtest: &Backtest) -> Report {
         minute: minute.minute,
         verdict: minute.verdict,
         evidence_percent: minute.evidence_percent,
+        candidate_requests: minute.candidate.total,
+        candidate_errors: minute.candidate.bad,
+        stable_requests: minute.stable.total,
+        stable_errors: minute.stable.bad,
         evidence: minute.evidence.iter().map(part).collect(),
     };
     let release = backtest.release.as_ref().map(|release| ReportedRelease {
@@ -193,13 +227,8 @@ fn minute_by_minute(backtest: &Backtest) -> Vec<String> {
     let of_minute = |minute: &Replayed| {
         let evidence = format!("{} %", minute.evidence_percent);
         let (candidate, stable) = (count(minute.candidate), count(minute.stable));
-        row(
-            &minute.minute.to_string(),
-            &candidate,
-            &stable,
-            &evidence,
-            in_a_word(minute, backtest.policy.analysis.mode),
-        )
+        let verdict = format!("{}{}", in_a_word(minute, backtest.policy.analysis.mode), by_latency(minute));
+        row(&minute.minute.to_string(), &candidate, &stable, &evidence, &verdict)
     };
     let mut lines = vec![row("minute", "candidate failed", "stable failed", "rollback?", "verdict")];
     lines.extend(backtest.replay.minutes.iter().map(of_minute));
@@ -230,6 +259,14 @@ fn outcome(backtest: &Backtest) -> Vec<String> {
     let reason = format!("  {}", replay.reason);
     let notes = notes(backtest).into_iter().map(|note| format!("  note: {note}"));
     [outcome, reason].into_iter().chain(notes).collect()
+}
+
+/// A word where latencies, which the columns don't show, say most against it.
+fn by_latency(minute: &Replayed) -> &'static str {
+    let most = minute.evidence.iter().max_by_key(|(_, evidence)| evidence.evidence_percent);
+    let is_latency =
+        most.is_some_and(|(_, evidence)| evidence.metric == Metric::Latency && evidence.evidence_percent > 0);
+    if is_latency { " (latency)" } else { "" }
 }
 
 fn in_a_word(minute: &Replayed, mode: AnalysisMode) -> &'static str {

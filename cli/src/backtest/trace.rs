@@ -2,7 +2,7 @@
 //!
 //! `minute,candidate_requests,candidate_errors,stable_requests,stable_errors`, and where they were recorded `region`, `weight`
 //! (percent) and latencies: `candidate_le_100,stable_le_100` are requests that took at most 100 ms, as in the buckets of
-//! Prometheus; what is above the last bound is the rest of the requests.
+//! Prometheus (`candidate_le_2.5`, `candidate_le_+Inf`); what is above the last bound is the rest of the requests.
 
 use orchestra_planner::cloud::{Count, Tally};
 use orchestra_planner::names::Percent;
@@ -17,7 +17,9 @@ const MOST_ROWS: usize = 500_000;
 /// A minute's number is at most this: about 2,000 years.
 const MOST_MINUTE: i64 = 1_000_000_000;
 /// Longest bound of a latency, in milliseconds: Cloud Run's longest request.
-const MOST_MILLISECONDS: i64 = 3_600_000;
+const MOST_MILLISECONDS: f64 = 3_600_000.0;
+/// A bound that nothing is above.
+const ALL: i64 = i64::MAX;
 /// Most requests of a minute.
 const MOST_REQUESTS: i64 = 1_000_000_000_000;
 
@@ -29,7 +31,7 @@ enum Column {
     Weight,
     Requests(Arm),
     Errors(Arm),
-    /// Requests that took at most so many milliseconds.
+    /// Requests that took at most so many microseconds.
     AtMost(Arm, i64),
 }
 
@@ -44,9 +46,10 @@ impl Column {
         let of_arm = |arm: Arm, what: &str| match (what, what.strip_prefix("le_")) {
             ("requests", _) => Some(Self::Requests(arm)),
             ("errors", _) => Some(Self::Errors(arm)),
+            (_, Some("+inf" | "inf")) => Some(Self::AtMost(arm, ALL)),
             (_, Some(bound)) => {
-                let bound = bound.parse().ok().filter(|bound| (1..=MOST_MILLISECONDS).contains(bound))?;
-                Some(Self::AtMost(arm, bound))
+                let bound: f64 = bound.parse().ok().filter(|bound| (0.001..=MOST_MILLISECONDS).contains(bound))?;
+                Some(Self::AtMost(arm, (bound * 1_000.0).round() as i64))
             }
             _ => None,
         };
@@ -74,7 +77,8 @@ impl Column {
             Self::Weight => "weight".into(),
             Self::Requests(of) => format!("{}_requests", arm(of)),
             Self::Errors(of) => format!("{}_errors", arm(of)),
-            Self::AtMost(of, bound) => format!("{}_le_{bound}", arm(of)),
+            Self::AtMost(of, ALL) => format!("{}_le_+Inf", arm(of)),
+            Self::AtMost(of, micros) => format!("{}_le_{}", arm(of), *micros as f64 / 1_000.0),
         }
     }
 }
@@ -139,7 +143,10 @@ impl Row<'_> {
                     column.name()
                 ));
             }
-            tally.add(bound * 1_000, at_most - below);
+            if *bound == ALL && at_most < total {
+                return Err(format!("{} is {at_most}, and there were {total} requests", column.name()));
+            }
+            tally.add(*bound, at_most - below);
             (below, has_bounds) = (at_most, true);
         }
         tally.add(i64::MAX, total - below);
@@ -176,7 +183,10 @@ pub fn read(name: &str, text: impl Read) -> Result<Vec<Recorded>, CliError> {
     };
     let columns = reader.headers().map_err(|error| unread(&error)).and_then(|header| {
         // A byte order mark that a spreadsheet wrote is none of the first name.
-        let header = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim()).collect();
+        let header: csv::StringRecord = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim()).collect();
+        if header.iter().all(str::is_empty) {
+            return Err(failed(1, "it is empty: its first line names the columns"));
+        }
         columns(&header).map_err(|what| failed(1, &what))
     })?;
     let (mut rows, mut known) = (vec![], BTreeSet::new());
@@ -222,6 +232,11 @@ mod tests {
         assert_eq!((rows[0].minute, rows[0].weight), (7, Some(Percent::clamped(10))));
         let tally = Tally([(50_000, 5), (100_000, 3), (i64::MAX, 2)].into());
         assert_eq!(rows[0].candidate, Served { requests: Count { total: 10, bad: 2 }, latencies: Some(tally) });
+        let rows = parse(&format!(
+            "{HEADER},candidate_le_2.5,stable_le_2.5,candidate_le_+Inf,stable_le_+Inf\n0,10,0,20,0,4,15,10,20\n"
+        ))
+        .unwrap();
+        assert_eq!(rows[0].candidate.latencies, Some(Tally([(2_500, 4), (i64::MAX, 6)].into())));
     }
 
     #[test]
@@ -230,7 +245,7 @@ mod tests {
             let error = parse(rows).unwrap_err();
             assert!(error.contains(told), "{error}");
         };
-        wrong("", "t.csv:1: column `minute` is missing");
+        wrong("", "t.csv:1: it is empty: its first line names the columns");
         wrong("minute,candidate_requests\n0,1\n", "column `candidate_errors` is missing");
         wrong(&format!("{HEADER},speed\n0,1,0,1,0,1\n"), "there is no column `speed`");
         wrong(&format!("{HEADER},minute\n0,1,0,1,0,1\n"), "a column is there twice");
@@ -243,6 +258,8 @@ mod tests {
         wrong(&format!("{HEADER}\n0,NaN,0,1,0\n"), "candidate_requests: `NaN` is no whole number");
         wrong(&format!("{HEADER},weight\n0,1,0,1,0,101\n"), "weight: `101` is no whole number from 0 to 100");
         let le = format!("{HEADER},candidate_le_10,candidate_le_20,stable_le_10,stable_le_20");
+        let all = format!("{HEADER},candidate_le_+Inf,stable_le_+Inf");
+        wrong(&format!("{all}\n0,9,0,9,0,8,9\n"), "candidate_le_+Inf is 8, and there were 9 requests");
         wrong(&format!("{le}\n0,9,0,9,0,5,4,1,1\n"), "candidate_le_20 is 4: it counts all requests up to that bound");
     }
 }

@@ -80,6 +80,8 @@ fn metric(metric: Metric) -> &'static str {
     match metric {
         Metric::Errors => "errors",
         Metric::Latency => "slow",
+        Metric::ClientErrors => "4xx",
+        Metric::TooManyRequests => "429",
     }
 }
 

@@ -9,9 +9,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Place, Revisions, Tallies, buckets};
 
-/// Points of series, by place, revision, class of the answer, and when their span of time began. None: it can't be read.
+/// Points of a series, by when their span of time began. None: it can't be read.
+type Points = BTreeMap<Timestamp, Option<Tally>>;
+/// The series of a service, by revision, and class or code of the answer.
+type Series = BTreeMap<(String, String), Points>;
+
+/// What was told, by place.
 #[derive(Debug, Default)]
-pub(super) struct Told(BTreeMap<Place, BTreeMap<(String, String), BTreeMap<Timestamp, Option<Tally>>>>);
+pub(super) struct Told(BTreeMap<Place, Series>);
 
 impl Told {
     /// Takes in a series. A point ends at the end of its span; one that is told again is what it was told last.
@@ -21,14 +26,21 @@ impl Told {
         };
         let of_resource = |key: &str| label(series.resource.as_ref().map(|r| &r.labels), key);
         let place = (of_resource("location"), of_resource("service_name"));
-        let class = label(series.metric.as_ref().map(|m| &m.labels), "response_code_class");
-        let failed = class == "5xx";
-        let points = self.0.entry(place).or_default().entry((of_resource("revision_name"), class)).or_default();
+        let of_metric = |key: &str| label(series.metric.as_ref().map(|m| &m.labels), key);
+        let (code, class) = (of_metric("response_code"), of_metric("response_code_class"));
+        let is_bad = match metric {
+            Metric::Errors => class == "5xx",
+            Metric::ClientErrors => class == "4xx",
+            Metric::TooManyRequests => code == "429",
+            Metric::Latency => false,
+        };
+        let answer = format!("{class} {code}");
+        let points = self.0.entry(place).or_default().entry((of_resource("revision_name"), answer)).or_default();
         for point in &series.points {
             let end = point.interval.as_ref().and_then(|i| i.end_time.as_ref());
             let Some(end) = end.and_then(|t| Timestamp::new(t.seconds(), t.nanos()).ok()) else { continue };
             let value = point.value.as_ref().and_then(|value| value.value.as_ref());
-            points.insert(end - span, value.and_then(|value| tally(metric, value, failed)));
+            points.insert(end - span, value.and_then(|value| tally(metric, value, is_bad)));
         }
     }
 
@@ -38,7 +50,7 @@ impl Told {
     }
 }
 
-fn of_service(series: BTreeMap<(String, String), BTreeMap<Timestamp, Option<Tally>>>) -> Revisions {
+fn of_service(series: Series) -> Revisions {
     let all = series.values().flatten();
     let unread: BTreeSet<Timestamp> = all.filter(|(_, tally)| tally.is_none()).map(|(start, _)| *start).collect();
     let mut revisions = Revisions::new();
@@ -53,12 +65,12 @@ fn of_service(series: BTreeMap<(String, String), BTreeMap<Timestamp, Option<Tall
 }
 
 /// What a point tells; none: it can't be read.
-fn tally(metric: Metric, value: &Value, failed: bool) -> Option<Tally> {
+fn tally(metric: Metric, value: &Value, is_bad: bool) -> Option<Tally> {
     let mut tally = Tally::default();
     match (metric, value) {
-        (Metric::Errors, value) => tally.add(i64::from(failed), number(value)?),
         (Metric::Latency, Value::DistributionValue(distribution)) => buckets::add(&mut tally, distribution),
         (Metric::Latency, _) => return None,
+        (_, value) => tally.add(i64::from(is_bad), number(value)?),
     }
     Some(tally)
 }

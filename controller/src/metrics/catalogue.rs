@@ -124,7 +124,7 @@ metrics! {
         "Per metric, of the release under way or of the last one if it failed; else no series.";
     ROLLOUT_BAD = "orchestra_rollout_bad_requests", Type::Gauge, ["namespace", "rollout", "region", "metric", "revision"],
         "The bad ones among the requests that were compared.",
-        "For the metric `Errors`: answered with 5xx; for `Latency`: slower than a bound of stable's; for `RequestLogs`: 5xx by the fast lane, whose requests aren't counted.";
+        "For the metric `Errors`: answered with 5xx; for `Latency`: slower than a bound of stable's; for `ClientErrors` and `TooManyRequests`: 4xx and 429; for `RequestLogs`: 5xx by the fast lane, whose requests aren't counted.";
     ROLLOUT_EVIDENCE = "orchestra_rollout_evidence_percent", Type::Gauge, ["namespace", "rollout", "region", "metric"],
         "How much of the evidence that a rollback needs there is against the candidate.",
         "From 100 on it is sure that the candidate is worse; it is rolled back if the difference matters, too. It falls, too.";

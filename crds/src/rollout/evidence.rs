@@ -104,11 +104,15 @@ pub enum Metric {
     Errors,
     /// Requests, and those slower than a bound taken from stable's history.
     Latency,
+    /// Requests, and those answered with 4xx.
+    ClientErrors,
+    /// Requests, and those answered with 429: there was no room for them, or a limit was reached.
+    TooManyRequests,
 }
 
 impl Metric {
-    /// Each, in the order in which they are told.
-    pub const ALL: [Self; 2] = [Self::Errors, Self::Latency];
+    /// Those that are judged where nothing else is said.
+    pub const DEFAULT: [Self; 2] = [Self::Errors, Self::Latency];
 }
 
 /// A count of two.

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Threshold;
+use super::{Metric, Threshold};
 
 /// How a new revision takes over. Exactly one is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -78,19 +78,26 @@ pub struct Immediate {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
-    "!has(self.threshold) || self.mode == 'Threshold'",
-    "threshold: only mode Threshold uses it: set mode: Threshold, or leave threshold out"
+    "self.metrics.exists(m, m == 'Errors')",
+    "metrics: Errors is always judged: list it, too"
 ), validation = (
-    "self.mode != 'Threshold' || self.watchSeconds == 0 || \
-     (has(self.threshold) ? self.threshold.intervalSeconds : 60) + self.metricsDelaySeconds + 60 <= self.watchSeconds",
-    "watchSeconds: no look is over before the watch ends: it needs threshold.intervalSeconds, metricsDelaySeconds and 60 \
-     more, or 0"
+    "self.mode != 'Threshold' || self.metrics.all(m, m == 'Errors' || m == 'Latency')",
+    "metrics: mode Threshold has limits for Errors and Latency only"
+), validation = (
+    "!has(self.threshold) || self.mode != 'Sequential'",
+    "threshold: mode Sequential does not use it: set mode: Threshold, or leave threshold out"
 ))]
 pub struct Analysis {
     /// Sequential acts on the verdict; Threshold acts on fixed limits instead, as other tools do; Observe records the verdict and
     /// never acts.
     #[serde(default)]
     pub mode: AnalysisMode,
+    /// What is judged: each must rule harm out for a step to pass, and all together say when to roll back. Default: errors and
+    /// latency.
+    #[serde(default = "default_metrics")]
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub metrics: Vec<Metric>,
     /// The limits of mode Threshold. Default: one look a minute, errors up to 5 %, latencies up to twice stable's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Threshold>,
@@ -148,6 +155,7 @@ impl Default for Analysis {
     fn default() -> Self {
         Self {
             mode: AnalysisMode::default(),
+            metrics: default_metrics(),
             threshold: None,
             confidence_percent: default_confidence(),
             metrics_delay_seconds: default_metrics_delay(),
@@ -172,6 +180,9 @@ impl Analysis {
     }
 }
 
+fn default_metrics() -> Vec<Metric> {
+    Metric::DEFAULT.to_vec()
+}
 fn default_confidence() -> i32 {
     99
 }

@@ -47,6 +47,11 @@ fn redis_is_not_read_where_none_was_ever_asked_for() {
     let mut world = seen(None);
     world.environment.spec.redis = None;
     assert!(instance_to_ask(&world.environment).is_some(), "it is not known yet");
+    world.redis = Err(Fault { class: FaultClass::Retryable, message: "503".into() });
+    let unread = Some(plan(&world).status);
+    world.environment.status = unread;
+    assert!(instance_to_ask(&world.environment).is_some(), "one may be left that was not seen");
+    world.redis = Ok(None);
     world.environment.status = Some(plan(&world).status);
     assert_eq!(instance_to_ask(&world.environment), None);
     world.environment.metadata.deletion_timestamp = Some(Time(world.now));

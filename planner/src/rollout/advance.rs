@@ -48,7 +48,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     let (place, state) = (*place, state.clone());
     let users = states.iter().any(|(place, state)| {
         let known = memory.region(place.region());
-        judge::subjects(&candidate, state, &known).next().is_some()
+        judge::subjects(&candidate, &judge::analysis(pass, &candidate).metrics, state, &known).next().is_some()
     });
     match act(pass, memory, desire, &candidate, place, &state) {
         Turn::Again => Turn::Again,

@@ -117,6 +117,7 @@ pub(super) fn terms<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> Terms<'
 /// seen, if nothing was written since.
 pub(super) fn subjects<'c>(
     candidate: &'c Candidate,
+    metrics: &'c [Metric],
     state: &Progress,
     known: &RegionMemory,
 ) -> impl Iterator<Item = Subject<'c>> + use<'c> {
@@ -129,7 +130,7 @@ pub(super) fn subjects<'c>(
     let about = move |InEffect { step, written_at, since }| {
         let release = &candidate.release;
         let has_all = candidate.steps().at(step).and_then(Step::share) == Some(Percent::ALL);
-        Metric::ALL.into_iter().map(move |metric| Subject { metric, release, step, written_at, since, has_all })
+        metrics.iter().map(move |metric| Subject { metric: *metric, release, step, written_at, since, has_all })
     };
     weight.into_iter().flat_map(about)
 }
@@ -146,7 +147,8 @@ fn last_weight(candidate: &Candidate, known: &RegionMemory) -> Option<InEffect> 
 fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) {
     let mut subjects: Vec<(&Place<'_>, Subject<'_>)> = vec![];
     for (place, state) in states {
-        let about = self::subjects(candidate, state, &memory.region(place.region()));
+        let metrics = &analysis(pass, candidate).metrics;
+        let about = self::subjects(candidate, metrics, state, &memory.region(place.region()));
         subjects.extend(about.map(|subject| (*place, subject)));
     }
     for (place, subject) in subjects {

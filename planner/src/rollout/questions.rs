@@ -175,7 +175,8 @@ fn counts(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> Option<Vec<Cou
     let stable = place.stable(memory)?;
     let state = Placement { pass, memory, place, candidate }.progress();
     let (settings, known) = (analysis(pass, candidate), memory.region(place.region()));
-    let open = subjects(candidate, &state, &known).filter(|subject| !place.seen.counts.contains_key(&subject.metric));
+    let open = subjects(candidate, &settings.metrics, &state, &known)
+        .filter(|subject| !place.seen.counts.contains_key(&subject.metric));
     let query = |subject: Subject<'_>| {
         let before = known.evidence_of(&candidate.release, subject.metric);
         let verdict::Open { window, history_until } = verdict::open(before, &subject, settings, pass.seen.now)?;

@@ -279,6 +279,10 @@ pub(super) fn strategy_hash(steps: &Steps, analysis: &Analysis) -> TemplateHash 
     if analysis.fast_lane != default.fast_lane {
         line("without the fast lane".into());
     }
+    if analysis.metrics != default.metrics {
+        let names: Vec<String> = analysis.metrics.iter().map(|metric| format!("{metric:?}")).collect();
+        line(format!("metrics {}", names.join(" ")));
+    }
     if let Some(fixed) = analysis.limits() {
         line(limits(&fixed));
     }

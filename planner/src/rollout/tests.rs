@@ -8,6 +8,7 @@ mod inspected;
 mod limits;
 mod logs;
 mod lost_status;
+mod metrics;
 mod model;
 mod random;
 mod recorded;

@@ -262,9 +262,7 @@ impl Missing {
     fn words(self) -> &'static str {
         match self {
             Self::Minutes => "the first minute of Cloud Monitoring that tells how many requests stable answers",
-            Self::Size => {
-                "a difference that matters: so far it is below minimumIncreaseBasisPoints or relativeIncreasePercent"
-            }
+            Self::Size => "a difference that surely matters (minimumIncreaseBasisPoints, relativeIncreasePercent)",
             Self::Clients => "failed requests of more than one client",
         }
     }
@@ -338,9 +336,10 @@ impl Memory {
     fn missing(&self, share: Percent, beside: Option<Beside>, terms: &Terms<'_>) -> Option<Missing> {
         let question = terms.question(Metric::Errors);
         let leads = &self.leads[self.worse.leading()];
-        let Some(Beside { per_minute, rate, .. }) = beside.filter(|_| leads.windows > 0) else {
-            return Some(Missing::Minutes);
-        };
+        let Some(Beside { per_minute, rate, .. }) = beside else { return Some(Missing::Minutes) };
+        if leads.windows == 0 {
+            return Some(Missing::Size);
+        }
         let windows = leads.windows as f64;
         let candidate = leads.failed.candidate as f64 / (candidate_per_window(share, per_minute) * windows);
         // Failures of stable that take long are in no window: its rate is at least what the minutes know.

@@ -34,7 +34,7 @@ pub(super) fn minute_of(time: Timestamp) -> i64 {
 /// The bounds at or above stable's quantiles, each once; none: it had no values.
 fn bounds_of(metric: Metric, history: &History) -> Vec<i64> {
     match metric {
-        Metric::Errors => vec![0],
+        Metric::Errors | Metric::ClientErrors | Metric::TooManyRequests => vec![0],
         Metric::Latency => {
             let mut all = Tally::default();
             let known = if history.hours.is_empty() { &history.minutes } else { &history.hours };

@@ -39,7 +39,8 @@ impl Terms<'_> {
         let planned_minutes = self.planned_minutes;
         let harm_ratio = 1.0 + f64::from(harm.relative_percent) / 100.0;
         match metric {
-            Metric::Errors => Question {
+            // Each is a count of answers, of which stable has few.
+            Metric::Errors | Metric::ClientErrors | Metric::TooManyRequests => Question {
                 ratios: [2.0, 5.0, 20.0, 300.0],
                 weights: [11.0, 6.0, 2.0, 1.0],
                 limits: Limits { least: 0.03, unproven: 0.05 },
@@ -87,11 +88,11 @@ impl Terms<'_> {
     /// The logarithm of the weight that the evidence of a metric in one region has among all: errors most, the others the rest; each region the same. A weighted mean of such evidence needs no independence (Vovk and Wang, arXiv
     /// 1912.06116).
     pub fn weight(&self, metric: Metric) -> f64 {
-        let others = Metric::ALL.len() - 1;
+        let others = self.settings.metrics.len().saturating_sub(1);
         let of_metric = match metric {
             _ if others == 0 => 1.0,
             Metric::Errors => ERRORS,
-            Metric::Latency => (1.0 - ERRORS) / others as f64,
+            _ => (1.0 - ERRORS) / others as f64,
         };
         (of_metric / f64::from(self.regions.max(1))).ln()
     }

@@ -100,6 +100,8 @@ impl Served {
         match metric {
             Metric::Errors => Tally::of_errors(self.requests.total, self.requests.bad),
             Metric::Latency => self.latencies.clone().unwrap_or_default(),
+            // A record has none of them.
+            Metric::ClientErrors | Metric::TooManyRequests => Tally::default(),
         }
     }
 }
@@ -177,8 +179,13 @@ impl<'a> Replayer<'a> {
         for name in names {
             let of_region: Vec<&Recorded> = rows.iter().filter(|row| row.region == name).collect();
             let is_known = |row: &&Recorded| row.stable.latencies.is_some() || row.candidate.latencies.is_some();
-            let metrics = if of_region.iter().any(is_known) { &Metric::ALL[..] } else { &[Metric::Errors][..] };
-            if let Some(region) = Region::begin(&of_region, metrics) {
+            let is_recorded = |metric: &Metric| match metric {
+                Metric::Errors => true,
+                Metric::Latency => of_region.iter().any(is_known),
+                Metric::ClientErrors | Metric::TooManyRequests => false,
+            };
+            let metrics: Vec<Metric> = settings.metrics.iter().copied().filter(is_recorded).collect();
+            if let Some(region) = Region::begin(&of_region, &metrics) {
                 regions.insert(name.to_string(), region);
             }
         }

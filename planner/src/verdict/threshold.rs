@@ -61,18 +61,18 @@ pub(super) fn leans(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> 
     looks.inconclusive > 0 || open_is_bad(looks, limits, metric)
 }
 
-fn open_is_bad(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> bool {
+/// Whether a look that is not over would not succeed now.
+pub(super) fn open_is_bad(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> bool {
     let open = Open::read(&looks.open).map(|open| open.look(metric, limits));
     matches!(open, Some(Look::Failed(_) | Look::Inconclusive))
 }
 
-/// Where a step's looks stand. One that is not over and is bad holds a pass up until it is.
-pub(super) fn verdict(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> Verdict {
+/// Where a step's looks stand.
+pub(super) fn verdict(looks: &LooksStatus, limits: &Threshold) -> Verdict {
     if looks.failed > limits.failure_limit {
         return Verdict::Fail;
     }
-    let seen = looks.succeeded + looks.failed + looks.inconclusive;
-    let is_empty = seen == 0 && Open::read(&looks.open).is_none_or(|open| open.candidate.is_empty());
+    let is_empty = seen(looks) == 0 && Open::read(&looks.open).is_none_or(|open| open.candidate.is_empty());
     if is_empty || is_silent(looks, limits) {
         return Verdict::NoData;
     }
@@ -80,7 +80,12 @@ pub(super) fn verdict(looks: &LooksStatus, limits: &Threshold, metric: Metric) -
         Some(count) => looks.succeeded >= count,
         None => looks.succeeded > 0 && looks.inconclusive == 0,
     };
-    if enough && !open_is_bad(looks, limits, metric) { Verdict::Pass } else { Verdict::Undecided }
+    if enough { Verdict::Pass } else { Verdict::Undecided }
+}
+
+/// How many looks are over that saw requests.
+fn seen(looks: &LooksStatus) -> i32 {
+    looks.succeeded + looks.failed + looks.inconclusive
 }
 
 /// Whether more looks in a row than may be saw no requests.
@@ -88,10 +93,11 @@ pub(super) fn is_silent(looks: &LooksStatus, limits: &Threshold) -> bool {
     looks.empty_in_a_row > limits.consecutive_error_limit
 }
 
-/// Why a candidate fails by its look that is not over, at the end of all time that there was for it; none: it doesn't.
+/// Why a candidate fails at the end of all time that there was for a look, and none is over: by what the first one saw; none:
+/// it doesn't. Beside looks that are over, a part of one says nothing.
 pub(super) fn fails_at_end(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> Option<String> {
     match Open::read(&looks.open)?.look(metric, limits) {
-        Look::Failed(why) if looks.failed >= limits.failure_limit => Some(why),
+        Look::Failed(why) if seen(looks) == 0 && limits.failure_limit == 0 => Some(why),
         _ => None,
     }
 }
@@ -118,6 +124,8 @@ impl Open {
         match metric {
             Metric::Errors => self.look_at_errors(&limits.errors),
             Metric::Latency => self.look_at_latency(&limits.latency),
+            // They have no limits.
+            Metric::ClientErrors | Metric::TooManyRequests => Look::Succeeded,
         }
     }
 

@@ -9,6 +9,8 @@ use crate::cloud::Count;
 pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
     let bad = match (evidence.metric, evidence.slow_above_micros) {
         (Metric::Errors, _) => "failed".to_string(),
+        (Metric::ClientErrors, _) => "answered with 4xx".to_string(),
+        (Metric::TooManyRequests, _) => "answered with 429".to_string(),
         (Metric::Latency, Some(micros)) => format!("slower than {}", milliseconds(micros)),
         (Metric::Latency, None) => "slow (stable has no history to say what is)".to_string(),
     };
@@ -26,7 +28,7 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         let stable = evidence.stable.total;
         return format!("{}, and {stable} of stable at the same time{fault}", standing(evidence, settings));
     }
-    let over = if evidence.step_stable == 0 { "; over the whole release" } else { "" };
+    let over = if is_alone(evidence) { "; over the whole release" } else { "" };
     format!(
         "{}{}: candidate {}, stable at the same time {}{when}{fault}",
         standing(evidence, settings),
@@ -87,12 +89,18 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         Verdict::Undecided if leans_to_harm(evidence) => {
             format!("signs that it is worse, {} % of what a rollback needs", evidence.evidence_percent)
         }
-        Verdict::Undecided if evidence.step_stable == 0 => alone(evidence),
+        Verdict::Undecided if is_alone(evidence) => alone(evidence),
         Verdict::Undecided if evidence.step_candidate < i64::from(settings.minimum_requests) => {
             format!("undecided so far: {} of {} requests judged", evidence.step_candidate, settings.minimum_requests)
         }
         Verdict::Undecided => "no sign that it is worse, and harm not ruled out yet".to_string(),
     }
+}
+
+/// Whether it is told to be alone, without more to say.
+fn is_alone(evidence: &EvidenceStatus) -> bool {
+    let says_nothing = evidence.verdict == Verdict::Undecided && !leans_to_harm(evidence);
+    says_nothing && evidence.step_stable == 0 && evidence.looks.is_none()
 }
 
 /// Where evidence stands at a step at which stable has no requests: it has all of them, or nobody calls stable.
@@ -116,7 +124,8 @@ fn by_limits(verdict: Verdict, looks: &LooksStatus, limits: &Threshold) -> Strin
         Verdict::Fail => "the limits say that it is bad".to_string(),
         Verdict::Pass => "it is within its limits".to_string(),
         Verdict::NoData if *empty_in_a_row > 0 => {
-            format!("{empty_in_a_row} {} in a row saw no requests of the candidate", looks_in_words(*empty_in_a_row))
+            let looks = looks_in_words(*empty_in_a_row);
+            return format!("{empty_in_a_row} {looks} in a row saw no requests of the candidate");
         }
         Verdict::NoData => return "no look saw requests of the candidate yet".to_string(),
         Verdict::Undecided => "it is not known yet whether it is within its limits".to_string(),

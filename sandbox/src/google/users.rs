@@ -25,6 +25,10 @@ const LONGEST_MS: f64 = 3_600_000.0;
 pub(super) struct Behaviour {
     /// `SANDBOX_ERROR_PERCENT`: share of requests answered with 500.
     pub(super) error_percent: f64,
+    /// `SANDBOX_CLIENT_ERROR_PERCENT`: share of requests answered with 404.
+    pub(super) client_error_percent: f64,
+    /// `SANDBOX_THROTTLED_PERCENT`: share of requests answered with 429.
+    pub(super) throttled_percent: f64,
     /// `SANDBOX_LATENCY_MS`: median latency.
     pub(super) latency_ms: f64,
     /// `SANDBOX_REQUESTS_PER_SECOND`: of the whole service.
@@ -63,6 +67,8 @@ impl Behaviour {
         };
         Ok(Self {
             error_percent: number("SANDBOX_ERROR_PERCENT", 0.1, 0.0..=100.0)?,
+            client_error_percent: number("SANDBOX_CLIENT_ERROR_PERCENT", 0.0, 0.0..=100.0)?,
+            throttled_percent: number("SANDBOX_THROTTLED_PERCENT", 0.0, 0.0..=100.0)?,
             latency_ms: number("SANDBOX_LATENCY_MS", 40.0, 1.0..=LONGEST_MS)?,
             requests_per_second: number("SANDBOX_REQUESTS_PER_SECOND", 20.0, 0.0..=100_000.0)?,
             startup: match value("SANDBOX_STARTUP") {
@@ -86,6 +92,9 @@ impl Behaviour {
 pub(super) struct Met {
     pub(super) requests: i64,
     pub(super) errors: i64,
+    /// Answered with 404, and with 429.
+    pub(super) client_errors: i64,
+    pub(super) throttled: i64,
     /// Latencies in milliseconds, and how many requests had each.
     pub(super) latencies: Vec<(f64, i64)>,
 }
@@ -122,7 +131,9 @@ fn meet(requests: i64, behaviour: &Behaviour, random: &mut StdRng) -> Met {
         Ok(_) => spread(requests, behaviour.latency_ms, random),
         Err(_) => vec![],
     };
-    Met { requests, errors, latencies }
+    let client_errors = binomial(requests - errors, behaviour.client_error_percent / 100.0, random);
+    let throttled = binomial(requests - errors - client_errors, behaviour.throttled_percent / 100.0, random);
+    Met { requests, errors, client_errors, throttled, latencies }
 }
 
 /// How the latencies of many requests fall, as they would one by one.

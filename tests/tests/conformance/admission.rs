@@ -116,19 +116,16 @@ async fn rollouts() {
             "spec.scaling: Invalid value: minInstances must not be above maxInstances",
         ),
         (with(good(), "/mystery", json!(1)), "unknown field \"spec.mystery\""),
+        (analysis(json!({"metrics": ["Latency"]})), "metrics: Errors is always judged"),
+        (analysis(json!({"metrics": ["Errors", "Errors"]})), "Duplicate value"),
+        (analysis(json!({"metrics": ["Errors", "Mood"]})), "Unsupported value"),
+        (
+            analysis(json!({"mode": "Threshold", "metrics": ["Errors", "ClientErrors"]})),
+            "metrics: mode Threshold has limits for Errors and Latency only",
+        ),
         // Limits that could never tell, or that nothing uses.
-        (analysis(json!({"threshold": {"failureLimit": 1}})), "threshold: only mode Threshold uses it"),
-        (analysis(json!({"mode": "Observe", "threshold": {}})), "threshold: only mode Threshold uses it"),
-        (by_limits(json!({"intervalSeconds": 600})), "watchSeconds: no look is over before the watch ends"),
-        (
-            analysis(json!({"mode": "Threshold", "watchSeconds": 200})),
-            "watchSeconds: no look is over before the watch ends",
-        ),
+        (analysis(json!({"threshold": {"failureLimit": 1}})), "threshold: mode Sequential does not use it"),
         (by_limits(json!({"count": 100})), "analysis.threshold: a step has no time for its looks"),
-        (
-            analysis(json!({"mode": "Threshold", "extendSeconds": 0, "warmupSeconds": 300})),
-            "analysis.threshold: a step has no time for its looks",
-        ),
         (
             by_limits(json!({"latency": {"failAboveMilliseconds": 100, "passAtMostMilliseconds": 200}})),
             "latency: passAtMostMilliseconds is at most failAboveMilliseconds",

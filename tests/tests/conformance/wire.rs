@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_cloud::Cloud;
 use orchestra_controller::clock::{Clock, ClockReading};
-use orchestra_crds::{Ingress, Redis, RedisTier};
+use orchestra_crds::{Ingress, Metric, Redis, RedisTier};
 use orchestra_planner::cloud::{
     AccountView, Binding, CountsQuery, FailuresQuery, FaultClass, OperationView, Readiness, RedisId, ServiceId,
     ServiceSettings, Target, TrafficTarget, VersionView, Window,
@@ -227,11 +227,15 @@ async fn secrets_resolve_to_numbers() {
 #[tokio::test]
 async fn requests_and_latencies_are_counted_by_revision_and_minute() {
     let (cloud, sandbox) = cloud().await;
-    cloud.run.create(&id(), &new_service()).await.unwrap();
+    let mut new = new_service();
+    for (name, percent) in [("SANDBOX_CLIENT_ERROR_PERCENT", "20"), ("SANDBOX_THROTTLED_PERCENT", "10")] {
+        new.template.containers[0].env.insert(name.into(), EnvValue::Plain(percent.into()));
+    }
+    cloud.run.create(&id(), &new).await.unwrap();
     until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await;
     let start = Timestamp::from_second(sandbox.journal.clock().now().as_second() / 60 * 60 + 60).unwrap();
     let window = Window { from: start, to: start + SignedDuration::from_mins(10) };
-    for metric in orchestra_crds::Metric::ALL {
+    for metric in [Metric::Errors, Metric::Latency, Metric::ClientErrors, Metric::TooManyRequests] {
         let (candidate, stable) = (revision("api-one"), revision("api-none"));
         let query = CountsQuery { metric, candidate, stable, window, history_until: None };
         let all = until(async || cloud.monitoring.measured(&id(), &query).await, |m| m.minutes.len() == 10).await;
@@ -239,7 +243,15 @@ async fn requests_and_latencies_are_counted_by_revision_and_minute() {
         let requests: i64 = all.minutes.iter().map(|m| m.candidate.above(0).total).sum();
         assert!((10_500..13_500).contains(&requests), "{metric:?}: {requests}: 20 in a second for 10 minutes");
         assert!(all.minutes.iter().all(|m| m.stable.is_empty()));
-        if metric == orchestra_crds::Metric::Latency {
+        let bad = all.minutes.iter().map(|m| m.candidate.above(0).bad).sum::<i64>() as f64 / requests as f64;
+        let expected = match metric {
+            Metric::Errors => 0.0..0.01,
+            Metric::Latency => 0.99..1.01,
+            Metric::ClientErrors => 0.25..0.31,
+            Metric::TooManyRequests => 0.06..0.10,
+        };
+        assert!(expected.contains(&bad), "{metric:?}: {bad}");
+        if metric == Metric::Latency {
             // A median of 40 ms, and a bucket that ends there: half of them is above it.
             let slow: i64 = all.minutes.iter().map(|m| m.candidate.above(41_000).bad).sum();
             assert!((requests / 3..requests * 2 / 3).contains(&slow), "{slow} of {requests}");
@@ -287,7 +299,7 @@ async fn many_services_of_a_project_are_read_by_one_call() {
             let is_history = history_until.is_some();
             let query = FailuresQuery { candidate: candidate.clone(), stable: stable.clone(), window, is_history };
             cloud.logging.failures(&id, &query).await.unwrap();
-            let metric = orchestra_crds::Metric::Errors;
+            let metric = Metric::Errors;
             let query = CountsQuery { metric, candidate, stable, window, history_until };
             cloud.monitoring.measured(&id, &query).await.unwrap();
         }

@@ -42,7 +42,7 @@ impl Wrong {
             }
             Self::StatusLost => {}
             Self::ClockOff(hours) => {
-                world.restart_where_the_clock_is_off_by(if tick % 2 == 0 { hours } else { 0 }).await
+                world.restart_where_the_clock_is_off_by(if tick.is_multiple_of(2) { hours } else { 0 }).await
             }
         }
     }
@@ -128,10 +128,11 @@ async fn ends_the_same(wrong: Wrong) {
 async fn is_never_wrong(wrong: Wrong, why: &str) {
     for (release, lane) in each() {
         let seen = outcome(release, wrong, lane).await;
-        let told = seen.faults.iter().any(|fault| fault.contains(why)) || seen.message.contains(why);
         match seen.end {
             Some(end) if end == release.end => {}
-            Some(RolloutPhase::Paused) => assert!(told, "{wrong:?}, {release:?}: {} {:?}", seen.message, seen.faults),
+            Some(RolloutPhase::Paused) => {
+                assert!(seen.message.contains(why), "{wrong:?}, {release:?}: {} {:?}", seen.message, seen.faults);
+            }
             end => panic!("{wrong:?}, {release:?}: {end:?}: {}", seen.message),
         }
         assert!(!seen.had_all || release.end == RolloutPhase::Promoted, "{wrong:?}, {release:?}");
@@ -198,7 +199,7 @@ async fn metrics_that_are_later_than_they_may_be_are_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_status_that_is_lost_every_four_minutes_makes_no_verdict_wrong() {
-    is_never_wrong(Wrong::StatusLost, "").await;
+    is_never_wrong(Wrong::StatusLost, "promote or abort").await;
 }
 
 #[tokio::test(start_paused = true)]

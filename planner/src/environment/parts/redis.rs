@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::super::operations::{self, failed_before, forget, note_start, settle};
 use super::super::part::{LetGo, PartPlan};
 use super::super::{Observation, full_name, project, regions};
-use crate::cloud::{OperationView, RedisId, RedisView};
+use crate::cloud::{FaultClass, OperationView, RedisId, RedisView};
 use crate::plan::Effect;
 use crate::reason::Reason;
 use crate::resource::ResourceId;
@@ -19,6 +19,7 @@ use crate::resource::ResourceId;
 const OWNER: &str = "orchestra-owner";
 const OWNER_UID: &str = "orchestra-owner-uid";
 const WHAT: &str = "Redis";
+const NO_REDIS: &str = "the environment has no Redis";
 
 /// Short, stable fingerprint of `namespace/name`, fit for names and labels.
 fn fingerprint(full_name: &str) -> String {
@@ -85,8 +86,15 @@ pub(in super::super) fn plan(seen: &Observation, status: &mut EnvironmentStatus)
     let Some(id) = instance_id(&seen.environment) else {
         return PartPlan::stalled(Reason::InvalidSpec, "spec.project or spec.regions is no valid name: correct it");
     };
-    if seen.environment.spec.redis.is_none() && status.redis.is_none() && seen.redis.is_err() {
-        return PartPlan::ready(Reason::NoRedis, "the environment has no Redis");
+    if let (None, None, Err(fault)) = (&seen.environment.spec.redis, &status.redis, &seen.redis) {
+        // Who may not see any never made one; else one may be left that a lost status knew of.
+        return match fault.class {
+            FaultClass::Denied | FaultClass::Permanent => PartPlan::ready(Reason::NoRedis, NO_REDIS),
+            _ => PartPlan::ready(
+                Reason::RedisUnread,
+                "the environment asks for no Redis; whether one is left is not known yet",
+            ),
+        };
     }
     let view = match &seen.redis {
         Err(fault) => return PartPlan::unreadable(WHAT, fault),
@@ -261,7 +269,7 @@ fn unwanted(seen: &Observation, view: Option<&RedisView>, id: &RedisId, status: 
         _ => {
             status.redis = None;
             forget(status, &resource(id));
-            PartPlan::ready(Reason::NoRedis, "the environment has no Redis")
+            PartPlan::ready(Reason::NoRedis, NO_REDIS)
         }
     }
 }

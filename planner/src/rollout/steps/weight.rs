@@ -7,7 +7,7 @@ use super::{Ruling, StepContext, later};
 use crate::conditions::note;
 use crate::names::Percent;
 use crate::reason::Reason;
-use crate::verdict::{all_in_words, delay, first_minute_ends, is_silent, leans_to_harm};
+use crate::verdict::{all_in_words, delay, first_minute_ends, has_bad_open_look, is_silent, leans_to_harm};
 use crate::words::{lasting, span};
 
 /// How long a share is held if the spec does not say.
@@ -73,8 +73,9 @@ impl Weight {
         // A hold that is over before a minute could count is no missing data.
         let counted_to = hold_ends.max(first_minute_ends(since, evidence, analysis));
         let is_whole = |evidence: &EvidenceStatus| evidence.through.0 >= counted_to;
-        let verdict = taken_together(evidence, is_whole);
-        if verdict == Verdict::Pass {
+        let verdict = taken_together(&analysis.metrics, evidence, is_whole);
+        let is_open = evidence.iter().any(|evidence| has_bad_open_look(evidence, analysis));
+        if verdict == Verdict::Pass && !is_open {
             return Ruling::Pass;
         }
         let metrics_end = later(counted_to, delay(analysis) + LATE);
@@ -85,12 +86,25 @@ impl Weight {
             );
             return Ruling::Wait(note(Reason::Holding, message), Some(metrics_end));
         }
-        let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));
         // Minutes that could not be read may still come.
         let is_empty = !evidence.is_empty() && evidence.iter().all(|evidence| is_whole(evidence));
+        self.without_pass(context, verdict == Verdict::NoData, is_empty, metrics_end, &words)
+    }
+
+    /// What becomes of the step once its minutes should all have been counted and don't pass it.
+    fn without_pass(
+        &self,
+        context: &StepContext<'_>,
+        lacks_data: bool,
+        is_empty: bool,
+        metrics_end: Timestamp,
+        words: &str,
+    ) -> Ruling {
+        let StepContext { now, since, evidence, analysis, .. } = *context;
+        let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));
         let until = later(metrics_end, SignedDuration::from_secs(analysis.extend_seconds.into()));
-        if verdict == Verdict::NoData && !leans && (is_empty || now >= until) {
-            return without_verdict(analysis.on_no_data, Reason::NoMetrics, NO_METRICS, &words);
+        if lacks_data && !leans && (is_empty || now >= until) {
+            return without_verdict(analysis.on_no_data, Reason::NoMetrics, NO_METRICS, words);
         }
         if now < until {
             let needs = needs(evidence, since);
@@ -110,7 +124,7 @@ impl Weight {
                     true => "its looks are not as many, or not as good, as its limits want",
                     false => "there were too few requests for a verdict",
                 };
-                without_verdict(fallback, Reason::Undecided, what, &words)
+                without_verdict(fallback, Reason::Undecided, what, words)
             }
         }
     }
@@ -119,16 +133,22 @@ impl Weight {
 /// What to do during the hold where looks in a row saw no requests for longer than they may; none: nothing, the hold goes on.
 fn silent(context: &StepContext<'_>, words: &str) -> Option<Ruling> {
     let StepContext { evidence, analysis, .. } = *context;
-    let is_silent = evidence.iter().any(|evidence| is_silent(evidence, analysis));
+    let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));
+    let is_silent = !leans && evidence.iter().any(|evidence| is_silent(evidence, analysis));
     let fallback = Some(analysis.on_no_data).filter(|fallback| is_silent && *fallback != Fallback::Promote)?;
     Some(without_verdict(fallback, Reason::NoMetrics, NO_METRICS, words))
 }
 
 /// A step passes by every metric, and fails by one.
-fn taken_together(evidence: &[&EvidenceStatus], is_whole: impl Fn(&EvidenceStatus) -> bool) -> Verdict {
-    let by =
-        |metric| evidence.iter().find(|e| e.metric == metric && is_whole(e)).map_or(Verdict::NoData, |e| e.verdict);
-    let verdicts: Vec<Verdict> = Metric::ALL.into_iter().map(by).collect();
+fn taken_together(
+    metrics: &[Metric],
+    evidence: &[&EvidenceStatus],
+    is_whole: impl Fn(&EvidenceStatus) -> bool,
+) -> Verdict {
+    let by = |metric: &Metric| {
+        evidence.iter().find(|e| e.metric == *metric && is_whole(e)).map_or(Verdict::NoData, |e| e.verdict)
+    };
+    let verdicts: Vec<Verdict> = metrics.iter().map(by).collect();
     let worst = [Verdict::Fail, Verdict::NoData, Verdict::Undecided];
     worst.into_iter().find(|verdict| verdicts.contains(verdict)).unwrap_or(Verdict::Pass)
 }

@@ -63,11 +63,12 @@ fn inconclusive_looks_never_promote_by_themselves() {
 #[test]
 fn a_step_that_is_shorter_than_a_look_takes_a_bad_one_back_once_its_time_is_over() {
     let mut world = with_limits();
+    // Of before there was a rule about it.
     limits(&mut world).interval_seconds = 3_600;
     world.release("app:2", Traits { error_percent: 20, ..Traits::default() });
     world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
     let message = world.status().failed.unwrap().message;
-    assert!(message.contains("its last look, which was not over yet, is above the limits: 1500 of 7500"), "{message}");
+    assert!(message.contains("its only look, which was not over yet, is above the limits: 1500 of 7500"), "{message}");
 }
 
 #[test]
@@ -101,7 +102,8 @@ fn too_many_looks_without_requests_end_a_step_before_its_hold_does() {
     let steps = &mut world.rollout.spec.strategy.canary.as_mut().unwrap().steps;
     steps[0].hold_seconds = Some(7_200);
     limits(&mut world).consecutive_error_limit = 2;
-    world.requests_per_minute = 0;
+    // The candidate's tenth is no whole request.
+    world.requests_per_minute = 9;
     world.release("app:2", Traits::default());
     world.run_until(|world| world.weights("app:2") == [10]);
     let began = world.now;
@@ -109,4 +111,34 @@ fn too_many_looks_without_requests_end_a_step_before_its_hold_does() {
     assert!(world.now.duration_since(began).as_mins() < 12, "{}", world.now);
     let message = world.status().message.unwrap();
     assert!(message.contains("3 looks in a row saw no requests of the candidate"), "{message}");
+}
+
+/// Beside looks that succeeded, a part of one says nothing.
+#[test]
+fn a_bad_part_of_a_look_at_the_end_of_a_watch_takes_nothing_back() {
+    let mut world = with_limits();
+    (limits(&mut world).interval_seconds, world.rollout.spec.analysis.watch_seconds) = (300, 1_200);
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [100]);
+    let began = world.now;
+    world.run_until(|world| world.now.duration_since(began).as_secs() > 1_140);
+    world.traits.insert("app:2".into(), Traits { error_percent: 20, ..Traits::default() });
+    world.run_until(|world| matches!(world.phase(), RolloutPhase::RolledBack | RolloutPhase::Promoted));
+    assert_eq!(world.weights("app:2"), [100]);
+}
+
+#[test]
+fn metrics_that_do_not_come_are_no_looks_without_requests() {
+    let mut world = with_limits();
+    let steps = &mut world.rollout.spec.strategy.canary.as_mut().unwrap().steps;
+    steps[0].hold_seconds = Some(3_600);
+    world.rollout.spec.analysis.on_no_data = orchestra_crds::Fallback::Rollback;
+    let requests = std::mem::take(&mut world.requests_per_minute);
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [10]);
+    let began = world.now;
+    world.run_until(|world| world.now.duration_since(began).as_mins() > 20);
+    assert_eq!(world.weights("app:2"), [10]);
+    world.requests_per_minute = requests;
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
 }

@@ -22,6 +22,8 @@ use crate::traffic::weight_of;
 #[derive(Clone, Default)]
 pub struct Traits {
     pub error_percent: i64,
+    /// Answered with 4xx, 429 among them.
+    pub refused_percent: i64,
     pub broken_in: Option<&'static str>,
 }
 

@@ -37,7 +37,7 @@ fn looks(metric: Metric, limits: &Threshold, minutes: &[Minute]) -> LooksStatus 
 }
 
 fn verdict_of(limits: &Threshold, minutes: &[Minute]) -> Verdict {
-    verdict(&looks(Metric::Errors, limits, minutes), limits, Metric::Errors)
+    verdict(&looks(Metric::Errors, limits, minutes), limits)
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn between_what_passes_and_what_fails_a_look_is_inconclusive() {
     let limits = Threshold { errors: between, ..Threshold::default() };
     let told = looks(Metric::Errors, &limits, &errors(&[0, 3]));
     assert_eq!((told.succeeded, told.failed, told.inconclusive), (1, 0, 1));
-    assert_eq!(verdict(&told, &limits, Metric::Errors), Verdict::Undecided);
+    assert_eq!(verdict(&told, &limits), Verdict::Undecided);
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(super) struct Minute {
     pub(super) arrives: Timestamp,
     requests: i64,
     errors: i64,
+    client_errors: i64,
+    throttled: i64,
     latency: Latency,
 }
 
@@ -65,18 +67,26 @@ impl Source {
 
 impl Minute {
     pub(super) fn arriving(arrives: Timestamp) -> Self {
-        Self { arrives, requests: 0, errors: 0, latency: Latency::none() }
+        Self { arrives, requests: 0, errors: 0, client_errors: 0, throttled: 0, latency: Latency::none() }
     }
 
     pub(super) fn add(&mut self, met: &Met) {
         self.requests += met.requests;
         self.errors += met.errors;
+        self.client_errors += met.client_errors;
+        self.throttled += met.throttled;
         met.latencies.iter().for_each(|(ms, requests)| self.latency.add(*ms, *requests as f64));
     }
 
     pub(super) fn points(&self, source: &Source, metric: &str) -> Vec<(Labels, Datum)> {
-        let good = self.requests - self.errors;
-        let classes = [("200", "2xx", good), ("500", "5xx", self.errors)].into_iter().filter(|(.., count)| *count > 0);
+        let good = self.requests - self.errors - self.client_errors - self.throttled;
+        let classes = [
+            ("200", "2xx", good),
+            ("404", "4xx", self.client_errors),
+            ("429", "4xx", self.throttled),
+            ("500", "5xx", self.errors),
+        ];
+        let classes = classes.into_iter().filter(|(.., count)| *count > 0);
         match metric {
             REQUESTS => classes.map(|(code, class, count)| (source.labels(code, class), Datum::Count(count))).collect(),
             LATENCIES => vec![(source.labels("200", "2xx"), Datum::Distribution(self.latency.clone()))],

@@ -106,7 +106,7 @@ pub fn hold(seed: (u64, u64), slow: &Slow, settings: &Analysis) -> Ended {
         for judged in &mut judged {
             let [candidate, stable] = match judged.metric {
                 Metric::Errors => [of_errors(pair.candidate), of_errors(pair.stable)],
-                Metric::Latency => [
+                _ => [
                     shapes[0].sample(all * slow.share, &mut random),
                     shapes[1].sample(all * (1.0 - slow.share), &mut random),
                 ],

@@ -141,7 +141,7 @@ impl World {
     fn counts(&self, query: CountsQuery) -> Counts {
         let tally = |count: Count| match query.metric {
             Metric::Errors => Tally::of_errors(count.total, count.bad),
-            Metric::Latency => Tally(LATENCIES.into()),
+            _ => Tally(LATENCIES.into()),
         };
         let of = |(start, pair): &(Timestamp, Pair)| Minute {
             start: *start,

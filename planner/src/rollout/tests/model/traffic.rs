@@ -22,6 +22,11 @@ impl World {
                 Tally::of_errors(others, (1 + others * self.stable_error_percent / 100).min(others)),
             ),
             Metric::Latency => (latencies(requests), latencies(others)),
+            Metric::ClientErrors | Metric::TooManyRequests => {
+                let refused = self.traits.get(image).map_or(0, |t| t.refused_percent);
+                let tally = |requests: i64, percent: i64| Tally::of_errors(requests, requests * percent / 100);
+                (tally(requests, refused), tally(others, 0))
+            }
         };
         let minute = |start| Minute { start, candidate: tallies.0.clone(), stable: tallies.1.clone() };
         let (from, to) = (query.window.from.as_second(), query.window.to.as_second());
@@ -32,6 +37,7 @@ impl World {
     /// As stable would have been all the time before.
     pub(super) fn history(&self, metric: Metric, until: Timestamp) -> History {
         let tally = |minutes: i64| match metric {
+            Metric::ClientErrors | Metric::TooManyRequests => Tally::of_errors(self.requests_per_minute * minutes, 0),
             Metric::Errors => {
                 let total = self.requests_per_minute * minutes;
                 Tally::of_errors(total, minutes + total * self.stable_error_percent / 100)
