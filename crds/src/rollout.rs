@@ -40,10 +40,10 @@ use crate::{Access, Scaling};
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 #[x_kube(validation = (
-    "self.analysis.mode != 'Threshold' || !has(self.strategy.canary) || self.strategy.canary.steps.all(s, !has(s.weight) || \
-     !has(self.analysis.threshold) || \
+    "self.analysis.mode != 'Threshold' || !has(self.strategy.canary) || !has(self.analysis.threshold) || \
+     self.strategy.canary.steps.all(s, !has(s.weight) || \
      (has(self.analysis.threshold.count) ? self.analysis.threshold.count : 1) * self.analysis.threshold.intervalSeconds <= \
-     max([60, (has(s.holdSeconds) ? s.holdSeconds : 300) + self.analysis.extendSeconds]))",
+     (has(s.holdSeconds) && s.holdSeconds < 60 ? 60 : has(s.holdSeconds) ? s.holdSeconds : 300) + self.analysis.extendSeconds)",
     "analysis.threshold: a step has no time for its looks: count times intervalSeconds fits into its holdSeconds and \
      extendSeconds"
 ))]

@@ -12,6 +12,10 @@ static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\b(?:self|oldSelf)(?:\.[A-Za-z_]\w*)+\(?"#).ok()
 });
 
+/// Text literals, or a call of what the library here has as functions, and Kubernetes as methods of lists only.
+static CALLED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?:^|[^.\w])((?:max|min)\()"#).ok());
+
 /// What is wrong with the rules of a schema.
 pub(super) fn check_rules(schema: &Value) -> Vec<Cause> {
     let mut causes = vec![];
@@ -22,9 +26,12 @@ pub(super) fn check_rules(schema: &Value) -> Vec<Cause> {
 fn walk(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     for (index, rule) in schema["x-kubernetes-validations"].as_array().into_iter().flatten().enumerate() {
         let text = rule["rule"].as_str().unwrap_or_default();
-        if let Some((at, field)) = undefined(schema, text) {
+        let field = undefined(schema, text).map(|(at, field)| (at, format!("undefined field '{field}'")));
+        let call =
+            || undeclared(text).map(|(at, name)| (at, format!("undeclared reference to '{name}' (in container '')")));
+        if let Some((at, what)) = field.or_else(call) {
             let place = format!("{path}.x-kubernetes-validations[{index}].rule");
-            causes.push(Cause::invalid(&place, format!("{}: {}", shown(rule), error(text, at, &field))));
+            causes.push(Cause::invalid(&place, format!("{}: {}", shown(rule), error(text, at, &what))));
         }
     }
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
@@ -63,9 +70,16 @@ fn undefined(schema: &Value, rule: &str) -> Option<(usize, String)> {
     None
 }
 
-fn error(rule: &str, at: usize, field: &str) -> String {
+/// The first function that a rule calls and Kubernetes does not have, and where its parenthesis is.
+fn undeclared(rule: &str) -> Option<(usize, String)> {
+    let call = CALLED.as_ref()?.captures_iter(rule).find_map(|found| found.get(1))?;
+    let name = call.as_str().trim_end_matches('(');
+    Some((call.start() + name.len(), name.to_string()))
+}
+
+fn error(rule: &str, at: usize, what: &str) -> String {
     let dots = ".".repeat(at);
-    format!("compilation failed: ERROR: <input>:1:{}: undefined field '{field}'\n | {rule}\n | {dots}^", at + 1)
+    format!("compilation failed: ERROR: <input>:1:{}: {what}\n | {rule}\n | {dots}^", at + 1)
 }
 
 /// A rule as the real server prints it.
@@ -85,6 +99,16 @@ fn shown(rule: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_kubernetes_has_as_methods_only_is_no_function() {
+        let called = |rule: &str| undeclared(rule).map(|(_, name)| name);
+        assert_eq!(called("max([1, 2]) > 1").as_deref(), Some("max"));
+        assert_eq!(called("1 < min([self.a, 2])").as_deref(), Some("min"));
+        for fine in ["[1, 2].max() > 1", "self.max == 1", "climax(1)", "'max(1)' == self"] {
+            assert_eq!(called(fine), None, "{fine}");
+        }
+    }
 
     #[test]
     fn only_unknown_fields_are_refused() {
