@@ -72,7 +72,7 @@ fn bad_input_ends_with_2_and_says_what_is_wrong() {
     };
     wrong(&[], "--trace <FILE>|--from-monitoring <SERVICE>");
     wrong(&["--trace", "none.csv"], "none.csv: No such file");
-    wrong(&["--trace", "-"], "-:1: column `minute` is missing");
+    wrong(&["--trace", "-"], "-:1: it is empty: its first line names the columns");
     wrong(&["--from-monitoring", "api"], "--project");
     let twice = "minute,candidate_requests,candidate_errors,stable_requests,stable_errors\n0,1,0,1,0\n0,1,0,1,0\n";
     wrong(&["--trace", &file("twice.csv", twice)], ":3: minute 0 is there twice");
