@@ -4,7 +4,7 @@
 use orchestra_crds::{EvidenceStatus, RolloutPhase, RolloutStatus};
 use orchestra_tests::disturbed::Disturbance;
 use orchestra_tests::world::World;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -82,12 +82,14 @@ impl Seen {
     }
 }
 
-/// Without request logs, and with them.
-const LANES: [&str; 2] = ["Disabled", "Auto"];
+/// By metrics alone, by request logs, too, and by fixed limits.
+const JUDGES: [&str; 3] = [r#"{"fastLane": "Disabled"}"#, r#"{"fastLane": "Auto"}"#, LIMITS];
+const LIMITS: &str = r#"{"mode": "Threshold", "threshold": {"errors": {"failAboveBasisPoints": 200}}}"#;
 
-async fn outcome(release: Release, wrong: Wrong, lane: &str) -> Seen {
+async fn outcome(release: Release, wrong: Wrong, judge: &str) -> Seen {
     let mut world = promoted(&["us-central1"]).await;
-    world.patch_rollout("api", json!({"spec": {"analysis": {"fastLane": lane}}})).await;
+    let analysis: Value = serde_json::from_str(judge).unwrap();
+    world.patch_rollout("api", json!({"spec": {"analysis": analysis}})).await;
     // Stable has an hour of history, and a minute begins.
     world.run_for(Duration::from_secs(2 * 3600)).await;
     let to_minute = 60 - u64::try_from(world.now().as_second() % 60).unwrap();
@@ -112,28 +114,33 @@ async fn outcome(release: Release, wrong: Wrong, lane: &str) -> Seen {
 }
 
 fn each() -> impl Iterator<Item = (Release, &'static str)> {
-    [GOOD, FAILING, SLOW].into_iter().flat_map(|release| LANES.map(|lane| (release, lane)))
+    [GOOD, FAILING, SLOW].into_iter().flat_map(|release| JUDGES.map(|judge| (release, judge)))
 }
 
 /// It ends as where nothing is wrong.
 async fn ends_the_same(wrong: Wrong) {
-    for (release, lane) in each() {
-        let seen = outcome(release, wrong, lane).await;
-        assert_eq!(seen.end, Some(release.end), "{wrong:?}, {release:?}: {}", seen.message);
+    for (release, judge) in each() {
+        let seen = outcome(release, wrong, judge).await;
+        assert_eq!(seen.end, Some(release.end), "{wrong:?}, {release:?}, {judge}: {}", seen.message);
         assert_eq!(seen.had_all, release.end == RolloutPhase::Promoted, "{wrong:?}, {release:?}");
     }
 }
 
 /// It ends as where nothing is wrong, or asks a person and says why.
 async fn is_never_wrong(wrong: Wrong, why: &str) {
-    for (release, lane) in each() {
-        let seen = outcome(release, wrong, lane).await;
+    for (release, judge) in each() {
+        let seen = outcome(release, wrong, judge).await;
         match seen.end {
             Some(end) if end == release.end => {}
             Some(RolloutPhase::Paused) => {
-                assert!(seen.message.contains(why), "{wrong:?}, {release:?}: {} {:?}", seen.message, seen.faults);
+                assert!(
+                    seen.message.contains(why),
+                    "{wrong:?}, {release:?}, {judge}: {} {:?}",
+                    seen.message,
+                    seen.faults
+                );
             }
-            end => panic!("{wrong:?}, {release:?}: {end:?}: {}", seen.message),
+            end => panic!("{wrong:?}, {release:?}, {judge}: {end:?}: {}", seen.message),
         }
         assert!(!seen.had_all || release.end == RolloutPhase::Promoted, "{wrong:?}, {release:?}");
     }
@@ -143,7 +150,7 @@ async fn is_never_wrong(wrong: Wrong, why: &str) {
 async fn knows_the_same(wrong: Wrong) {
     for release in [GOOD, FAILING, SLOW] {
         let (undisturbed, seen) =
-            (outcome(release, Wrong::Nothing, LANES[0]).await, outcome(release, wrong, LANES[0]).await);
+            (outcome(release, Wrong::Nothing, JUDGES[0]).await, outcome(release, wrong, JUDGES[0]).await);
         assert_eq!(seen.end, undisturbed.end, "{wrong:?}, {release:?}");
         let mut same = 0;
         for (key, evidence) in &seen.evidence {
@@ -193,7 +200,7 @@ async fn minutes_that_are_missing_or_unreadable_are_no_verdict() {
 #[tokio::test(start_paused = true)]
 async fn metrics_that_are_later_than_they_may_be_are_waited_for() {
     for minutes in [5, 10, 14] {
-        is_never_wrong(Wrong::Answers(Disturbance::Late(minutes), ALWAYS), "no requests of the candidate").await;
+        is_never_wrong(Wrong::Answers(Disturbance::Late(minutes), ALWAYS), "no metrics of the candidate").await;
     }
 }
 
