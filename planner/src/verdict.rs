@@ -25,7 +25,7 @@ mod words;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, Threshold, Verdict};
+use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, LooksStatus, Metric, Threshold, Verdict};
 use std::collections::BTreeSet;
 
 use crate::cloud::{Count, Measured, Minute, Window};
@@ -236,25 +236,27 @@ fn by_looks(after: &mut EvidenceStatus, limits: &Threshold, minutes: &[&Minute])
     (after.looks, after.requests_needed) = (Some(looks), None);
 }
 
+/// The limits and a step's looks against them; none: the test judges it.
+fn looks_of<'e>(evidence: &'e EvidenceStatus, settings: &Analysis) -> Option<(Threshold, &'e LooksStatus)> {
+    settings.limits().zip(evidence.looks.as_ref())
+}
+
 /// Whether a look that is not over is bad so far: a step does not pass before it is.
 pub fn has_bad_open_look(evidence: &EvidenceStatus, settings: &Analysis) -> bool {
-    let looks = evidence.looks.as_ref();
-    settings
-        .limits()
-        .is_some_and(|limits| looks.is_some_and(|looks| threshold::open_is_bad(looks, &limits, evidence.metric)))
+    let is_bad = |(limits, looks): (Threshold, &LooksStatus)| threshold::open_is_bad(looks, &limits, evidence.metric);
+    looks_of(evidence, settings).is_some_and(is_bad)
 }
 
 /// Why a candidate fails at the end of all time that a step has: by a look that was not over; none: it doesn't.
 pub fn fails_at_end(evidence: &EvidenceStatus, settings: &Analysis) -> Option<String> {
-    let (limits, looks) = (settings.limits()?, evidence.looks.as_ref()?);
+    let (limits, looks) = looks_of(evidence, settings)?;
     let why = threshold::fails_at_end(looks, &limits, evidence.metric)?;
     Some(format!("its only look, which was not over yet, is above the limits: {why}"))
 }
 
 /// Whether looks saw no requests of the candidate for longer than they may: the end of the step is not waited for.
 pub fn is_silent(evidence: &EvidenceStatus, settings: &Analysis) -> bool {
-    let looks = evidence.looks.as_ref();
-    settings.limits().is_some_and(|limits| looks.is_some_and(|looks| threshold::is_silent(looks, &limits)))
+    looks_of(evidence, settings).is_some_and(|(limits, looks)| threshold::is_silent(looks, &limits))
 }
 
 /// When the first minute of a weight that can count is over, of evidence about it.
