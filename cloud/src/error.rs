@@ -1,5 +1,6 @@
 use google_cloud_gax::error::Error;
 use google_cloud_gax::error::rpc::Code;
+use orchestra_crds::Metric;
 use orchestra_planner::cloud::{Fault, FaultClass};
 
 /// Why a call to Google Cloud failed.
@@ -31,6 +32,12 @@ impl CloudError {
     pub(crate) fn setup(what: &'static str, error: &dyn std::error::Error) -> Self {
         let message = format!("the client could not be set up: {error}; check the credentials and ca-certificates");
         Self { operation: what, message, class: FaultClass::Permanent, missing: false }
+    }
+
+    /// Of a metric that Cloud Monitoring does not have of a service.
+    pub(crate) fn unmeasured(metric: Metric) -> Self {
+        let message = format!("Cloud Monitoring has no metric for {metric}");
+        Self { operation: "list time series", message, class: FaultClass::Permanent, missing: false }
     }
 
     /// A failure that a finished operation reports.

@@ -2,7 +2,6 @@
 //! in the same process. The simulation runs the real adapter this way, under a virtual clock.
 
 use google_cloud_gax::error::Error;
-use google_cloud_gax::error::rpc::Status;
 use google_cloud_gax::options::RequestOptions;
 use google_cloud_gax::response::Response;
 use google_cloud_iam_admin_v1::model as iam_admin;
@@ -21,6 +20,8 @@ use serde_json::Value;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+
+use crate::rest::refusal;
 
 /// An HTTP answer.
 #[derive(Clone, Debug)]
@@ -75,7 +76,7 @@ impl Query {
 }
 
 /// Percent-encodes all but unreserved characters, and commas, which stand between the fields of a mask.
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~,".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
@@ -106,14 +107,6 @@ impl Stub {
 
     async fn get<T: DeserializeOwned>(&self, path: String, query: Query) -> Result<T> {
         self.send(Method::GET, path, query, None::<Value>).await
-    }
-}
-
-fn refusal(answer: &Answer) -> Error {
-    let payload = serde_json::to_vec(&answer.body).unwrap_or_default().into();
-    match Status::try_from(&payload) {
-        Ok(status) => Error::service_with_http_metadata(status, Some(answer.status), None),
-        Err(_) => Error::http(answer.status, http::HeaderMap::new(), payload),
     }
 }
 
@@ -230,6 +223,14 @@ impl google_cloud_monitoring_v3::stub::MetricService for Stub {
             query = query.with("aggregation.groupByFields", field);
         }
         self.get(format!("/v3/{}/timeSeries", req.name), query).await
+    }
+
+    async fn get_metric_descriptor(
+        &self,
+        req: monitoring::GetMetricDescriptorRequest,
+        _: RequestOptions,
+    ) -> Result<google_cloud_api::model::MetricDescriptor> {
+        self.get(format!("/v3/{}", req.name), Query::default()).await
     }
 }
 

@@ -11,6 +11,7 @@ mod logging;
 mod monitoring;
 mod redis;
 mod rehearsal;
+mod rest;
 mod run;
 mod secrets;
 mod shared;
@@ -29,6 +30,7 @@ pub use secrets::Secrets;
 use call::Calls;
 use google_cloud_auth::credentials::{Credentials, anonymous};
 use google_cloud_gax::retry_policy::{Aip194Strict, RetryPolicyExt};
+use rest::Rest;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,7 +100,7 @@ impl Cloud {
             },
             redis: Memorystore { writes: redis.clone(), client: redis, calls: Calls::of("redis") },
             secrets: Secrets { client: client!(SecretManagerService, target), calls: Calls::of("secretmanager") },
-            monitoring: Monitoring::new(client!(MetricService, target)),
+            monitoring: Monitoring::new(client!(MetricService, target), Rest::connect(target)?),
             logging: Logging::new(client!(LoggingServiceV2, target)),
             accounts: Accounts { client: client!(Iam, target), calls: Calls::of("iam") },
         })
@@ -113,7 +115,7 @@ impl Cloud {
         use google_cloud_run_v2::client::{Revisions, Services};
         use google_cloud_secretmanager_v1::client::SecretManagerService;
 
-        let stub = in_process::Stub::new(transport);
+        let stub = in_process::Stub::new(transport.clone());
         Self {
             run: CloudRun {
                 services: Services::from_stub(stub.clone()),
@@ -130,7 +132,7 @@ impl Cloud {
                 client: SecretManagerService::from_stub(stub.clone()),
                 calls: Calls::of("secretmanager"),
             },
-            monitoring: Monitoring::new(MetricService::from_stub(stub.clone())),
+            monitoring: Monitoring::new(MetricService::from_stub(stub.clone()), Rest::InProcess(transport)),
             logging: Logging::new(LoggingServiceV2::from_stub(stub.clone())),
             accounts: Accounts { client: Iam::from_stub(stub), calls: Calls::of("iam") },
         }

@@ -5,20 +5,27 @@ use google_cloud_monitoring_v3::model::aggregation::{Aligner, Reducer};
 use google_cloud_monitoring_v3::model::list_time_series_request::TimeSeriesView;
 use google_cloud_monitoring_v3::model::{Aggregation, TimeInterval};
 use google_cloud_wkt as wkt;
+use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::Metric;
-use orchestra_planner::cloud::{CountsQuery, History, Measured, Minute, ServiceId, Tally, Window};
+use orchestra_crds::{Metric, Preset};
+use orchestra_planner::cloud::{
+    CountsQuery, History, Incident, IncidentsQuery, Measured, Minute, ServiceId, Tally, Window,
+};
 use orchestra_planner::names::{ProjectId, RevisionName};
+use orchestra_planner::promql::{self, Ask};
 use orchestra_planner::verdict::history_windows;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::CloudError;
 use crate::call::{Calls, PAGES};
+use crate::rest::Rest;
 use crate::shared::Shared;
 use told::Told;
 
 mod buckets;
+mod incidents;
 mod told;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -29,7 +36,10 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub struct Monitoring {
     client: MetricService,
     pub(crate) calls: Calls,
+    rest: Rest,
     shared: Arc<Shared<Asked, BTreeMap<Place, Revisions>>>,
+    delays: Arc<Shared<(ProjectId, &'static str), Option<i64>>>,
+    incidents: Arc<Shared<(ProjectId, Timestamp), Vec<Incident>>>,
 }
 
 /// What one revision did, by when each span of time began.
@@ -45,8 +55,15 @@ type Place = (String, String);
 const READ_AT_ONCE: SignedDuration = SignedDuration::from_mins(18);
 
 impl Monitoring {
-    pub(crate) fn new(client: MetricService) -> Self {
-        Self { client, calls: Calls::of("monitoring"), shared: Arc::default() }
+    pub(crate) fn new(client: MetricService, rest: Rest) -> Self {
+        Self {
+            client,
+            calls: Calls::of("monitoring"),
+            rest,
+            shared: Arc::default(),
+            delays: Arc::default(),
+            incidents: Arc::default(),
+        }
     }
 
     /// What was measured of candidate and stable in each minute of the window, and of stable before it where that is asked.
@@ -66,11 +83,14 @@ impl Monitoring {
         for (start, tally) in stable {
             minutes.entry(start).or_insert_with(|| empty(start)).stable = tally;
         }
-        let history = match query.history_until {
-            Some(until) => Some(self.history(id, query, until).await?),
-            None => None,
+        let (history, delay_seconds) = match query.history_until {
+            Some(until) => {
+                let history = self.history(id, query, until).await?;
+                (Some(history), self.delay(&id.project, query.metric).await?)
+            }
+            None => (None, None),
         };
-        Ok(Measured { minutes: minutes.into_values().collect(), history })
+        Ok(Measured { minutes: minutes.into_values().collect(), history, delay_seconds })
     }
 
     /// How many requests each revision of a service answered, by when each span of time began.
@@ -83,10 +103,44 @@ impl Monitoring {
         window: Window,
         span: SignedDuration,
     ) -> Result<BTreeMap<String, BTreeMap<Timestamp, i64>>, CloudError> {
-        let found = self.tallies(&id.project, Metric::Errors, of_one(id), window, span).await?;
+        let found = self.tallies(&id.project, Metric::ERRORS, of_one(id), window, span).await?;
         let revisions = found.get(&place(id)).cloned().unwrap_or_default();
         let count = |spans: Tallies| spans.into_iter().map(|(start, tally)| (start, tally.above(0).total)).collect();
         Ok(revisions.into_iter().map(|(name, spans)| (name, count(spans))).collect())
+    }
+
+    /// How late a metric comes at most, in seconds, as its descriptor says. It is asked for once: Google changes it with its
+    /// documentation.
+    async fn delay(&self, project: &ProjectId, metric: Metric) -> Result<Option<i64>, CloudError> {
+        let (name, _) = series_of(metric).ok_or_else(|| CloudError::unmeasured(metric))?;
+        let ask = async {
+            let get = self.client.get_metric_descriptor();
+            let get = get.set_name(format!("projects/{project}/metricDescriptors/{name}"));
+            let descriptor = self.calls.call("get metric descriptor", get.send()).await?;
+            Ok(descriptor.metadata.and_then(|metadata| metadata.ingest_delay).map(|delay| delay.seconds()))
+        };
+        Ok(*self.delays.get((project.clone(), name), ask).await?)
+    }
+
+    /// The incidents of a project's alert policies that are open; all who ask about the same time are told the same.
+    ///
+    /// # Errors
+    /// When Google does not answer, or refuses.
+    pub async fn incidents(&self, project: &ProjectId, query: &IncidentsQuery) -> Result<Vec<Incident>, CloudError> {
+        let ask = incidents::open(&self.rest, &self.calls, project);
+        Ok(self.incidents.get((project.clone(), query.at), ask).await?.as_ref().clone())
+    }
+
+    /// What Managed Service for Prometheus of a project answers.
+    ///
+    /// # Errors
+    /// When Google does not answer, or refuses: the query, or who asks.
+    pub async fn promql(&self, project: &ProjectId, ask: &Ask) -> Result<promql::Answer, CloudError> {
+        let path = format!("/v1/projects/{project}/location/global/prometheus/api/v1/query_range");
+        let body: serde_json::Map<String, Value> =
+            ask.form().into_iter().map(|(key, value)| (key.to_string(), value.into())).collect();
+        let asked = self.rest.send("monitoring", Method::POST, path, Some(body.into()));
+        self.calls.call("query prometheus", asked).await
     }
 
     /// The minutes of the window: of this service alone, or read with those of all others.
@@ -149,13 +203,13 @@ impl Monitoring {
         window: Window,
         span: SignedDuration,
     ) -> Result<BTreeMap<Place, Revisions>, CloudError> {
-        let (name, labels) = series_of(metric);
+        let (name, labels) = series_of(metric).ok_or_else(|| CloudError::unmeasured(metric))?;
         let filter = format!("metric.type = \"{name}\" AND resource.type = \"cloud_run_revision\"{only}");
         let aggregation = Aggregation::new()
             .set_alignment_period(wkt::Duration::clamp(span.as_secs(), 0))
             .set_per_series_aligner(Aligner::AlignDelta)
             .set_cross_series_reducer(Reducer::ReduceSum)
-            .set_group_by_fields(GROUPS.into_iter().chain(labels));
+            .set_group_by_fields(GROUPS.into_iter().chain(labels.iter().copied()));
         let interval = TimeInterval::new().set_start_time(stamp(window.from)).set_end_time(stamp(window.to));
         let mut told = Told::default();
         let mut token = String::new();
@@ -195,14 +249,20 @@ fn place(id: &ServiceId) -> Place {
     (id.region.to_string(), id.name.to_string())
 }
 
-/// The metric of Cloud Run's that tells it, and the label beside the revision that it is told apart by.
-fn series_of(metric: Metric) -> (&'static str, Option<&'static str>) {
-    match metric {
-        Metric::Errors => ("run.googleapis.com/request_count", Some("metric.labels.response_code_class")),
-        Metric::ClientErrors => ("run.googleapis.com/request_count", Some("metric.labels.response_code_class")),
-        Metric::TooManyRequests => ("run.googleapis.com/request_count", Some("metric.labels.response_code")),
-        Metric::Latency => ("run.googleapis.com/request_latencies", None),
-    }
+/// The metric of Cloud Run's that tells it, and the labels beside the revision that it is told apart by. None: it has none.
+fn series_of(metric: Metric) -> Option<(&'static str, &'static [&'static str])> {
+    const CLASS: &[&str] = &["metric.labels.response_code_class"];
+    const CODE: &[&str] = &["metric.labels.response_code"];
+    const PROBE: &[&str] = &["metric.labels.probe_type", "metric.labels.is_healthy"];
+    let Metric::Preset(preset) = metric else { return None };
+    Some(match preset {
+        Preset::Errors | Preset::ClientErrors => ("run.googleapis.com/request_count", CLASS),
+        Preset::TooManyRequests => ("run.googleapis.com/request_count", CODE),
+        Preset::Latency => ("run.googleapis.com/request_latencies", &[]),
+        Preset::CpuUtilization => ("run.googleapis.com/container/cpu/utilizations", &[]),
+        Preset::MemoryUtilization => ("run.googleapis.com/container/memory/utilizations", &[]),
+        Preset::HealthChecks | Preset::StartupFailures => ("run.googleapis.com/container/completed_probe_count", PROBE),
+    })
 }
 
 fn stamp(time: Timestamp) -> wkt::Timestamp {

@@ -4,6 +4,7 @@ use http::header::{HeaderValue, USER_AGENT};
 use kube::Client;
 use orchestra_cloud::{Cloud, Observer};
 use orchestra_crds::{GROUP, VERSION};
+use orchestra_planner::hosts::AllowedHost;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,6 +46,10 @@ pub struct Settings {
     /// How many objects have metrics of their own, by name; 0: none.
     #[arg(long, default_value_t = crate::metrics::DEFAULT_BOUND, value_name = "NUMBER")]
     pub metrics_objects: usize,
+    /// A host that Rollouts may name as a Prometheus: HOST[:PORT], then `,private` where it may be at an address of a private
+    /// network, and `,http` where it is called without TLS. May be given many times. Default: none.
+    #[arg(long, value_name = "HOST")]
+    pub allowed_host: Vec<AllowedHost>,
     /// Run along with the clock of a sandbox: URL of its /sandbox/clock. For development only.
     #[arg(long, value_name = "URL", value_parser = endpoint)]
     pub sandbox_clock: Option<String>,
@@ -224,7 +229,8 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     tracing::info!("leading");
     metrics.leader.set(1);
 
-    let shell = Shell::new(client.clone(), cloud, clock, elector.leadership(), metrics).with_health(health);
+    let shell = Shell::new(client.clone(), cloud, clock, elector.leadership(), metrics);
+    let shell = shell.with_health(health).with_hosts(&settings.allowed_host);
     let shell = Arc::new(shell);
     let (one, two) = (stop.clone(), stop.clone());
     let environments = watches::environments(&client, shell.clone(), stopped_owned(one));

@@ -9,6 +9,7 @@ mod health;
 pub mod lease;
 pub mod metrics;
 mod observe;
+mod outbound;
 pub mod rehearsal;
 pub mod shell;
 mod telemetry;

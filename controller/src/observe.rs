@@ -3,6 +3,7 @@
 
 mod environment;
 mod patience;
+mod prometheus;
 mod rollout;
 
 use orchestra_cloud::CloudError;

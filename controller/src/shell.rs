@@ -14,6 +14,7 @@ use kube::{Api, Client, Resource};
 use orchestra_cloud::Cloud;
 use orchestra_crds::{Lenient, Unread};
 use orchestra_planner::difference::{Before, Difference};
+use orchestra_planner::hosts::AllowedHost;
 use orchestra_planner::plan::{Effect, Finalizer, Outcome, Plan, QUIET, Urgency};
 use orchestra_planner::promises::Broken;
 use orchestra_planner::resource::FailedWrites;
@@ -31,6 +32,7 @@ use crate::error::PassError;
 use crate::health::Health;
 use crate::lease::Leadership;
 use crate::metrics::{Key, Metrics, Series};
+use crate::outbound::Outbound;
 use retry::Troubles;
 
 /// What the shell works with.
@@ -40,6 +42,7 @@ pub struct Shell {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
+    pub(crate) outbound: Outbound,
     leadership: Leadership,
     recorder: Recorder,
     witness: Option<Arc<dyn Witness>>,
@@ -111,7 +114,8 @@ impl Shell {
     pub fn new(kube: Client, cloud: Cloud, clock: Clock, leadership: Leadership, metrics: Metrics) -> Self {
         let recorder = Recorder::new(kube.clone(), Reporter::from("orchestra-controller"));
         let (health, troubles) = (Health::default(), Mutex::default());
-        Self { kube, cloud, clock, metrics, health, leadership, recorder, witness: None, troubles }
+        let outbound = Outbound::default();
+        Self { kube, cloud, clock, metrics, health, outbound, leadership, recorder, witness: None, troubles }
     }
 
     /// What it counts.
@@ -123,6 +127,13 @@ impl Shell {
     #[must_use]
     pub fn with_health(mut self, health: Health) -> Self {
         self.health = health;
+        self
+    }
+
+    /// The same, allowed to call these hosts where users name them.
+    #[must_use]
+    pub fn with_hosts(mut self, hosts: &[AllowedHost]) -> Self {
+        self.outbound = Outbound::to(hosts);
         self
     }
 

@@ -5,11 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod evidence;
+mod metric;
 mod status;
 mod strategy;
 mod template;
 mod threshold;
 pub use evidence::*;
+pub use metric::*;
 pub use status::*;
 pub use strategy::*;
 pub use template::*;

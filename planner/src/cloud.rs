@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 mod accounts;
+mod incidents;
 mod logging;
 mod monitoring;
 mod policy;
@@ -10,6 +11,7 @@ mod redis;
 mod run;
 mod secrets;
 pub use accounts::*;
+pub use incidents::*;
 pub use logging::*;
 pub use monitoring::*;
 pub use policy::*;

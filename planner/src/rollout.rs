@@ -4,6 +4,7 @@
 //! begin, or decides. What is wrong comes first, then what is in the way, then the next step forward.
 
 mod advance;
+mod alerts;
 mod deadline;
 mod decision;
 mod deletion;
@@ -42,8 +43,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::cloud::{
-    CountsQuery, Failures, FailuresQuery, Measured, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId,
-    ServiceView, VersionView,
+    CountsQuery, Failures, FailuresQuery, Incident, Measured, PolicyView, Reading, RevisionView, SecretVersionId,
+    ServiceId, ServiceView, VersionView,
 };
 use crate::names::RevisionName;
 use crate::plan::{Finalizer, NOW, Plan, QUIET, Urgency};
@@ -79,6 +80,9 @@ pub struct Observation {
     /// Versions of secrets that were asked for; none: there is no such version, or it is not enabled.
     #[serde(default)]
     pub secrets: BTreeMap<SecretVersionId, Reading<Option<VersionView>>>,
+    /// Incidents of the project that are open, if asked for.
+    #[serde(default)]
+    pub incidents: Option<Reading<Vec<Incident>>>,
     /// Writes that failed, by resource, until one to the same succeeds.
     pub failed_writes: FailedWrites,
 }

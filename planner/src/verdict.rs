@@ -13,6 +13,7 @@
 
 pub mod fast;
 mod judgement;
+mod kind;
 mod likelihood;
 mod question;
 pub mod replay;
@@ -32,12 +33,17 @@ use crate::cloud::{Count, Measured, Minute, Window};
 use crate::names::ReleaseId;
 pub use judgement::Judgement;
 use judgement::minute_of;
+pub use kind::Kind;
+use kind::Need;
 pub use question::Terms;
+use threshold::Held;
 pub use trial::Question;
 pub use words::{all_in_words, in_words, standing};
 
 /// The least that Cloud Run's metrics have to be waited for: they arrive so late at most, by Google's documentation.
 const LEAST_DELAY_SECONDS: i32 = 180;
+/// The most that they are waited for, whatever is said of them.
+const LONGEST_DELAY_SECONDS: i64 = 1_800;
 
 /// Candidate and stable at the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,6 +118,18 @@ pub fn delay(settings: &Analysis) -> SignedDuration {
     SignedDuration::from_secs(settings.metrics_delay_seconds.max(LEAST_DELAY_SECONDS).into())
 }
 
+/// How long after its end a minute of that evidence counts as complete: longer where Google says that its metric is later.
+fn delay_of(known: Option<&EvidenceStatus>, settings: &Analysis) -> SignedDuration {
+    let told = known.and_then(|known| known.delay_seconds).map_or(SignedDuration::ZERO, SignedDuration::from_secs);
+    delay(settings).max(told)
+}
+
+/// The same of all evidence of a step.
+pub fn longest_delay(evidence: &[&EvidenceStatus], settings: &Analysis) -> SignedDuration {
+    let told = evidence.iter().map(|evidence| delay_of(Some(evidence), settings));
+    told.max().unwrap_or(SignedDuration::ZERO).max(delay(settings))
+}
+
 /// How long a new revision's first users are not counted: its instances start cold.
 fn warm_up(settings: &Analysis) -> SignedDuration {
     SignedDuration::from_secs(settings.warmup_seconds.into())
@@ -133,8 +151,8 @@ pub fn open(
     settings: &Analysis,
     now: Timestamp,
 ) -> Option<Open> {
-    let to = minute_to(now.checked_sub(delay(settings)).unwrap_or(Timestamp::MIN));
     let known = before.filter(|b| subject.owns(b));
+    let to = minute_to(now.checked_sub(delay_of(known, settings)).unwrap_or(Timestamp::MIN));
     let from = known.map_or_else(|| first_minute(subject, settings), |b| b.through.0);
     if from >= to {
         // Stable's history is there at once, and says how many requests there are.
@@ -166,11 +184,19 @@ pub fn count(
     measured: &Measured,
     window: Window,
 ) -> EvidenceStatus {
-    let mut after = before.filter(|b| subject.owns(b)).cloned().unwrap_or_else(|| empty(subject, terms.settings));
+    let known_before = before.filter(|b| subject.owns(b));
+    let mut after = known_before.cloned().unwrap_or_else(|| empty(subject, terms.settings));
     let mut judgement = Judgement::read(&after.state).unwrap_or_default();
     if let (None, Some(history)) = (judgement.told_bound(), &measured.history) {
-        judgement.begin(subject.metric, history);
+        judgement.begin(terms.kind(subject.metric), history);
     }
+    if let Some(seconds) = measured.delay_seconds {
+        let is_later = SignedDuration::from_secs(seconds) > delay(terms.settings);
+        after.delay_seconds = is_later.then_some(seconds.min(LONGEST_DELAY_SECONDS));
+    }
+    // A minute that was asked for before that was known is not complete yet.
+    let not_yet = delay_of(Some(&after), terms.settings) - delay_of(known_before, terms.settings);
+    let window = Window { to: minute_to(window.to - not_yet).max(window.from), ..window };
     begin_step(&mut after, subject, &mut judgement);
     let question = terms.question(subject.metric);
     let known_until = after.through.0;
@@ -192,10 +218,10 @@ pub fn count(
     judgement.note_empty(&told, known_until.max(window.from), window.to);
     after.through = Time(window.to.max(known_until));
     match terms.settings.limits() {
-        Some(limits) => by_looks(&mut after, &limits, &counted),
+        Some(limits) => by_looks(&mut after, &limits, terms.settings, &counted),
         None => by_test(&mut after, &judgement, terms),
     }
-    after.slow_above_micros = judgement.told_bound().filter(|_| subject.metric == Metric::Latency);
+    after.slow_above_micros = judgement.told_bound().filter(|_| terms.kind(subject.metric) == Kind::Durations);
     after.state = judgement.write();
     after.fault = None;
     after
@@ -221,17 +247,21 @@ fn by_test(after: &mut EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>)
 /// About how many requests a pass still needs; none: that can't be told.
 fn requests_needed(after: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) -> Option<i64> {
     let candidate = Count { total: after.candidate.total, bad: after.candidate.bad };
+    if terms.need(after.metric) < Need::NoHarm {
+        return None;
+    }
     let statistic = judgement.requests_needed(&terms.question(after.metric), candidate)?;
-    let least = i64::from(terms.settings.minimum_requests) - after.step_candidate;
+    let least = least_to_judge(after.metric, terms) - after.step_candidate;
     Some(statistic.max(least).max(0))
 }
 
 /// Holds the step's minutes against fixed limits.
-fn by_looks(after: &mut EvidenceStatus, limits: &Threshold, minutes: &[&Minute]) {
-    let looks = threshold::count(after, limits, minutes);
+fn by_looks(after: &mut EvidenceStatus, limits: &Threshold, settings: &Analysis, minutes: &[&Minute]) {
+    let held = Held::of(after.metric, settings, limits);
+    let looks = threshold::count(after, limits, &held, minutes);
     let failed = looks.failed.saturating_mul(100) / limits.failure_limit.saturating_add(1);
     // What is not within its limits is no sign of health: it never promotes by itself.
-    after.evidence_percent = failed.max(i32::from(threshold::leans(&looks, limits, after.metric)));
+    after.evidence_percent = failed.max(i32::from(threshold::leans(&looks, &held)));
     after.verdict = threshold::verdict(&looks, limits);
     (after.looks, after.requests_needed) = (Some(looks), None);
 }
@@ -243,14 +273,15 @@ fn looks_of<'e>(evidence: &'e EvidenceStatus, settings: &Analysis) -> Option<(Th
 
 /// Whether a look that is not over is bad so far: a step does not pass before it is.
 pub fn has_bad_open_look(evidence: &EvidenceStatus, settings: &Analysis) -> bool {
-    let is_bad = |(limits, looks): (Threshold, &LooksStatus)| threshold::open_is_bad(looks, &limits, evidence.metric);
+    let held = |limits: &Threshold| Held::of(evidence.metric, settings, limits);
+    let is_bad = |(limits, looks): (Threshold, &LooksStatus)| threshold::open_is_bad(looks, &held(&limits));
     looks_of(evidence, settings).is_some_and(is_bad)
 }
 
 /// Why a candidate fails at the end of all time that a step has: by a look that was not over; none: it doesn't.
 pub fn fails_at_end(evidence: &EvidenceStatus, settings: &Analysis) -> Option<String> {
     let (limits, looks) = looks_of(evidence, settings)?;
-    let why = threshold::fails_at_end(looks, &limits, evidence.metric)?;
+    let why = threshold::fails_at_end(looks, &limits, &Held::of(evidence.metric, settings, &limits))?;
     Some(format!("its only look, which was not over yet, is above the limits: {why}"))
 }
 
@@ -309,6 +340,7 @@ fn empty(subject: &Subject<'_>, settings: &Analysis) -> EvidenceStatus {
         step_stable: 0,
         requests_needed: None,
         slow_above_micros: None,
+        delay_seconds: None,
         looks: None,
         state: Judgement::default().write(),
         fault: None,
@@ -338,13 +370,23 @@ fn verdict(evidence: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) 
     if terms.weight(evidence.metric) + judgement.evidence_that_matters(&question) >= terms.needed() {
         return Verdict::Fail;
     }
-    if evidence.step_candidate == 0 {
+    let need = terms.need(evidence.metric);
+    if evidence.step_candidate == 0 && need > Need::Nothing {
         return Verdict::NoData;
     }
-    let compared = evidence.step_candidate >= i64::from(terms.settings.minimum_requests) && evidence.step_stable > 0;
-    match compared && judgement.is_ruled_out() && !leans_to_harm(evidence) {
+    let compared = evidence.step_candidate >= least_to_judge(evidence.metric, terms) && evidence.step_stable > 0;
+    match (need < Need::NoHarm || compared && judgement.is_ruled_out()) && !leans_to_harm(evidence) {
         true => Verdict::Pass,
         false => Verdict::Undecided,
+    }
+}
+
+/// How many of the candidate's a step must have judged to pass.
+fn least_to_judge(metric: Metric, terms: &Terms<'_>) -> i64 {
+    match metric {
+        Metric::Preset(_) => terms.settings.minimum_requests.into(),
+        // It counts something else than requests.
+        Metric::Named(_) => 1,
     }
 }
 

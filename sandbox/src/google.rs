@@ -2,6 +2,7 @@
 
 mod connectors;
 mod enums;
+mod instances;
 mod locations;
 mod logging;
 mod mask;

@@ -248,7 +248,11 @@ impl Tap {
 
     fn record(&self, number: usize, api: Api, request: &SandboxRequest, mut reply: Reply) -> Reply {
         let mut state = self.state();
-        if let Some(disturbance) = state.disturbance.filter(|_| request.path.ends_with("/timeSeries")) {
+        let is_disturbed = |disturbance: &Disturbance| match disturbance {
+            Disturbance::Refused(_) if request.path.contains("/prometheus/") => true,
+            _ => request.path.ends_with("/timeSeries"),
+        };
+        if let Some(disturbance) = state.disturbance.filter(is_disturbed) {
             reply = disturbance.on(reply, self.sandbox.journal.clock().now());
         }
         let body = reply.document().unwrap_or_default();

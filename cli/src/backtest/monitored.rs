@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_cloud::Cloud;
 use orchestra_controller::clock::Clock;
-use orchestra_crds::Metric;
+use orchestra_crds::{Metric, Preset};
 use orchestra_planner::cloud::{CountsQuery, Minute, ServiceId, Tally, Window};
 use orchestra_planner::names::{ProjectId, Region, RevisionName, ServiceName};
 use orchestra_planner::verdict::replay::{Recorded, Served as Answered};
@@ -112,13 +112,14 @@ fn unread(error: orchestra_cloud::CloudError) -> CliError {
 /// What candidate and stable answered, with a day of stable's before.
 async fn record(cloud: &Cloud, id: &ServiceId, release: &Release) -> Result<Vec<Recorded>, CliError> {
     let mut rows: BTreeMap<Timestamp, Recorded> = BTreeMap::new();
-    for metric in Metric::DEFAULT {
+    for metric in Preset::DEFAULT.map(Metric::Preset) {
         let query = CountsQuery {
             metric,
             candidate: release.candidate.clone(),
             stable: release.stable.clone(),
             window: Window { from: release.began - DAY, to: release.ended },
             history_until: None,
+            promql: None,
         };
         for minute in cloud.monitoring.measured(id, &query).await.map_err(unread)?.minutes {
             let number = minute.start.duration_since(release.began).as_mins();
@@ -137,10 +138,10 @@ async fn record(cloud: &Cloud, id: &ServiceId, release: &Release) -> Result<Vec<
 
 fn add(row: &mut Recorded, metric: Metric, minute: Minute) {
     let put = |served: &mut Answered, tally: Tally| match metric {
-        Metric::Errors => served.requests = tally.above(0),
-        Metric::Latency => served.latencies = Some(tally),
+        Metric::ERRORS => served.requests = tally.above(0),
+        Metric::LATENCY => served.latencies = Some(tally),
         // They are not recorded.
-        Metric::ClientErrors | Metric::TooManyRequests => {}
+        Metric::Preset(_) | Metric::Named(_) => {}
     };
     put(&mut row.candidate, minute.candidate);
     put(&mut row.stable, minute.stable);

@@ -1,6 +1,6 @@
 //! A backtest for people, and for machines.
 
-use orchestra_crds::{AnalysisMode, EvidenceStatus, Metric, Verdict};
+use orchestra_crds::{AnalysisMode, EvidenceStatus, Metric, Preset, Verdict};
 use orchestra_planner::cloud::Count;
 use orchestra_planner::verdict::replay::{Decision, Replayed};
 use serde::Serialize;
@@ -134,8 +134,9 @@ fn notes(backtest: &Backtest) -> Vec<String> {
     if backtest.policy.analysis.mode == AnalysisMode::Threshold {
         notes.push("mode Threshold: fixed limits, which say nothing about chance".to_string());
     }
-    if let Some(metric) = backtest.policy.analysis.metrics.iter().find(|metric| !Metric::DEFAULT.contains(metric)) {
-        notes.push(format!("{metric:?} is not judged: a record has errors and latencies only"));
+    let recorded = Preset::DEFAULT.map(Metric::Preset);
+    for metric in backtest.policy.analysis.judged().iter().filter(|metric| !recorded.contains(metric)) {
+        notes.push(format!("{metric} is not judged: a record has errors and latencies only"));
     }
     let delay = backtest.policy.analysis.metrics_delay_seconds;
     notes.push(format!("a release is told each minute up to {delay} s after its end: it would act that much later"));
@@ -265,7 +266,7 @@ fn outcome(backtest: &Backtest) -> Vec<String> {
 fn by_latency(minute: &Replayed) -> &'static str {
     let most = minute.evidence.iter().max_by_key(|(_, evidence)| evidence.evidence_percent);
     let is_latency =
-        most.is_some_and(|(_, evidence)| evidence.metric == Metric::Latency && evidence.evidence_percent > 0);
+        most.is_some_and(|(_, evidence)| evidence.metric == Metric::LATENCY && evidence.evidence_percent > 0);
     if is_latency { " (latency)" } else { "" }
 }
 

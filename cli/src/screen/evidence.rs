@@ -1,6 +1,6 @@
 //! The evidence for and against a candidate, on a screen.
 
-use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, FastStatus, Metric, RegionStatus, RolloutStatus};
+use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, FastStatus, Metric, Preset, RegionStatus, RolloutStatus};
 use orchestra_planner::verdict::standing;
 
 /// Cells of the bar that shows the evidence.
@@ -76,13 +76,19 @@ fn counted(count: CountStatus) -> String {
     }
 }
 
-fn metric(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Errors => "errors",
-        Metric::Latency => "slow",
-        Metric::ClientErrors => "4xx",
-        Metric::TooManyRequests => "429",
-    }
+fn metric(metric: Metric) -> String {
+    let word = match metric {
+        Metric::Named(name) => return name.to_string(),
+        Metric::Preset(Preset::Errors) => "errors",
+        Metric::Preset(Preset::Latency) => "slow",
+        Metric::Preset(Preset::ClientErrors) => "4xx",
+        Metric::Preset(Preset::TooManyRequests) => "429",
+        Metric::Preset(Preset::CpuUtilization) => "cpu",
+        Metric::Preset(Preset::MemoryUtilization) => "memory",
+        Metric::Preset(Preset::HealthChecks) => "health",
+        Metric::Preset(Preset::StartupFailures) => "startup",
+    };
+    word.to_string()
 }
 
 fn bar(percent: i32) -> String {

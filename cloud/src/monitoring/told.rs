@@ -3,11 +3,14 @@
 use google_cloud_monitoring_v3::model::TimeSeries;
 use google_cloud_monitoring_v3::model::typed_value::Value;
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::Metric;
+use orchestra_crds::{Metric, Preset};
 use orchestra_planner::cloud::Tally;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Place, Revisions, Tallies, buckets};
+
+/// From which share of its limit on an instance breaches it.
+const BREACH: f64 = 0.9;
 
 /// Points of a series, by when their span of time began. None: it can't be read.
 type Points = BTreeMap<Timestamp, Option<Tally>>;
@@ -27,14 +30,9 @@ impl Told {
         let of_resource = |key: &str| label(series.resource.as_ref().map(|r| &r.labels), key);
         let place = (of_resource("location"), of_resource("service_name"));
         let of_metric = |key: &str| label(series.metric.as_ref().map(|m| &m.labels), key);
-        let (code, class) = (of_metric("response_code"), of_metric("response_code_class"));
-        let is_bad = match metric {
-            Metric::Errors => class == "5xx",
-            Metric::ClientErrors => class == "4xx",
-            Metric::TooManyRequests => code == "429",
-            Metric::Latency => false,
-        };
-        let answer = format!("{class} {code}");
+        let labels = ["response_code", "response_code_class", "probe_type", "is_healthy"].map(of_metric);
+        let Some(is_bad) = is_bad(metric, &labels) else { return };
+        let answer = labels.join(" ");
         let points = self.0.entry(place).or_default().entry((of_resource("revision_name"), answer)).or_default();
         for point in &series.points {
             let end = point.interval.as_ref().and_then(|i| i.end_time.as_ref());
@@ -47,6 +45,21 @@ impl Told {
     /// What each revision of each service did. A span of which a part can't be read is missing in all of a service.
     pub(super) fn tallies(self) -> BTreeMap<Place, Revisions> {
         self.0.into_iter().map(|(place, series)| (place, of_service(series))).collect()
+    }
+}
+
+/// Whether values of a series with such labels are bad ones; none: they are not of this metric.
+fn is_bad(metric: Metric, [code, class, probe, is_healthy]: &[String; 4]) -> Option<bool> {
+    let Metric::Preset(preset) = metric else { return None };
+    let of_probe = |kind: &str| probe.eq_ignore_ascii_case(kind).then_some(!is_healthy.eq_ignore_ascii_case("true"));
+    match preset {
+        Preset::Errors => Some(class == "5xx"),
+        Preset::ClientErrors => Some(class == "4xx"),
+        Preset::TooManyRequests => Some(code == "429"),
+        Preset::HealthChecks => of_probe("LIVENESS"),
+        Preset::StartupFailures => of_probe("STARTUP"),
+        // The values tell by themselves.
+        Preset::Latency | Preset::CpuUtilization | Preset::MemoryUtilization => Some(false),
     }
 }
 
@@ -68,8 +81,14 @@ fn of_service(series: Series) -> Revisions {
 fn tally(metric: Metric, value: &Value, is_bad: bool) -> Option<Tally> {
     let mut tally = Tally::default();
     match (metric, value) {
-        (Metric::Latency, Value::DistributionValue(distribution)) => buckets::add(&mut tally, distribution),
-        (Metric::Latency, _) => return None,
+        (Metric::LATENCY, Value::DistributionValue(distribution)) => buckets::add(&mut tally, distribution),
+        (
+            Metric::Preset(Preset::CpuUtilization | Preset::MemoryUtilization),
+            Value::DistributionValue(distribution),
+        ) => {
+            buckets::add_looks(&mut tally, distribution, BREACH)?;
+        }
+        (Metric::Preset(Preset::Latency | Preset::CpuUtilization | Preset::MemoryUtilization), _) => return None,
         (_, value) => tally.add(i64::from(is_bad), number(value)?),
     }
     Some(tally)
@@ -108,7 +127,7 @@ mod tests {
 
     fn counted(all: &[TimeSeries]) -> BTreeMap<String, Vec<(i64, i64, i64)>> {
         let mut told = Told::default();
-        all.iter().for_each(|series| told.add(series, Metric::Errors, MINUTE));
+        all.iter().for_each(|series| told.add(series, Metric::ERRORS, MINUTE));
         let of =
             |(start, tally): (&Timestamp, &Tally)| (start.as_second() / 60, tally.above(0).total, tally.above(0).bad);
         let revisions = told.tallies().into_values().next().unwrap_or_default();

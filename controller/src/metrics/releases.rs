@@ -26,7 +26,7 @@ fn new_failure<'a>(
 /// Requests of a release that were counted, and those answered with 5xx.
 fn counted(status: &RolloutStatus, release: &str) -> (i64, i64) {
     let evidence = status.regions.iter().flat_map(|region| &region.evidence);
-    let own = evidence.filter(|evidence| evidence.release == release && evidence.metric == Metric::Errors);
+    let own = evidence.filter(|evidence| evidence.release == release && evidence.metric == Metric::ERRORS);
     own.fold((0, 0), |(total, bad), evidence| (total + evidence.candidate.total, bad + evidence.candidate.bad))
 }
 

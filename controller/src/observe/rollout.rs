@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt};
 use orchestra_crds::{Lenient, OrchestraEnvironment, Rollout, RolloutStatus, Unread};
 use orchestra_planner::cloud::{
-    Failures, FailuresQuery, Fault, Measured, PolicyView, Reading, RevisionView, SecretVersionId, ServiceId,
-    ServiceView, Target, TrafficTarget, VersionView,
+    Failures, FailuresQuery, Fault, Incident, IncidentsQuery, Measured, PolicyView, Reading, RevisionView,
+    SecretVersionId, ServiceId, ServiceView, Target, TrafficTarget, VersionView,
 };
 use orchestra_planner::difference::Before;
 use orchestra_planner::names::{Percent, ProjectId, RevisionName};
@@ -19,7 +19,7 @@ use orchestra_planner::rollout::{self, Counts, Logged, Observation, Questions, R
 
 use std::collections::BTreeMap;
 
-use super::{Patience, gather};
+use super::{Patience, gather, prometheus};
 use crate::cluster::kube_call;
 use crate::error::PassError;
 use crate::health::Source;
@@ -55,6 +55,7 @@ impl Managed for Rollout {
             environment_unread,
             regions,
             secrets: BTreeMap::new(),
+            incidents: None,
             failed_writes,
         };
         for _ in 0..ROUNDS {
@@ -160,6 +161,7 @@ enum Answer {
     Counts(usize, orchestra_planner::cloud::CountsQuery, Reading<Measured>),
     Failures(usize, FailuresQuery, Reading<Failures>),
     Secret(SecretVersionId, Reading<Option<VersionView>>),
+    Incidents(Reading<Vec<Incident>>),
 }
 
 async fn read_services(
@@ -197,6 +199,7 @@ async fn answer(
                     seen.regions.push(RegionView::of(id, *service));
                 }
             }
+            Answer::Incidents(incidents) => seen.incidents = Some(incidents),
             Answer::Secret(id, read) => drop(seen.secrets.insert(id, read)),
             Answer::Revision(region, name, read) => drop(seen.regions[region].revisions.insert(name, read)),
             Answer::Policy(region, read) => seen.regions[region].policy = Some(read),
@@ -217,6 +220,7 @@ async fn answer(
 enum Question {
     Service(ServiceId),
     Secret(ProjectId, SecretVersionId),
+    Incidents(ProjectId, IncidentsQuery),
     Revision(usize, ServiceId, RevisionName),
     Policy(usize, ServiceId),
     Counts(usize, ServiceId, orchestra_planner::cloud::CountsQuery),
@@ -226,6 +230,7 @@ enum Question {
 fn open_questions(seen: &Observation, asked: &Questions) -> Vec<Question> {
     let mut open: Vec<Question> = asked.services.iter().cloned().map(Question::Service).collect();
     if let Some(project) = seen.environment.as_ref().and_then(|e| ProjectId::new(e.spec.project.as_str()).ok()) {
+        open.extend(asked.incidents.iter().map(|query| Question::Incidents(project.clone(), query.clone())));
         open.extend(asked.secrets.iter().map(|secret| Question::Secret(project.clone(), secret.clone())));
     }
     for (index, (region, asked)) in seen.regions.iter().zip(&asked.regions).enumerate() {
@@ -251,6 +256,10 @@ impl Question {
                     let read = cloud.secrets.resolve(&project, &id.secret, Some(id.version)).await;
                     Answer::Secret(id, shell.noted(Source::new("secretmanager", &project), read))
                 }
+                Self::Incidents(project, query) => {
+                    let incidents = cloud.monitoring.incidents(&project, &query).await;
+                    Answer::Incidents(incidents.map_err(Fault::from))
+                }
                 Self::Revision(region, id, name) => {
                     let read = cloud.run.revision(&id, &name).await;
                     Answer::Revision(region, name, shell.noted(Source::of_service(&id), read))
@@ -260,6 +269,10 @@ impl Question {
                     Answer::Policy(region, shell.noted(Source::of_service(&id), read))
                 }
                 Self::Counts(region, id, query) => {
+                    if let Some(promql) = query.promql.clone() {
+                        let measured = prometheus::measured(shell, &id, &query, &promql).await;
+                        return Answer::Counts(region, query, measured);
+                    }
                     let measured = cloud.monitoring.measured(&id, &query).await;
                     Answer::Counts(region, query, shell.noted(Source::new("monitoring", &id.project), measured))
                 }
@@ -276,6 +289,7 @@ impl Question {
         match self {
             Self::Service(_) => Answer::Service(Box::new(unanswered())),
             Self::Secret(_, id) => Answer::Secret(id, unanswered()),
+            Self::Incidents(..) => Answer::Incidents(unanswered()),
             Self::Revision(region, _, name) => Answer::Revision(region, name, unanswered()),
             Self::Policy(region, _) => Answer::Policy(region, unanswered()),
             Self::Counts(region, _, query) => Answer::Counts(region, query, unanswered()),

@@ -5,6 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Metric;
+
 /// The evidence for and against a candidate in one region, by one metric. Closed minutes are counted once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +37,10 @@ pub struct EvidenceStatus {
     /// Of Latency: from when on a request counts as slow, in microseconds: a bound taken from stable's history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_above_micros: Option<i64>,
+    /// How long after its end a minute counts as complete, in seconds, where Google says that this metric comes later than the
+    /// analysis waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_seconds: Option<i64>,
     /// In mode Threshold: the looks of this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looks: Option<LooksStatus>,
@@ -95,24 +101,6 @@ pub struct FastStatus {
     pub suspended: bool,
     /// What the test has to remember, with the version of its form.
     pub state: String,
-}
-
-/// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum Metric {
-    /// Requests, and those answered with 5xx.
-    Errors,
-    /// Requests, and those slower than a bound taken from stable's history.
-    Latency,
-    /// Requests, and those answered with 4xx.
-    ClientErrors,
-    /// Requests, and those answered with 429: there was no room for them, or a limit was reached.
-    TooManyRequests,
-}
-
-impl Metric {
-    /// Those that are judged where nothing else is said.
-    pub const DEFAULT: [Self; 2] = [Self::Errors, Self::Latency];
 }
 
 /// A count of two.

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Threshold};
+use super::{Metric, Preset, Promql, Threshold};
 
 /// How a new revision takes over. Exactly one is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -81,8 +81,11 @@ pub struct Immediate {}
     "self.metrics.exists(m, m == 'Errors')",
     "metrics: Errors is always judged: list it, too"
 ), validation = (
-    "self.mode != 'Threshold' || self.metrics.all(m, m == 'Errors' || m == 'Latency')",
-    "metrics: mode Threshold has limits for Errors and Latency only"
+    "self.mode != 'Threshold' || self.metrics.all(m, m != 'ClientErrors' && m != 'TooManyRequests')",
+    "metrics: mode Threshold has no limits for ClientErrors and TooManyRequests"
+), validation = (
+    "self.mode == 'Threshold' || !has(self.promql) || self.promql.all(m, !has(m.limits))",
+    "promql: limits belong to mode Threshold: set it, or leave them out"
 ), validation = (
     "!has(self.threshold) || self.mode != 'Sequential'",
     "threshold: mode Sequential does not use it: set mode: Threshold, or leave threshold out"
@@ -95,9 +98,23 @@ pub struct Analysis {
     /// What is judged: each must rule harm out for a step to pass, and all together say when to roll back. Default: errors and
     /// latency.
     #[serde(default = "default_metrics")]
-    #[schemars(length(min = 1, max = 4))]
+    #[schemars(length(min = 1, max = 8))]
     #[x_kube(merge_strategy = ListMerge::Set)]
-    pub metrics: Vec<Metric>,
+    pub metrics: Vec<Preset>,
+    /// Metrics of your own, from Prometheus or from Managed Service for Prometheus.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub promql: Vec<Promql>,
+    /// Alert policies of Cloud Monitoring, as projects/PROJECT/alertPolicies/ID: an incident that is open about the candidate's
+    /// revision takes it back; one that names no revision keeps it where it is. It needs roles/monitoring.alertViewer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 10),
+        inner(length(max = 128), regex(pattern = r"^projects/[^/\s]+/alertPolicies/[^/\s]+$"))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub alert_policies: Vec<String>,
     /// The limits of mode Threshold. Default: one look a minute, errors up to 5 %, latencies up to twice stable's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Threshold>,
@@ -156,6 +173,8 @@ impl Default for Analysis {
         Self {
             mode: AnalysisMode::default(),
             metrics: default_metrics(),
+            promql: vec![],
+            alert_policies: vec![],
             threshold: None,
             confidence_percent: default_confidence(),
             metrics_delay_seconds: default_metrics_delay(),
@@ -174,14 +193,25 @@ impl Default for Analysis {
 }
 
 impl Analysis {
+    /// All that a candidate is judged by.
+    pub fn judged(&self) -> Vec<Metric> {
+        let named = self.promql.iter().map(|promql| Metric::Named(promql.name));
+        self.metrics.iter().copied().map(Metric::Preset).chain(named).collect()
+    }
+
+    /// How a metric of somebody's own is asked for; none: it isn't one of these.
+    pub fn promql(&self, metric: Metric) -> Option<&Promql> {
+        self.promql.iter().find(|promql| Metric::Named(promql.name) == metric)
+    }
+
     /// The limits that a candidate is held against; none: the test judges it.
     pub fn limits(&self) -> Option<Threshold> {
         (self.mode == AnalysisMode::Threshold).then(|| self.threshold.clone().unwrap_or_default())
     }
 }
 
-fn default_metrics() -> Vec<Metric> {
-    Metric::DEFAULT.to_vec()
+fn default_metrics() -> Vec<Preset> {
+    Preset::DEFAULT.to_vec()
 }
 fn default_confidence() -> i32 {
     99

@@ -1,7 +1,7 @@
 //! Cloud Monitoring: how what was measured of each revision is distributed, by minute.
 
 use jiff::Timestamp;
-use orchestra_crds::Metric;
+use orchestra_crds::{Metric, Promql};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -106,6 +106,9 @@ pub struct CountsQuery {
     /// Stable's history up to then, too, where it isn't known yet.
     #[serde(default)]
     pub history_until: Option<Timestamp>,
+    /// How to ask for it, where Cloud Monitoring has no metric for it.
+    #[serde(default)]
+    pub promql: Option<Box<Promql>>,
 }
 
 /// The answer.
@@ -116,4 +119,7 @@ pub struct Measured {
     /// Stable's history, where it was asked for.
     #[serde(default)]
     pub history: Option<History>,
+    /// How late they come at most, in seconds, as Google says of the metric, where it was asked with the history.
+    #[serde(default)]
+    pub delay_seconds: Option<i64>,
 }

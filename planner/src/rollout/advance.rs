@@ -1,7 +1,7 @@
 //! A candidate on its way: region after region, step after step.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{EvidenceStatus, Request, RolloutPhase};
+use orchestra_crds::{EvidenceStatus, Metric, Request, RolloutPhase};
 
 use super::deadline;
 use super::decision::Decision;
@@ -11,7 +11,7 @@ use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
 use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
-use super::{Turn, failure, fast_lane, judge, keep, promoted, reach, requests, supersede};
+use super::{Turn, alerts, failure, fast_lane, judge, keep, promoted, reach, requests, supersede};
 use crate::conditions::{Note, Overall, note};
 use crate::marks::Position;
 use crate::names::Region;
@@ -48,7 +48,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     let (place, state) = (*place, state.clone());
     let users = states.iter().any(|(place, state)| {
         let known = memory.region(place.region());
-        judge::subjects(&candidate, &judge::analysis(pass, &candidate).metrics, state, &known).next().is_some()
+        judge::subjects(&candidate, &[Metric::ERRORS], state, &known).next().is_some()
     });
     match act(pass, memory, desire, &candidate, place, &state) {
         Turn::Again => Turn::Again,
@@ -278,6 +278,7 @@ fn on_step(
         promoted,
         evidence: &evidence,
         analysis: judge::analysis(pass, candidate),
+        held_by: alerts::holds(pass, candidate, place),
     };
     let where_ = format!("{region}, step {}/{}", standing.step, steps.len());
     let edited = edited_words(pass, candidate);

@@ -22,7 +22,7 @@ fn split(candidate: &Candidate, state: &Progress) -> Option<(InEffect, Percent)>
 
 fn subject(candidate: &Candidate, weight: InEffect) -> Subject<'_> {
     let InEffect { step, written_at, since } = weight;
-    Subject { metric: Metric::Errors, release: &candidate.release, step, written_at, since, has_all: false }
+    Subject { metric: Metric::ERRORS, release: &candidate.release, step, written_at, since, has_all: false }
 }
 
 fn is_on(pass: &Pass<'_>, candidate: &Candidate) -> bool {
@@ -50,7 +50,7 @@ pub(super) fn question(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> O
     let stable = stable(memory, place)?;
     let (weight, share) = split(candidate, &Placement { pass, memory, place, candidate }.progress())?;
     let known = memory.region(place.region());
-    let errors = known.evidence_of(&candidate.release, Metric::Errors);
+    let errors = known.evidence_of(&candidate.release, Metric::ERRORS);
     if fast::distrusted(has_affinity(pass), share, errors).is_some() {
         return None;
     }
@@ -94,7 +94,7 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
         };
         let Some(stable) = stable(memory, place) else { continue };
         let subject = subject(candidate, weight);
-        let errors = known.evidence_of(release, Metric::Errors);
+        let errors = known.evidence_of(release, Metric::ERRORS);
         let look = Look { subject: &subject, share, candidate: &release.revision, stable: &stable };
         let after = match (fast::distrusted(has_affinity(pass), share, errors), &place.seen.failures) {
             (Some(why), _) => fast::suspended(before, release, now, why),
@@ -123,7 +123,7 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
 
 /// Compares the logs with the metrics that came in this pass.
 fn compare(known: &mut RegionMemory, place: &Place<'_>, candidate: &Candidate, state: &Progress) {
-    let measured = place.seen.counts.get(&Metric::Errors).and_then(|counts| counts.measured.as_ref().ok());
+    let measured = place.seen.counts.get(&Metric::ERRORS).and_then(|counts| counts.measured.as_ref().ok());
     let weight = split(candidate, state).map(|(weight, _)| weight);
     if let (Some(fast), Some(measured), Some(weight)) = (&known.fast, measured, weight)
         && fast.release == candidate.release.to_string()

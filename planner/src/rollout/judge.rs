@@ -10,8 +10,8 @@ use super::pass::Pass;
 use super::place::Place;
 use super::progress::{InEffect, Placement, Progress, Standing};
 use super::steps::Step;
-use super::{Turn, failure, fast_lane, requests};
-use crate::cloud::Fault;
+use super::{Turn, alerts, failure, fast_lane, requests};
+use crate::cloud::{CountsQuery, Fault};
 use crate::conditions::{Note, note};
 use crate::names::Percent;
 use crate::reason::Reason;
@@ -54,8 +54,9 @@ pub(super) fn failing(
     }
     count_minutes(pass, memory, candidate, states);
     fast_lane::count(pass, memory, candidate, states);
-    let why =
-        verdict_to_act_on(pass, memory, candidate).or_else(|| fast_lane::failing(pass, memory, candidate, states))?;
+    let why = verdict_to_act_on(pass, memory, candidate)
+        .or_else(|| fast_lane::failing(pass, memory, candidate, states))
+        .or_else(|| alerts::failing(pass, candidate, states))?;
     Some(failure::latch(pass, memory, note(Reason::AnalysisFailed, why)))
 }
 
@@ -146,9 +147,9 @@ fn last_weight(candidate: &Candidate, known: &RegionMemory) -> Option<InEffect> 
 /// Counts what each region's users met, also while another region holds the release up.
 fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) {
     let mut subjects: Vec<(&Place<'_>, Subject<'_>)> = vec![];
+    let metrics = analysis(pass, candidate).judged();
     for (place, state) in states {
-        let metrics = &analysis(pass, candidate).metrics;
-        let about = self::subjects(candidate, metrics, state, &memory.region(place.region()));
+        let about = self::subjects(candidate, &metrics, state, &memory.region(place.region()));
         subjects.extend(about.map(|subject| (*place, subject)));
     }
     for (place, subject) in subjects {
@@ -158,18 +159,27 @@ fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, st
         let terms = terms(pass, candidate);
         let after = match &counts.measured {
             Ok(measured) => verdict::count(before.as_ref(), &subject, &terms, measured, counts.query.window),
-            Err(fault) => verdict::unknown(before.as_ref(), &subject, terms.settings, &unread_metrics(fault)),
+            Err(fault) => {
+                verdict::unknown(before.as_ref(), &subject, terms.settings, &unread_metrics(&counts.query, fault))
+            }
         };
         known.set_evidence(after);
     }
 }
 
-fn unread_metrics(fault: &Fault) -> String {
+fn unread_metrics(query: &CountsQuery, fault: &Fault) -> String {
+    if query.promql.as_ref().is_some_and(|promql| promql.address.is_some()) {
+        return format!("{} can't be read: {}", query.metric, fault.message);
+    }
     let needs = match fault.class {
         crate::cloud::FaultClass::Denied => " (it needs roles/monitoring.viewer in the project)",
         _ => "",
     };
-    format!("Cloud Monitoring can't be read{needs}: {}", fault.message)
+    let what = match query.metric {
+        Metric::Preset(_) => "Cloud Monitoring".to_string(),
+        Metric::Named(name) => format!("{name}, of Managed Service for Prometheus,"),
+    };
+    format!("{what} can't be read{needs}: {}", fault.message)
 }
 
 /// Why the evidence says to roll back, in any region.

@@ -10,8 +10,8 @@ use super::memory::{Latch, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Placement;
-use super::{Observation, advance, fast_lane, invokers, requests, secrets};
-use crate::cloud::{CountsQuery, FailuresQuery, SecretVersionId, ServiceId};
+use super::{Observation, advance, alerts, fast_lane, invokers, requests, secrets};
+use crate::cloud::{CountsQuery, FailuresQuery, IncidentsQuery, SecretVersionId, ServiceId};
 use crate::marks::News;
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
 use crate::plan::Haste;
@@ -25,6 +25,8 @@ pub struct Questions {
     pub services: Vec<ServiceId>,
     /// Versions of secrets, once nothing else is open: they are told of, and decide nothing.
     pub secrets: BTreeSet<SecretVersionId>,
+    /// Incidents of the project.
+    pub incidents: Option<IncidentsQuery>,
     /// About each region that was read, in the order of the observation.
     pub regions: Vec<RegionQuestions>,
 }
@@ -47,6 +49,7 @@ impl Questions {
     pub fn is_empty(&self) -> bool {
         self.services.is_empty()
             && self.secrets.is_empty()
+            && self.incidents.is_none()
             && self.regions.iter().all(|asked| *asked == RegionQuestions::default())
     }
 }
@@ -120,7 +123,8 @@ pub fn questions(seen: &Observation) -> Questions {
         place.map(|place| about_place(&pass, &memory, place, &revisions, urgent)).unwrap_or_default()
     };
     let (services, regions) = (other_services(&pass), seen.regions.iter().map(about).collect());
-    let asked = Questions { services, regions, secrets: BTreeSet::new() };
+    let incidents = if urgent { None } else { alerts::question(&pass, &memory) };
+    let asked = Questions { services, regions, incidents, secrets: BTreeSet::new() };
     match asked.is_empty() && !urgent {
         true => Questions { secrets: secrets::to_ask(&pass, &memory), ..asked },
         false => asked,
@@ -175,13 +179,15 @@ fn counts(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> Option<Vec<Cou
     let stable = place.stable(memory)?;
     let state = Placement { pass, memory, place, candidate }.progress();
     let (settings, known) = (analysis(pass, candidate), memory.region(place.region()));
-    let open = subjects(candidate, &settings.metrics, &state, &known)
+    let metrics = settings.judged();
+    let open = subjects(candidate, &metrics, &state, &known)
         .filter(|subject| !place.seen.counts.contains_key(&subject.metric));
     let query = |subject: Subject<'_>| {
         let before = known.evidence_of(&candidate.release, subject.metric);
         let verdict::Open { window, history_until } = verdict::open(before, &subject, settings, pass.seen.now)?;
         let (candidate, stable) = (candidate.release.revision.clone(), stable.clone());
-        Some(CountsQuery { metric: subject.metric, candidate, stable, window, history_until })
+        let promql = settings.promql(subject.metric).cloned().map(Box::new);
+        Some(CountsQuery { metric: subject.metric, candidate, stable, window, history_until, promql })
     };
     Some(open.filter_map(query).collect())
 }

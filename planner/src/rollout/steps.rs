@@ -9,7 +9,7 @@ mod watch;
 mod weight;
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{Analysis, EvidenceStatus, Step as StepSpec, StepKind, Strategy, Threshold};
+use orchestra_crds::{Analysis, EvidenceStatus, Promql, Step as StepSpec, StepKind, Strategy, Threshold};
 use std::fmt::Write;
 
 use crate::conditions::Note;
@@ -44,6 +44,8 @@ pub(super) struct StepContext<'a> {
     /// The evidence of the weight that is in effect, by each metric.
     pub(super) evidence: &'a [&'a EvidenceStatus],
     pub(super) analysis: &'a Analysis,
+    /// What keeps it from passing that is no evidence.
+    pub(super) held_by: Option<String>,
 }
 
 impl StepContext<'_> {
@@ -280,9 +282,13 @@ pub(super) fn strategy_hash(steps: &Steps, analysis: &Analysis) -> TemplateHash 
         line("without the fast lane".into());
     }
     if analysis.metrics != default.metrics {
-        let names: Vec<String> = analysis.metrics.iter().map(|metric| format!("{metric:?}")).collect();
+        let names: Vec<&str> = analysis.metrics.iter().map(|metric| metric.word()).collect();
         line(format!("metrics {}", names.join(" ")));
     }
+    if !analysis.alert_policies.is_empty() {
+        line(format!("alerts {}", analysis.alert_policies.join(" ")));
+    }
+    analysis.promql.iter().for_each(|metric| line(promql(metric)));
     if let Some(fixed) = analysis.limits() {
         line(limits(&fixed));
     }
@@ -310,6 +316,16 @@ fn limits(limits: &Threshold) -> String {
         optional(latency.pass_at_most_milliseconds)
     );
     format!("limits {looks}; {errors}; {latency}")
+}
+
+fn promql(metric: &Promql) -> String {
+    let Promql { name, address, ratio, histogram, gauge, limits } = metric;
+    let ratio = ratio.as_ref().map(|ratio| ("ratio", &ratio.bad, &ratio.total));
+    let histogram = histogram.as_ref().map(|histogram| ("histogram", &histogram.buckets, &histogram.buckets));
+    let gauge = gauge.as_ref().map(|gauge| ("gauge", &gauge.value, &gauge.bad_above));
+    let limits = limits.as_ref().map(|l| (l.fail_above_basis_points, l.pass_at_most_basis_points));
+    // As JSON, no part of it can be taken for the end of another.
+    serde_json::json!(["promql", name, address, ratio.or(histogram).or(gauge), limits]).to_string()
 }
 
 fn fallback(fallback: orchestra_crds::Fallback) -> &'static str {

@@ -1,5 +1,6 @@
 //! The state machine against a model of the cloud in which every write takes effect at once.
 
+mod alerts;
 mod faults;
 mod held;
 mod holds;

@@ -300,7 +300,7 @@ impl Memory {
     fn add(&mut self, start: Timestamp, counted: &Counted, share: Percent, beside: Option<Beside>, terms: &Terms<'_>) {
         let number = number_of(start);
         self.windows = self.windows.saturating_add(1);
-        let question = terms.question(Metric::Errors);
+        let question = terms.question(Metric::ERRORS);
         let unproven = beside.map_or(LIMITS.unproven, |beside| beside.spread.max(LIMITS.least));
         let spread = Spread::of(&self.stable, &self.candidate, Limits { unproven, ..LIMITS });
         let planned = terms.planned_minutes.saturating_mul(6);
@@ -334,7 +334,7 @@ impl Memory {
     /// What evidence is not enough without: a difference that matters, of which more than one client tells; none: it is
     /// all there.
     fn missing(&self, share: Percent, beside: Option<Beside>, terms: &Terms<'_>) -> Option<Missing> {
-        let question = terms.question(Metric::Errors);
+        let question = terms.question(Metric::ERRORS);
         let leads = &self.leads[self.worse.leading()];
         let Some(Beside { per_minute, rate, .. }) = beside else { return Some(Missing::Minutes) };
         if leads.windows == 0 {

@@ -1,10 +1,10 @@
 //! All that is remembered of one metric in one region: a comparison for each bound above which a value is bad.
 
 use jiff::Timestamp;
-use orchestra_crds::Metric;
 use std::collections::BTreeSet;
 
 use super::Pair;
+use super::kind::Kind;
 use super::restarts::log_sum;
 use super::trial::{ABOVE_WEIGHTS, Question, Trial};
 use crate::cloud::{Count, History, Minute, Tally};
@@ -32,10 +32,10 @@ pub(super) fn minute_of(time: Timestamp) -> i64 {
 }
 
 /// The bounds at or above stable's quantiles, each once; none: it had no values.
-fn bounds_of(metric: Metric, history: &History) -> Vec<i64> {
-    match metric {
-        Metric::Errors | Metric::ClientErrors | Metric::TooManyRequests => vec![0],
-        Metric::Latency => {
+fn bounds_of(kind: Kind, history: &History) -> Vec<i64> {
+    match kind {
+        Kind::Errors | Kind::Events | Kind::Looks => vec![0],
+        Kind::Durations => {
             let mut all = Tally::default();
             let known = if history.hours.is_empty() { &history.minutes } else { &history.hours };
             known.values().flat_map(|tally| &tally.0).for_each(|(bound, values)| all.add(*bound, *values));
@@ -61,8 +61,8 @@ pub(super) fn quantile(tally: &Tally, percent: i64) -> Option<i64> {
 
 impl Judgement {
     /// Learns stable's history, before anything is compared.
-    pub fn begin(&mut self, metric: Metric, history: &History) {
-        let bounds = bounds_of(metric, history);
+    pub fn begin(&mut self, kind: Kind, history: &History) {
+        let bounds = bounds_of(kind, history);
         let trial = |bound: &i64| {
             let minutes: Vec<(i64, Count)> =
                 history.minutes.iter().map(|(start, tally)| (minute_of(*start), tally.above(*bound))).collect();
@@ -71,7 +71,7 @@ impl Judgement {
             let is_known = served(&mut hours.iter().map(|hour| hour.total)) > 1
                 || served(&mut minutes.iter().map(|(_, minute)| minute.total)) >= AN_HOUR;
             let day = hours.into_iter().fold(Count::default(), Count::plus);
-            Trial::with_history(&minutes, day, is_known && metric == Metric::Errors)
+            Trial::with_history(&minutes, day, is_known && kind == Kind::Errors)
         };
         (self.trials, self.bounds) = (bounds.iter().map(trial).collect(), bounds);
     }

@@ -2,6 +2,7 @@
 
 use orchestra_crds::{Analysis, Metric};
 
+use super::kind::{Kind, Need};
 use super::spread::Limits;
 use super::trial::Question;
 
@@ -13,6 +14,9 @@ const CEILING: f64 = 0.1;
 
 /// What evidence by errors weighs among all metrics.
 const ERRORS: f64 = 0.85;
+/// The highest rate at which stable's instances may be bad where those of the candidate are held against it: where they are
+/// more often, one bad instance of the candidate says little.
+const QUIET: f64 = 0.01;
 /// The share of slow requests that a pass rules out where stable has hardly any.
 const SLOW_HARM: f64 = 0.1;
 
@@ -38,20 +42,24 @@ impl Terms<'_> {
         let Analysis { harm, relative_increase_percent, minimum_increase_basis_points, .. } = self.settings;
         let planned_minutes = self.planned_minutes;
         let harm_ratio = 1.0 + f64::from(harm.relative_percent) / 100.0;
-        match metric {
-            // Each is a count of answers, of which stable has few.
-            Metric::Errors | Metric::ClientErrors | Metric::TooManyRequests => Question {
+        match self.kind(metric) {
+            // Each is a count, of which stable has few bad ones.
+            kind @ (Kind::Errors | Kind::Events | Kind::Looks) => Question {
                 ratios: [2.0, 5.0, 20.0, 300.0],
                 weights: [11.0, 6.0, 2.0, 1.0],
-                limits: Limits { least: 0.03, unproven: 0.05 },
+                limits: match kind {
+                    Kind::Looks => Limits { least: 0.5, unproven: 1.0 },
+                    _ => Limits { least: 0.03, unproven: 0.05 },
+                },
                 floor: Some(share(*minimum_increase_basis_points)).filter(|floor| *floor > 0.0),
                 times: 1.0 + f64::from(*relative_increase_percent) / 100.0,
                 above: share(*minimum_increase_basis_points),
                 harm_ratio,
                 harm_rate: share(harm.absolute_basis_points),
+                stable_at_most: (kind == Kind::Looks).then_some(QUIET),
                 planned_minutes,
             },
-            Metric::Latency => Question {
+            Kind::Durations => Question {
                 ratios: [1.25, 1.6, 2.5, 6.0],
                 weights: [2.0, 6.0, 9.0, 3.0],
                 limits: Limits { least: 0.0005, unproven: 0.02 },
@@ -60,9 +68,20 @@ impl Terms<'_> {
                 above: 0.0,
                 harm_ratio,
                 harm_rate: SLOW_HARM,
+                stable_at_most: None,
                 planned_minutes,
             },
         }
+    }
+
+    /// What kind of values a metric has.
+    pub fn kind(&self, metric: Metric) -> Kind {
+        Kind::of(metric, self.settings)
+    }
+
+    /// What a step needs of a metric to pass.
+    pub(super) fn need(&self, metric: Metric) -> Need {
+        Need::of(metric, self.settings)
     }
 
     /// The share of the error budget that false rollbacks may take in all.
@@ -88,10 +107,10 @@ impl Terms<'_> {
     /// The logarithm of the weight that the evidence of a metric in one region has among all: errors most, the others the rest; each region the same. A weighted mean of such evidence needs no independence (Vovk and Wang, arXiv
     /// 1912.06116).
     pub fn weight(&self, metric: Metric) -> f64 {
-        let others = self.settings.metrics.len().saturating_sub(1);
+        let others = (self.settings.metrics.len() + self.settings.promql.len()).saturating_sub(1);
         let of_metric = match metric {
             _ if others == 0 => 1.0,
-            Metric::Errors => ERRORS,
+            Metric::ERRORS => ERRORS,
             _ => (1.0 - ERRORS) / others as f64,
         };
         (of_metric / f64::from(self.regions.max(1))).ln()

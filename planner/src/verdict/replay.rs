@@ -98,10 +98,10 @@ fn start_of(minute: i64) -> Timestamp {
 impl Served {
     fn tally(&self, metric: Metric) -> Tally {
         match metric {
-            Metric::Errors => Tally::of_errors(self.requests.total, self.requests.bad),
-            Metric::Latency => self.latencies.clone().unwrap_or_default(),
+            Metric::ERRORS => Tally::of_errors(self.requests.total, self.requests.bad),
+            Metric::LATENCY => self.latencies.clone().unwrap_or_default(),
             // A record has none of them.
-            Metric::ClientErrors | Metric::TooManyRequests => Tally::default(),
+            Metric::Preset(_) | Metric::Named(_) => Tally::default(),
         }
     }
 }
@@ -155,7 +155,11 @@ impl Region {
                 has_all: self.weight == Some(Percent::ALL),
             };
             let minute = Minute { start, candidate: row.candidate.tally(*metric), stable: row.stable.tally(*metric) };
-            let measured = Measured { minutes: vec![minute], history: before.is_none().then(|| history.clone()) };
+            let measured = Measured {
+                minutes: vec![minute],
+                history: before.is_none().then(|| history.clone()),
+                delay_seconds: None,
+            };
             let from = before.map_or(start, |evidence| evidence.through.0.min(start));
             let window = Window { from, to: later(start, MINUTE) };
             let after = count(before, &subject, terms, &measured, window);
@@ -179,12 +183,12 @@ impl<'a> Replayer<'a> {
         for name in names {
             let of_region: Vec<&Recorded> = rows.iter().filter(|row| row.region == name).collect();
             let is_known = |row: &&Recorded| row.stable.latencies.is_some() || row.candidate.latencies.is_some();
-            let is_recorded = |metric: &Metric| match metric {
-                Metric::Errors => true,
-                Metric::Latency => of_region.iter().any(is_known),
-                Metric::ClientErrors | Metric::TooManyRequests => false,
+            let is_recorded = |metric: &Metric| match *metric {
+                Metric::ERRORS => true,
+                Metric::LATENCY => of_region.iter().any(is_known),
+                Metric::Preset(_) | Metric::Named(_) => false,
             };
-            let metrics: Vec<Metric> = settings.metrics.iter().copied().filter(is_recorded).collect();
+            let metrics: Vec<Metric> = settings.judged().into_iter().filter(is_recorded).collect();
             if let Some(region) = Region::begin(&of_region, &metrics) {
                 regions.insert(name.to_string(), region);
             }

@@ -17,7 +17,7 @@ fn release() -> ReleaseId {
 }
 
 fn subject(release: &ReleaseId, since: i64) -> Subject<'_> {
-    Subject { metric: Metric::Errors, release, step: 1, written_at: at(since), since: at(since), has_all: false }
+    Subject { metric: Metric::ERRORS, release, step: 1, written_at: at(since), since: at(since), has_all: false }
 }
 
 fn window_of(from: i64, to: i64) -> Window {
@@ -40,13 +40,13 @@ fn history(of_thousand: i64) -> History {
 }
 
 fn measured(minutes: &[Minute]) -> Measured {
-    Measured { minutes: minutes.to_vec(), history: Some(history(1)) }
+    Measured { minutes: minutes.to_vec(), history: Some(history(1)), delay_seconds: None }
 }
 
 /// Judged beside a stable that has failed so many of 1,000 requests for a day.
 fn judge_beside(of_thousand: i64, minutes: &[Minute]) -> EvidenceStatus {
     let (release, settings) = (release(), settings());
-    let measured = Measured { minutes: minutes.to_vec(), history: Some(history(of_thousand)) };
+    let measured = Measured { minutes: minutes.to_vec(), history: Some(history(of_thousand)), delay_seconds: None };
     count(None, &subject(&release, 0), &terms(&settings), &measured, window_of(0, 60 * minutes.len() as i64))
 }
 
@@ -133,7 +133,7 @@ fn beside_an_idle_stable_a_candidate_is_held_against_a_ceiling() {
     assert_ne!(judge(&good).verdict, Verdict::Fail);
     // A stable that nothing is known of sets no ceiling.
     let (release, settings) = (release(), settings());
-    let unknown = Measured { minutes: failing.clone(), history: Some(History::default()) };
+    let unknown = Measured { minutes: failing.clone(), history: Some(History::default()), delay_seconds: None };
     let judged = count(None, &subject(&release, 0), &terms(&settings), &unknown, window_of(0, 300));
     assert_eq!(judged.verdict, Verdict::Undecided);
 }
@@ -144,7 +144,7 @@ fn beside_a_stable_that_fails_everything_there_is_no_ceiling() {
     let (release, settings) = (release(), settings());
     let minutes: Vec<_> = (0..30).map(|n| minute(n, (1_000, 0), (0, 0))).collect();
     for of_thousand in [500, 1_000] {
-        let measured = Measured { minutes: minutes.clone(), history: Some(history(of_thousand)) };
+        let measured = Measured { minutes: minutes.clone(), history: Some(history(of_thousand)), delay_seconds: None };
         let subject = Subject { has_all: true, ..subject(&release, 0) };
         let judged = count(None, &subject, &terms(&settings), &measured, window_of(0, 1_800));
         assert_ne!(judged.verdict, Verdict::Fail);
@@ -232,14 +232,14 @@ fn slower(factor: i64) -> Tally {
 #[test]
 fn a_latency_is_judged_by_bounds_from_stables_history() {
     let (release, settings) = (release(), settings());
-    let subject = Subject { metric: Metric::Latency, ..subject(&release, 0) };
+    let subject = Subject { metric: Metric::LATENCY, ..subject(&release, 0) };
     let history = History {
         minutes: (-60..0).map(|n| (at(n * 60), slower(1))).collect(),
         hours: (-24..0).map(|n| (at(n * 3_600), slower(1))).collect(),
     };
     let judged = |factor| {
         let minutes = (0..6).map(|n| Minute { start: at(n * 60), candidate: slower(factor), stable: slower(1) });
-        let measured = Measured { minutes: minutes.collect(), history: Some(history.clone()) };
+        let measured = Measured { minutes: minutes.collect(), history: Some(history.clone()), delay_seconds: None };
         count(None, &subject, &terms(&settings), &measured, window_of(0, 360))
     };
     let (slow, same) = (judged(2), judged(1));

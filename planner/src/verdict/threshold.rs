@@ -3,14 +3,48 @@
 //! A look is the sum of an interval's closed minutes. Those of a step are counted: one failure more than `failureLimit`
 //! fails the candidate, `count` successes pass the step, and too many looks in a row without requests are no data.
 
-use orchestra_crds::{ErrorLimits, EvidenceStatus, LatencyLimits, LooksStatus, Metric, Threshold, Verdict};
+use orchestra_crds::{
+    Analysis, ErrorLimits, EvidenceStatus, LatencyLimits, LooksStatus, Metric, Preset, Threshold, Verdict,
+};
 
 use super::judgement::quantile;
-use super::words::milliseconds;
+use super::kind::Kind;
+use super::words::{bad_of, milliseconds};
 use crate::cloud::{Count, Minute, Tally};
 
 /// Microseconds of a millisecond.
 const MILLISECOND: i64 = 1_000;
+
+/// The share of failed probes above which a look fails, in basis points: more than one in ten.
+const PROBES: i32 = 1_000;
+/// The share of looks at instances above which they breach, in basis points: more than half.
+const BREACH: i32 = 5_000;
+
+/// What the looks at a metric are held against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// The share of bad ones, and how they are called.
+    Share(ErrorLimits, String),
+    /// How long they take.
+    Duration(LatencyLimits),
+}
+
+impl Held {
+    /// Of a metric, as the analysis says.
+    pub(super) fn of(metric: Metric, settings: &Analysis, limits: &Threshold) -> Self {
+        let fixed = |fail_above_basis_points| ErrorLimits { fail_above_basis_points, pass_at_most_basis_points: None };
+        let own = settings
+            .promql(metric)
+            .map(|promql| promql.limits.as_ref().map_or_else(ErrorLimits::default, ErrorLimits::from));
+        let limit = match (metric, Kind::of(metric, settings)) {
+            (_, Kind::Durations) => return Self::Duration(limits.latency.clone()),
+            (Metric::Preset(Preset::HealthChecks | Preset::StartupFailures), _) => fixed(PROBES),
+            (Metric::Preset(_), Kind::Looks) => fixed(BREACH),
+            _ => own.unwrap_or_else(|| limits.errors.clone()),
+        };
+        Self::Share(limit, bad_of(metric, settings, None))
+    }
+}
 
 /// What one look saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +59,14 @@ enum Look {
 }
 
 /// The looks of the evidence's step, with some minutes more, each once and in order.
-pub(super) fn count(evidence: &EvidenceStatus, limits: &Threshold, minutes: &[&Minute]) -> LooksStatus {
+pub(super) fn count(evidence: &EvidenceStatus, limits: &Threshold, held: &Held, minutes: &[&Minute]) -> LooksStatus {
     let known = evidence.looks.as_ref().filter(|looks| looks.step == evidence.step).cloned();
     let mut looks = known.unwrap_or_else(|| LooksStatus { step: evidence.step, ..LooksStatus::default() });
     let mut open = Open::read(&looks.open).unwrap_or_default();
     for minute in minutes {
         open.add(minute);
         if open.minutes * 60 >= i64::from(limits.interval_seconds) {
-            note(&mut looks, open.look(evidence.metric, limits));
+            note(&mut looks, open.look(held));
             open = Open::default();
         }
     }
@@ -57,13 +91,13 @@ fn note(looks: &mut LooksStatus, look: Look) {
 }
 
 /// Whether something speaks against it: a look that was inconclusive, or one that is not over and would not succeed now.
-pub(super) fn leans(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> bool {
-    looks.inconclusive > 0 || open_is_bad(looks, limits, metric)
+pub(super) fn leans(looks: &LooksStatus, held: &Held) -> bool {
+    looks.inconclusive > 0 || open_is_bad(looks, held)
 }
 
 /// Whether a look that is not over would not succeed now.
-pub(super) fn open_is_bad(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> bool {
-    let open = Open::read(&looks.open).map(|open| open.look(metric, limits));
+pub(super) fn open_is_bad(looks: &LooksStatus, held: &Held) -> bool {
+    let open = Open::read(&looks.open).map(|open| open.look(held));
     matches!(open, Some(Look::Failed(_) | Look::Inconclusive))
 }
 
@@ -95,8 +129,8 @@ pub(super) fn is_silent(looks: &LooksStatus, limits: &Threshold) -> bool {
 
 /// Why a candidate fails at the end of all time that there was for a look, and none is over: by what the first one saw; none:
 /// it doesn't. Beside looks that are over, a part of one says nothing.
-pub(super) fn fails_at_end(looks: &LooksStatus, limits: &Threshold, metric: Metric) -> Option<String> {
-    match Open::read(&looks.open)?.look(metric, limits) {
+pub(super) fn fails_at_end(looks: &LooksStatus, limits: &Threshold, held: &Held) -> Option<String> {
+    match Open::read(&looks.open)?.look(held) {
         Look::Failed(why) if seen(looks) == 0 && limits.failure_limit == 0 => Some(why),
         _ => None,
     }
@@ -117,25 +151,23 @@ impl Open {
         minute.stable.0.iter().for_each(|(bound, values)| self.stable.add(*bound, *values));
     }
 
-    fn look(&self, metric: Metric, limits: &Threshold) -> Look {
+    fn look(&self, held: &Held) -> Look {
         if self.candidate.is_empty() {
             return Look::Empty;
         }
-        match metric {
-            Metric::Errors => self.look_at_errors(&limits.errors),
-            Metric::Latency => self.look_at_latency(&limits.latency),
-            // They have no limits.
-            Metric::ClientErrors | Metric::TooManyRequests => Look::Succeeded,
+        match held {
+            Held::Share(limits, called) => self.look_at_share(limits, called),
+            Held::Duration(limits) => self.look_at_latency(limits),
         }
     }
 
-    fn look_at_errors(&self, limits: &ErrorLimits) -> Look {
+    fn look_at_share(&self, limits: &ErrorLimits, called: &str) -> Look {
         let Count { total, bad } = self.candidate.above(0);
         let is_above = |limit: i32| bad.saturating_mul(10_000) > total.saturating_mul(limit.into());
         let limit = limits.fail_above_basis_points;
         let fails = is_above(limit).then(|| {
             let (rate, limit) = (bad as f64 * 100.0 / total as f64, f64::from(limit) / 100.0);
-            format!("{bad} of {total} requests failed ({rate:.2} %), above {limit:.2} %")
+            format!("{bad} of {total} {called} ({rate:.2} %), above {limit:.2} %")
         });
         look(fails, limits.pass_at_most_basis_points.map(is_above))
     }

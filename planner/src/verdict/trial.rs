@@ -54,6 +54,8 @@ pub struct Question {
     pub(super) harm_ratio: f64,
     /// Which rate a pass rules out, where that is enough.
     pub(super) harm_rate: f64,
+    /// How high stable's own rate may be for a difference to matter. None: any.
+    pub(super) stable_at_most: Option<f64>,
     /// For how many minutes the release is planned.
     pub(super) planned_minutes: u32,
 }
@@ -209,7 +211,8 @@ impl Trial {
         let since = self.since_wrong();
         let (candidate, stable) = (since.counted.candidate.rate(), since.counted.stable.rate());
         let high = question.floor.is_none() || self.matters.log_mean(&question.weights) >= FLOOR.ln();
-        high && candidate > question.times * stable && candidate > stable + question.above
+        let quiet = question.stable_at_most.is_none_or(|most| self.known.rate() <= most);
+        high && quiet && candidate > question.times * stable && candidate > stable + question.above
     }
 
     /// Whether harm of the size that a pass rules out is ruled out.

@@ -1,21 +1,17 @@
 //! The evidence in words.
 
-use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, LooksStatus, Metric, Threshold, Verdict};
+use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, LooksStatus, Metric, Preset, Promql, Threshold, Verdict};
 
+use super::kind::Need;
 use super::{Judgement, Pair, leans_to_harm};
 use crate::cloud::Count;
 
 /// The evidence in one line, for people.
 pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
-    let bad = match (evidence.metric, evidence.slow_above_micros) {
-        (Metric::Errors, _) => "failed".to_string(),
-        (Metric::ClientErrors, _) => "answered with 4xx".to_string(),
-        (Metric::TooManyRequests, _) => "answered with 429".to_string(),
-        (Metric::Latency, Some(micros)) => format!("slower than {}", milliseconds(micros)),
-        (Metric::Latency, None) => "slow (stable has no history to say what is)".to_string(),
-    };
+    let bad = bad_of(evidence.metric, settings, evidence.slow_above_micros);
+    let none = if what(evidence.metric).is_some() { "nothing" } else { "no requests" };
     let rate = |count: CountStatus| match count.total {
-        0 => "no requests".to_string(),
+        0 => none.to_string(),
         total => format!("{} of {total} {bad} ({:.2} %)", count.bad, count.bad as f64 * 100.0 / total as f64),
     };
     let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
@@ -36,6 +32,30 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         rate(candidate),
         rate(stable)
     )
+}
+
+/// What is said of the bad ones of a metric, after how many of how many they are; from when on they are slow, where known.
+pub(super) fn bad_of(metric: Metric, settings: &Analysis, slow_above: Option<i64>) -> String {
+    let slow = || match slow_above {
+        Some(micros) => format!("slower than {}", milliseconds(micros)),
+        None => "slow (stable has no history to say what is)".to_string(),
+    };
+    let named = |promql: &Promql| match (&promql.histogram, &promql.gauge) {
+        (Some(_), _) => slow(),
+        (None, Some(gauge)) => format!("above {}", gauge.bad_above),
+        (None, None) => "bad".to_string(),
+    };
+    match metric {
+        Metric::Preset(Preset::Errors) => "requests failed".to_string(),
+        Metric::Preset(Preset::ClientErrors) => "answered with 4xx".to_string(),
+        Metric::Preset(Preset::TooManyRequests) => "answered with 429".to_string(),
+        Metric::Preset(Preset::Latency) => slow(),
+        Metric::Preset(Preset::CpuUtilization) => "looks at instances above 90 % of their CPU".to_string(),
+        Metric::Preset(Preset::MemoryUtilization) => "looks at instances above 90 % of their memory".to_string(),
+        Metric::Preset(Preset::HealthChecks) => "liveness probes failed".to_string(),
+        Metric::Preset(Preset::StartupFailures) => "startup probes failed".to_string(),
+        Metric::Named(name) => format!("of {name} {}", settings.promql(metric).map_or("bad".to_string(), named)),
+    }
 }
 
 /// Evidence by several metrics in one line: what is the same for each is said once.
@@ -71,10 +91,13 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         return by_limits(evidence.verdict, looks, &limits);
     }
     match evidence.verdict {
-        Verdict::NoData if evidence.candidate.total > 0 => {
-            "no requests of the candidate at this step are counted yet".to_string()
+        Verdict::NoData => {
+            let at_step = if evidence.candidate.total > 0 { " at this step" } else { "" };
+            match what(evidence.metric) {
+                Some(named) => format!("nothing of the candidate{at_step} is counted yet by {named}"),
+                None => format!("no requests of the candidate{at_step} are counted yet"),
+            }
         }
-        Verdict::NoData => "no requests of the candidate are counted yet".to_string(),
         Verdict::Fail => match ceiling(evidence) {
             Some(ceiling) => format!(
                 "sure enough that it is now above the ceiling of {:.1} %, which stable's last day sets; over the whole release",
@@ -82,6 +105,7 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
             ),
             None => "sure enough that it is worse".to_string(),
         },
+        Verdict::Pass if Need::of(evidence.metric, settings) < Need::NoHarm => "no sign that it is worse".to_string(),
         Verdict::Pass => "harm is ruled out".to_string(),
         Verdict::Undecided if evidence.evidence_percent >= 100 => {
             "sure enough that it is worse, by less than what the analysis counts as harm".to_string()
@@ -90,11 +114,23 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
             format!("signs that it is worse, {} % of what a rollback needs", evidence.evidence_percent)
         }
         Verdict::Undecided if is_alone(evidence) => alone(evidence),
-        Verdict::Undecided if evidence.step_candidate < i64::from(settings.minimum_requests) => {
+        Verdict::Undecided
+            if matches!(evidence.metric, Metric::Preset(_))
+                && evidence.step_candidate < i64::from(settings.minimum_requests) =>
+        {
             format!("undecided so far: {} of {} requests judged", evidence.step_candidate, settings.minimum_requests)
         }
         Verdict::Undecided => "no sign that it is worse, and harm not ruled out yet".to_string(),
     }
+}
+
+/// What a metric is called that counts something else than requests.
+fn what(metric: Metric) -> Option<String> {
+    let counts_requests = matches!(
+        metric,
+        Metric::Preset(Preset::Errors | Preset::Latency | Preset::ClientErrors | Preset::TooManyRequests)
+    );
+    (!counts_requests).then(|| metric.to_string())
 }
 
 /// Whether it is told to be alone, without more to say.

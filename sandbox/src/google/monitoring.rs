@@ -3,6 +3,7 @@
 mod aggregate;
 mod descriptors;
 mod filter;
+mod policies;
 mod promql;
 mod series;
 
@@ -15,8 +16,8 @@ use super::enums::MONITORING;
 use super::logging::Logs;
 use super::page::{page, turn};
 use super::problem::Problem;
-use super::users::{Met, lateness};
-use super::{Context, stamp};
+use super::users::{Behaviour, Met, lateness};
+use super::{Context, instances, stamp};
 use crate::exchange::Request;
 use aggregate::{Aggregation, Series};
 use filter::Filter;
@@ -36,12 +37,15 @@ pub(super) struct Metrics {
     /// By the beginning of the minute.
     minutes: BTreeMap<Timestamp, BTreeMap<Source, Minute>>,
     totals: BTreeMap<Source, (i64, i64)>,
+    policies: policies::Policies,
+    /// How many instances each had in its last round.
+    instances: BTreeMap<Source, i64>,
     /// Entries of the same requests.
     pub(super) logs: Logs,
 }
 
 impl Metrics {
-    pub(super) fn record(&mut self, seed: u64, at: Timestamp, source: Source, met: &Met) {
+    pub(super) fn record(&mut self, seed: u64, at: Timestamp, source: Source, met: &Met, behaviour: &Behaviour) {
         let second = at.as_second().div_euclid(60) * 60;
         let start = Timestamp::from_second(second).unwrap_or(at);
         let late = 60 + lateness(seed, &source.service, second);
@@ -49,11 +53,19 @@ impl Metrics {
         let total = self.totals.entry(source.clone()).or_default();
         total.0 += met.requests;
         total.1 += met.errors;
+        let before = self.instances.insert(source.clone(), 0).unwrap_or_default();
         if met.requests == 0 {
             return;
         }
+        let instances = instances::round((seed, &source.revision, at), met.requests, behaviour, before);
+        self.instances.insert(source.clone(), instances.number);
         let arrives = start + SignedDuration::from_secs(late);
-        self.minutes.entry(start).or_default().entry(source).or_insert_with(|| Minute::arriving(arrives)).add(met);
+        self.minutes
+            .entry(start)
+            .or_default()
+            .entry(source)
+            .or_insert_with(|| Minute::arriving(arrives))
+            .add(met, &instances);
         if let Some(oldest) = self.minutes.first_entry().filter(|oldest| *oldest.key() + KEPT < at) {
             oldest.remove();
         }
@@ -70,9 +82,14 @@ impl Metrics {
             .collect()
     }
 
-    pub(super) fn handle(&self, context: Context<'_>, project: &str, rest: &[&str]) -> Result<Value, Problem> {
+    pub(super) fn handle(&mut self, context: Context<'_>, project: &str, rest: &[&str]) -> Result<Value, Problem> {
         match (rest, &context.request.method) {
             (["timeSeries"], &Method::GET) => self.list(context, project),
+            (["alertPolicies"], &Method::POST) => self.create_policy(context, project),
+            (["alertPolicies", rest @ ..], &Method::GET | &Method::DELETE) if rest.len() < 2 => {
+                self.policies(context, project, rest)
+            }
+            (["alerts"], &Method::GET) => self.alerts(context, project),
             (["metricDescriptors", rest @ ..], &Method::GET) => descriptors::handle(context, project, rest),
             _ => Err(Problem::unknown_path(&context.request.path)),
         }

@@ -113,13 +113,13 @@ fn send_users(seed: u64, name: &str, entry: &Entry, metrics: &mut Metrics) {
         .collect();
     let shares: Vec<(i64, &Behaviour)> = behaviours.iter().map(|(_, percent, b)| (*percent, b)).collect();
     let at = entry.users_until;
-    for ((revision, ..), met) in behaviours.iter().zip(round(seed, name, at.as_second(), &shares)) {
+    for ((revision, _, behaviour), met) in behaviours.iter().zip(round(seed, name, at.as_second(), &shares)) {
         let source = Source {
             project: entry.place.project.clone(),
             region: entry.place.region.clone(),
             service: entry.service().id.clone(),
             revision: revision.clone(),
         };
-        metrics.record(seed, at, source, &met);
+        metrics.record(seed, at, source, &met, behaviour);
     }
 }

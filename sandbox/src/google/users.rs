@@ -29,6 +29,13 @@ pub(super) struct Behaviour {
     pub(super) client_error_percent: f64,
     /// `SANDBOX_THROTTLED_PERCENT`: share of requests answered with 429.
     pub(super) throttled_percent: f64,
+    /// `SANDBOX_CPU_PERCENT` and `SANDBOX_MEMORY_PERCENT`: how much of their limits its instances use.
+    pub(super) cpu_percent: f64,
+    pub(super) memory_percent: f64,
+    /// `SANDBOX_UNHEALTHY_PERCENT`: share of liveness probes that fail.
+    pub(super) unhealthy_percent: f64,
+    /// `SANDBOX_FAILED_START_PERCENT`: share of startup probes that fail, of instances that start under load.
+    pub(super) failed_start_percent: f64,
     /// `SANDBOX_LATENCY_MS`: median latency.
     pub(super) latency_ms: f64,
     /// `SANDBOX_REQUESTS_PER_SECOND`: of the whole service.
@@ -69,6 +76,10 @@ impl Behaviour {
             error_percent: number("SANDBOX_ERROR_PERCENT", 0.1, 0.0..=100.0)?,
             client_error_percent: number("SANDBOX_CLIENT_ERROR_PERCENT", 0.0, 0.0..=100.0)?,
             throttled_percent: number("SANDBOX_THROTTLED_PERCENT", 0.0, 0.0..=100.0)?,
+            cpu_percent: number("SANDBOX_CPU_PERCENT", 40.0, 0.0..=100.0)?,
+            memory_percent: number("SANDBOX_MEMORY_PERCENT", 50.0, 0.0..=100.0)?,
+            unhealthy_percent: number("SANDBOX_UNHEALTHY_PERCENT", 0.0, 0.0..=100.0)?,
+            failed_start_percent: number("SANDBOX_FAILED_START_PERCENT", 0.0, 0.0..=100.0)?,
             latency_ms: number("SANDBOX_LATENCY_MS", 40.0, 1.0..=LONGEST_MS)?,
             requests_per_second: number("SANDBOX_REQUESTS_PER_SECOND", 20.0, 0.0..=100_000.0)?,
             startup: match value("SANDBOX_STARTUP") {
@@ -119,7 +130,7 @@ pub(super) fn round(seed: u64, service: &str, number: i64, shares: &[(i64, &Beha
     all
 }
 
-fn binomial(n: i64, p: f64, random: &mut StdRng) -> i64 {
+pub(super) fn binomial(n: i64, p: f64, random: &mut StdRng) -> i64 {
     let n = u64::try_from(n).unwrap_or(0);
     Binomial::new(n, p.clamp(0.0, 1.0)).map_or(0, |b| i64::try_from(b.sample(random)).unwrap_or(0))
 }

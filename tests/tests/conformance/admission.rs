@@ -45,6 +45,13 @@ async fn rollouts() {
     let mounted = |mounts: Value, volumes: Value| with(container("volumeMounts", mounts), "/template/volumes", volumes);
     let keys = || json!([{"name": "keys", "secret": {"name": "key"}}]);
     let analysis = |analysis: Value| with(good(), "/analysis", analysis);
+    let own = |more: Value| {
+        let mut metric = json!({"name": "checkouts", "ratio": {"bad": "x{{revision}}", "total": "y{{ revision }}"}});
+        for (key, value) in more.as_object().into_iter().flatten() {
+            metric[key] = value.clone();
+        }
+        analysis(json!({"promql": [metric]}))
+    };
     let by_limits = |threshold: Value| analysis(json!({"mode": "Threshold", "threshold": threshold}));
     let redis = |name: &str| with(env(json!([{"name": name, "value": "x"}])), "/template/redis", json!(true));
     let cases = [
@@ -121,8 +128,23 @@ async fn rollouts() {
         (analysis(json!({"metrics": ["Errors", "Mood"]})), "Unsupported value"),
         (
             analysis(json!({"mode": "Threshold", "metrics": ["Errors", "ClientErrors"]})),
-            "metrics: mode Threshold has limits for Errors and Latency only",
+            "metrics: mode Threshold has no limits for ClientErrors and TooManyRequests",
         ),
+        (analysis(json!({"promql": [{"name": "a"}]})), "promql: set exactly one of ratio, histogram and gauge"),
+        (
+            own(json!({"ratio": {"bad": "sum(x)", "total": "sum(y{r=\"{{revision}}\"})"}})),
+            "bad: write {{revision}} where",
+        ),
+        (own(json!({"name": "Errors"})), "name in body should match"),
+        (own(json!({"address": "prometheus:9090"})), "address in body should match"),
+        (own(json!({"address": "https://user:word@prometheus"})), "address in body should match"),
+        (own(json!({"limits": {}})), "limits.failAboveBasisPoints: Required value"),
+        (own(json!({"limits": {"failAboveBasisPoints": 1}})), "promql: limits belong to mode Threshold"),
+        (
+            own(json!({"ratio": null, "gauge": {"value": "x{{revision}}", "badAbove": "1e3"}})),
+            "badAbove in body should match",
+        ),
+        (analysis(json!({"alertPolicies": ["5xx"]})), "alertPolicies[0] in body should match"),
         // Limits that could never tell, or that nothing uses.
         (analysis(json!({"threshold": {"failureLimit": 1}})), "threshold: mode Sequential does not use it"),
         (by_limits(json!({"count": 100})), "analysis.threshold: a step has no time for its looks"),

@@ -5,6 +5,7 @@ mod cluster;
 mod dashboards;
 mod google;
 mod manifests;
+mod measured;
 mod people;
 mod recordings;
 mod wire;

@@ -5,6 +5,7 @@ mod faults;
 mod gitops;
 mod judgement;
 mod metrics;
+mod own_metrics;
 mod planted;
 mod planted_memory;
 mod recovery;

@@ -7,7 +7,7 @@ use super::{Ruling, StepContext, later};
 use crate::conditions::note;
 use crate::names::Percent;
 use crate::reason::Reason;
-use crate::verdict::{all_in_words, delay, first_minute_ends, has_bad_open_look, is_silent, leans_to_harm};
+use crate::verdict::{all_in_words, first_minute_ends, has_bad_open_look, is_silent, leans_to_harm, longest_delay};
 use crate::words::{lasting, span};
 
 /// How long a share is held if the spec does not say.
@@ -59,6 +59,10 @@ impl Weight {
             [] => "waiting for Cloud Monitoring, whose metrics are up to 3 min late".to_string(),
             _ => all_in_words(evidence, analysis),
         };
+        let words = match &context.held_by {
+            Some(why) => format!("{why}; {words}"),
+            None => words,
+        };
         let hold_ends = later(since, self.takes());
         if now < hold_ends {
             if let Some(ruling) = silent(context, &words) {
@@ -73,12 +77,12 @@ impl Weight {
         // A hold that is over before a minute could count is no missing data.
         let counted_to = hold_ends.max(first_minute_ends(since, evidence, analysis));
         let is_whole = |evidence: &EvidenceStatus| evidence.through.0 >= counted_to;
-        let verdict = taken_together(&analysis.metrics, evidence, is_whole);
+        let verdict = taken_together(&analysis.judged(), evidence, is_whole);
         let is_open = evidence.iter().any(|evidence| has_bad_open_look(evidence, analysis));
-        if verdict == Verdict::Pass && !is_open {
+        if verdict == Verdict::Pass && !is_open && context.held_by.is_none() {
             return Ruling::Pass;
         }
-        let metrics_end = later(counted_to, delay(analysis) + LATE);
+        let metrics_end = later(counted_to, longest_delay(evidence, analysis) + LATE);
         if now < metrics_end {
             let message = format!(
                 "waiting for the metrics of its last minutes, {} more at most; {words}",
@@ -110,6 +114,9 @@ impl Weight {
             let needs = needs(evidence, since);
             let message = format!("at {} for {} more at most{needs}: {words}", self.share, span(now, until));
             return Ruling::Wait(note(Reason::Extended, message), Some(until));
+        }
+        if context.held_by.is_some() {
+            return Ruling::AskPerson(note(Reason::Undecided, format!("{words}: promote or abort")));
         }
         if let Some(why) = context.fails_at_end() {
             return Ruling::Fail(why);

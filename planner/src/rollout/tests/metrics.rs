@@ -1,18 +1,29 @@
 //! What else may be judged than errors and latency.
 
 use super::*;
-use orchestra_crds::Metric;
+use orchestra_crds::{AnalysisMode, Metric, MetricName, Preset, Promql, RatioQueries};
 
-fn judging(metric: Metric) -> World {
+fn judging(presets: &[Preset]) -> World {
     let mut world = World::promoted(&["us-central1"]);
-    world.rollout.spec.analysis.metrics.push(metric);
+    world.rollout.spec.analysis.metrics.extend(presets);
     world
 }
 
+/// Of everybody's own.
+fn checkouts() -> Promql {
+    let ratio = RatioQueries { bad: "failed{{revision}}".into(), total: "all{{revision}}".into() };
+    let name = MetricName::new("checkouts").unwrap();
+    Promql { name, address: None, ratio: Some(ratio), histogram: None, gauge: None, limits: None }
+}
+
+/// Those that count something else than requests.
+const OF_INSTANCES: [Preset; 4] =
+    [Preset::CpuUtilization, Preset::MemoryUtilization, Preset::HealthChecks, Preset::StartupFailures];
+
 #[test]
 fn a_candidate_that_refuses_requests_is_taken_back_where_that_is_judged() {
-    for metric in [Metric::ClientErrors, Metric::TooManyRequests] {
-        let mut world = judging(metric);
+    for preset in [Preset::ClientErrors, Preset::TooManyRequests] {
+        let mut world = judging(&[preset]);
         world.release("app:2", Traits { refused_percent: 5, ..Traits::default() });
         world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
         let message = world.status().failed.unwrap().message;
@@ -22,11 +33,11 @@ fn a_candidate_that_refuses_requests_is_taken_back_where_that_is_judged() {
 
 #[test]
 fn one_that_does_not_is_promoted() {
-    let mut world = judging(Metric::ClientErrors);
+    let mut world = judging(&[Preset::ClientErrors]);
     world.release("app:2", Traits::default());
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
     let judged: Vec<Metric> = world.status().regions[0].evidence.iter().map(|evidence| evidence.metric).collect();
-    assert_eq!(judged, [Metric::Errors, Metric::Latency, Metric::ClientErrors]);
+    assert_eq!(judged, [Metric::ERRORS, Metric::LATENCY, Metric::Preset(Preset::ClientErrors)]);
 }
 
 #[test]
@@ -34,4 +45,41 @@ fn what_is_not_asked_for_is_not_judged() {
     let mut world = World::promoted(&["us-central1"]);
     world.release("app:2", Traits { refused_percent: 50, ..Traits::default() });
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+}
+
+#[test]
+fn instances_that_breach_and_probes_that_fail_take_a_candidate_back() {
+    for preset in [Preset::CpuUtilization, Preset::MemoryUtilization, Preset::HealthChecks] {
+        for mode in [AnalysisMode::Sequential, AnalysisMode::Threshold] {
+            let mut world = judging(&[preset]);
+            world.rollout.spec.analysis.mode = mode;
+            world.release("app:2", Traits { refused_percent: 50, breaches: true, ..Traits::default() });
+            world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
+            let message = world.status().failed.unwrap().message;
+            assert!(message.contains("above 90 % of their") || message.contains("probes failed"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn few_looks_at_instances_and_none_that_starts_hold_nothing_up() {
+    let mut world = judging(&OF_INSTANCES);
+    let begun = world.now;
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+    let mut plain = World::promoted(&["us-central1"]);
+    plain.now = begun;
+    plain.release("app:2", Traits::default());
+    plain.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+    assert_eq!(world.now, plain.now, "it takes as long as with requests alone");
+}
+
+#[test]
+fn a_metric_of_ones_own_is_judged_by_its_name() {
+    let mut world = judging(&[]);
+    world.rollout.spec.analysis.promql.push(checkouts());
+    world.release("app:2", Traits { refused_percent: 5, ..Traits::default() });
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
+    let message = world.status().failed.unwrap().message;
+    assert!(message.contains("of checkouts bad"), "{message}");
 }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Counts, Logged, Observation, RegionQuestions, RegionView, plan, questions, services};
 use crate::cloud::{
-    ContainerView, FailedRequest, Failures, FailuresQuery, Fault, FaultClass, Measured, PolicyView, Readiness,
-    RevisionView, SecretVersionId, ServiceView, Target, Trouble, VersionView,
+    ContainerView, FailedRequest, Failures, FailuresQuery, Fault, FaultClass, Incident, Measured, PolicyView,
+    Readiness, Reading, RevisionView, SecretVersionId, ServiceView, Target, Trouble, VersionView,
 };
 use crate::marks::Marks;
 use crate::names::{Etag, Percent, RevisionName};
@@ -24,6 +24,8 @@ pub struct Traits {
     pub error_percent: i64,
     /// Answered with 4xx, 429 among them.
     pub refused_percent: i64,
+    /// Whether its instances are above 90 % of their CPU and memory.
+    pub breaches: bool,
     pub broken_in: Option<&'static str>,
 }
 
@@ -31,6 +33,10 @@ pub struct Traits {
 pub type Spoil = fn(&mut Vec<FailedRequest>, &FailuresQuery, Timestamp);
 
 pub struct World {
+    /// Incidents of alert policies that are open, or why that is not known.
+    pub incidents: Reading<Vec<Incident>>,
+    /// How late Google says that metrics come.
+    pub delay_seconds: Option<i64>,
     pub now: Timestamp,
     pub rollout: Rollout,
     pub environment: Option<OrchestraEnvironment>,
@@ -112,6 +118,8 @@ impl World {
             policies: BTreeMap::new(),
             deployed: BTreeSet::new(),
             failed_writes: FailedWrites::new(),
+            incidents: Ok(vec![]),
+            delay_seconds: None,
             secret_of: BTreeMap::new(),
             disabled: BTreeSet::new(),
         }
@@ -200,7 +208,7 @@ impl World {
         let plan = plan(&seen);
         assert_eq!(crate::promises::broken_by_rollout(&seen, &plan.effects), None);
         assert_eq!(plan, super::super::plan(&seen), "the same observation, the same plan");
-        let told = seen.regions.iter().filter_map(|region| region.counts.get(&Metric::Errors)?.measured.as_ref().ok());
+        let told = seen.regions.iter().filter_map(|region| region.counts.get(&Metric::ERRORS)?.measured.as_ref().ok());
         let minutes = told.flat_map(|measured| &measured.minutes);
         self.counted_requests += minutes.map(|minute| minute.candidate.above(0).total).sum::<i64>();
         match plan.finalizer {
@@ -234,6 +242,7 @@ impl World {
             environment_unread,
             regions,
             secrets: BTreeMap::new(),
+            incidents: None,
             failed_writes,
         };
         for round in 0.. {
@@ -246,6 +255,9 @@ impl World {
                 let view = VersionView { number: id.version, created_at: None };
                 let read = (!self.disabled.contains(&id)).then_some(view);
                 seen.secrets.insert(id, Ok(read));
+            }
+            if asked.incidents.is_some() {
+                seen.incidents = Some(self.incidents.clone());
             }
             for id in asked.services {
                 let region = id.region.to_string();
@@ -292,7 +304,11 @@ impl World {
             let minutes = self.minutes(place, &query);
             let fault = Fault { class: self.blind_class, message: "503".into() };
             let history = query.history_until.map(|until| self.history(query.metric, until));
-            let measured = if self.blind { Err(fault) } else { Ok(Measured { minutes, history }) };
+            let measured = if self.blind {
+                Err(fault)
+            } else {
+                Ok(Measured { minutes, history, delay_seconds: self.delay_seconds })
+            };
             region.counts.insert(query.metric, Counts { query, measured });
         }
         if let Some(query) = asked.failures {

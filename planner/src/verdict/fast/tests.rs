@@ -1,6 +1,7 @@
 use super::*;
 use crate::cloud::FailedRequest;
 use crate::names::ReleaseId;
+use crate::verdict::Kind;
 use orchestra_crds::Analysis;
 
 fn at(second: i64) -> Timestamp {
@@ -13,7 +14,7 @@ fn release() -> ReleaseId {
 
 /// The first step of a release.
 fn subject(release: &ReleaseId) -> Subject<'_> {
-    Subject { metric: Metric::Errors, release, step: 1, written_at: at(BEGAN), since: at(BEGAN), has_all: false }
+    Subject { metric: Metric::ERRORS, release, step: 1, written_at: at(BEGAN), since: at(BEGAN), has_all: false }
 }
 
 /// A lane with errors' evidence beside it.
@@ -37,7 +38,7 @@ impl Lane {
         let terms = Terms { settings: &settings, planned_minutes: 20, regions: 1 };
         let minutes = (1..=60).map(|n| (at(BEGAN - n * 60), crate::cloud::Tally::of_errors(per_minute, 1)));
         let history = crate::cloud::History { minutes: minutes.collect(), ..Default::default() };
-        let measured = Measured { minutes: vec![], history: Some(history) };
+        let measured = Measured { minutes: vec![], history: Some(history), delay_seconds: None };
         let errors =
             crate::verdict::count(None, &subject, &terms, &measured, Window { from: at(BEGAN), to: at(BEGAN) });
         let stable = RevisionName::new("api-1").unwrap();
@@ -170,7 +171,7 @@ fn logs_that_lack_what_metrics_count_turn_the_lane_off() {
         candidate: crate::cloud::Tally::of_errors(600, 30),
         stable: crate::cloud::Tally::of_errors(5_400, 270),
     };
-    let measured = Measured { minutes: vec![minute], history: None };
+    let measured = Measured { minutes: vec![minute], history: None, delay_seconds: None };
     let subject = subject(&lane.release);
     let mut memory = Memory::read(&lane.fast.as_ref().unwrap().state).unwrap();
     assert!(!memory.is_complete());
@@ -225,7 +226,7 @@ fn a_candidate_that_fails_as_often_and_faster_is_no_failure() {
     let known = |n: i64| (at(BEGAN - n * 60), crate::cloud::Tally::of_errors(5_400, 108));
     let history = crate::cloud::History { minutes: (1..=60).map(known).collect(), ..Default::default() };
     let mut judgement = Judgement::default();
-    judgement.begin(Metric::Errors, &history);
+    judgement.begin(Kind::Errors, &history);
     lane.errors.state = judgement.write();
     for number in 1..20 {
         let mut requests = lane.failed(number, "api-2", 12);
@@ -250,7 +251,7 @@ fn what_logs_said_that_lacked_entries_is_forgotten() {
     let release = release();
     let subject = subject(&release);
     let known = lane.fast.clone().unwrap();
-    let after = compared(&known, &subject, &Measured { minutes: vec![minute], history: None });
+    let after = compared(&known, &subject, &Measured { minutes: vec![minute], history: None, delay_seconds: None });
     let memory = Memory::read(&after.state).unwrap();
     assert_eq!((memory.informative, memory.leads), (0, Default::default()));
 }

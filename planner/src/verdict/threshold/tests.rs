@@ -16,6 +16,7 @@ fn evidence(metric: Metric) -> EvidenceStatus {
         step_stable: 0,
         requests_needed: None,
         slow_above_micros: None,
+        delay_seconds: None,
         looks: None,
         state: String::new(),
         fault: None,
@@ -31,13 +32,17 @@ fn errors(bad: &[i64]) -> Vec<Minute> {
     bad.iter().map(|bad| minute(Tally::of_errors(100, *bad), Tally::of_errors(900, 1))).collect()
 }
 
+fn counted(known: &EvidenceStatus, limits: &Threshold, minutes: &[&Minute]) -> LooksStatus {
+    count(known, limits, &Held::of(known.metric, &Analysis::default(), limits), minutes)
+}
+
 fn looks(metric: Metric, limits: &Threshold, minutes: &[Minute]) -> LooksStatus {
     let minutes: Vec<&Minute> = minutes.iter().collect();
-    count(&evidence(metric), limits, &minutes)
+    counted(&evidence(metric), limits, &minutes)
 }
 
 fn verdict_of(limits: &Threshold, minutes: &[Minute]) -> Verdict {
-    verdict(&looks(Metric::Errors, limits, minutes), limits)
+    verdict(&looks(Metric::ERRORS, limits, minutes), limits)
 }
 
 #[test]
@@ -61,7 +66,7 @@ fn a_number_of_looks_must_succeed_where_that_is_said() {
 fn between_what_passes_and_what_fails_a_look_is_inconclusive() {
     let between = ErrorLimits { fail_above_basis_points: 500, pass_at_most_basis_points: Some(100) };
     let limits = Threshold { errors: between, ..Threshold::default() };
-    let told = looks(Metric::Errors, &limits, &errors(&[0, 3]));
+    let told = looks(Metric::ERRORS, &limits, &errors(&[0, 3]));
     assert_eq!((told.succeeded, told.failed, told.inconclusive), (1, 0, 1));
     assert_eq!(verdict(&told, &limits), Verdict::Undecided);
 }
@@ -84,11 +89,11 @@ fn no_requests_are_no_data_once_there_are_too_many_looks_without_any() {
 fn a_look_is_as_long_as_its_interval_whenever_its_minutes_come() {
     let limits = Threshold { interval_seconds: 180, ..Threshold::default() };
     let minutes = errors(&[9, 0, 0, 9, 9]);
-    let at_once = looks(Metric::Errors, &limits, &minutes);
+    let at_once = looks(Metric::ERRORS, &limits, &minutes);
     assert_eq!((at_once.succeeded, at_once.failed), (1, 0), "3 % of three minutes");
-    let mut known = evidence(Metric::Errors);
+    let mut known = evidence(Metric::ERRORS);
     for minute in &minutes {
-        known.looks = Some(count(&known, &limits, &[minute]));
+        known.looks = Some(counted(&known, &limits, &[minute]));
     }
     assert_eq!(known.looks, Some(at_once));
 }
@@ -103,10 +108,10 @@ fn a_look_that_is_not_over_is_not_nothing() {
 #[test]
 fn looks_of_another_step_are_not_of_this_one() {
     let limits = Threshold::default();
-    let mut known = evidence(Metric::Errors);
-    known.looks = Some(looks(Metric::Errors, &limits, &errors(&[9])));
+    let mut known = evidence(Metric::ERRORS);
+    known.looks = Some(looks(Metric::ERRORS, &limits, &errors(&[9])));
     known.step = 2;
-    let next = count(&known, &limits, &errors(&[0]).iter().collect::<Vec<_>>());
+    let next = counted(&known, &limits, &errors(&[0]).iter().collect::<Vec<_>>());
     assert_eq!((next.step, next.succeeded, next.failed), (2, 1, 0));
 }
 
@@ -116,11 +121,25 @@ fn a_latency_fails_above_twice_stables_or_above_a_number() {
     let at = |slow: i64| [minute(tally(slow), tally(0))];
     let failed = |limits: LatencyLimits, slow: i64| {
         let limits = Threshold { latency: limits, ..Threshold::default() };
-        looks(Metric::Latency, &limits, &at(slow)).failed
+        looks(Metric::LATENCY, &limits, &at(slow)).failed
     };
     assert_eq!(failed(LatencyLimits::default(), 5), 0, "the 95th percentile is as stable's");
     assert_eq!(failed(LatencyLimits::default(), 6), 1, "250 ms beside 100");
     let alone = LatencyLimits { fail_above_percent_of_stable: 0, ..LatencyLimits::default() };
     assert_eq!(failed(alone.clone(), 6), 0);
     assert_eq!(failed(LatencyLimits { fail_above_milliseconds: Some(200), ..alone }, 6), 1);
+}
+
+#[test]
+fn more_than_a_tenth_of_the_probes_or_half_of_the_looks_at_instances_is_too_much() {
+    let failed = |preset: Preset, bad: i64| {
+        let minutes = [minute(Tally::of_errors(20, bad), Tally::of_errors(20, 0))];
+        looks(Metric::Preset(preset), &Threshold::default(), &minutes).failed
+    };
+    for probes in [Preset::HealthChecks, Preset::StartupFailures] {
+        assert_eq!([failed(probes, 2), failed(probes, 3)], [0, 1], "{probes:?}");
+    }
+    for looks in [Preset::CpuUtilization, Preset::MemoryUtilization] {
+        assert_eq!([failed(looks, 10), failed(looks, 11)], [0, 1], "{looks:?}");
+    }
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 use super::filter::label;
-use super::series::{Datum, Labels, Latency};
+use super::series::{Datum, Labels, Spread};
 use crate::exchange::Request;
 use crate::google::enums::MONITORING;
 use crate::google::problem::Problem;
@@ -136,7 +136,7 @@ impl Aggregation {
                 Some(Datum::Number((squares / count).sqrt()))
             }
             Fold::Percentile(percent) => match sum(data.clone()) {
-                Some(Datum::Distribution(merged)) => Latency::percentile(&merged, percent).map(Datum::Number),
+                Some(Datum::Distribution(merged)) => Spread::percentile(&merged, percent).map(Datum::Number),
                 _ => rank(numbers, percent).map(Datum::Number),
             },
         })

@@ -3,7 +3,7 @@
 use regex::Regex;
 use std::sync::LazyLock;
 
-use super::series::{LATENCIES, Labels, REQUESTS};
+use super::series::{ALL, Labels};
 use crate::google::problem::Problem;
 
 /// A comparison, after the AND before it: a field, and a value or a function of values.
@@ -106,7 +106,7 @@ impl Filter {
             rest = rest.get(found.get(0).map_or(rest.len(), |m| m.end())..).unwrap_or_default().trim_start();
         }
         match filter.metric.as_str() {
-            REQUESTS | LATENCIES => Ok(filter),
+            known if ALL.contains(&known) => Ok(filter),
             "" => Err(Problem::field("filter", "it must name one metric: metric.type = \"…\"")),
             other => Err(Problem::missing(format!("Cannot find metric(s) that match type = \"{other}\"."))),
         }

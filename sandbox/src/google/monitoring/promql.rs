@@ -10,7 +10,7 @@ use promql_parser::parser::Expr;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-use super::series::{Datum, LATENCIES, REQUESTS};
+use super::series::{CPU, Datum, LATENCIES, MEMORY, PROBES, REQUESTS};
 use super::{KEPT, Metrics};
 use crate::exchange::{Reply, Request};
 use crate::google::Context;
@@ -108,12 +108,8 @@ impl Metrics {
         let by_label = named.map(|matcher| matcher.value);
         let name = name.map(ToString::to_string).or(by_label).ok_or("a selector must name its metric")?;
         let name = name.replace("run.googleapis.com/", "run_googleapis_com:");
-        let (metric, part) = match name.strip_prefix("run_googleapis_com:").unwrap_or(&name) {
-            "request_count" => (REQUESTS, ""),
-            "request_latencies_bucket" => (LATENCIES, "bucket"),
-            "request_latencies_count" => (LATENCIES, "count"),
-            "request_latencies_sum" => (LATENCIES, "sum"),
-            _ => return Ok(vec![]),
+        let Some((metric, part)) = metric_of(name.strip_prefix("run_googleapis_com:").unwrap_or(&name)) else {
+            return Ok(vec![]);
         };
         let mut all: BTreeMap<Labels, BTreeMap<Timestamp, f64>> = BTreeMap::new();
         for (labels, points) in self.points(project, metric, now, (from, to), |_| true) {
@@ -141,6 +137,25 @@ impl Metrics {
     fn since(&self, now: Timestamp) -> Timestamp {
         now - KEPT - KEPT
     }
+}
+
+/// The metric that a name in PromQL means, and the part of it.
+fn metric_of(name: &str) -> Option<(&'static str, &'static str)> {
+    let counters = [("request_count", REQUESTS), ("container_completed_probe_count", PROBES)];
+    if let Some((_, metric)) = counters.into_iter().find(|(counter, _)| *counter == name) {
+        return Some((metric, ""));
+    }
+    let distributions = [
+        ("request_latencies", LATENCIES),
+        ("container_cpu_utilizations", CPU),
+        ("container_memory_utilizations", MEMORY),
+    ];
+    distributions.into_iter().find_map(|(base, metric)| match name.strip_prefix(base)? {
+        "_bucket" => Some((metric, "bucket")),
+        "_count" => Some((metric, "count")),
+        "_sum" => Some((metric, "sum")),
+        _ => None,
+    })
 }
 
 /// The parameters, from the query or from a body: a form as Prometheus takes it, or JSON as Google's clients send it.

@@ -40,7 +40,7 @@ impl Next {
     fn minute(&self, number: i64) -> Result<EvidenceStatus, Failure> {
         let (start, end, began) = (at(number)?, at(number + 1)?, at(0)?);
         let subject = Subject {
-            metric: Metric::Errors,
+            metric: Metric::ERRORS,
             release: &self.release,
             step: 1,
             written_at: began,
@@ -50,7 +50,7 @@ impl Next {
         let terms = Terms { settings: &self.settings, planned_minutes: 60, regions: 1 };
         let minute = Minute { start, candidate: Tally::of_errors(600, 1), stable: Tally::of_errors(5_400, 5) };
         let history = self.before.is_none().then(History::default);
-        let measured = Measured { minutes: vec![minute], history };
+        let measured = Measured { minutes: vec![minute], history, delay_seconds: None };
         Ok(count(self.before.as_ref(), &subject, &terms, &measured, Window { from: start, to: end }))
     }
 }

@@ -54,7 +54,7 @@ impl Run<'_> {
     fn minute(&mut self, start: i64, pair: Pair) -> bool {
         let tally = |count: Count| Tally::of_errors(count.total, count.bad);
         let minute = Minute { start: at(start), candidate: tally(pair.candidate), stable: tally(pair.stable) };
-        let measured = Measured { minutes: vec![minute], history: None };
+        let measured = Measured { minutes: vec![minute], history: None, delay_seconds: None };
         let window = Window { from: at(start), to: at(start + 60) };
         let after = count(self.errors.as_ref(), &self.subject, &self.terms, &measured, window);
         let fails = after.verdict == Verdict::Fail;
@@ -107,7 +107,7 @@ pub fn lanes(seed: (u64, u64), lanes: &Lanes, settings: &Analysis) -> Ended {
     let release = ReleaseId { revision: RevisionName::new("api-2").unwrap(), number: 1 };
     let stable = RevisionName::new("api-1").unwrap();
     let subject = Subject {
-        metric: Metric::Errors,
+        metric: Metric::ERRORS,
         release: &release,
         step: 1,
         written_at: at(-TAKES),
@@ -175,7 +175,7 @@ impl Run<'_> {
             Tally::of_errors(pair.stable.total, pair.stable.bad).0.iter().for_each(|(bound, n)| minute.add(*bound, *n));
         }
         let history = History { minutes, ..History::default() };
-        let measured = Measured { minutes: vec![], history: Some(history) };
+        let measured = Measured { minutes: vec![], history: Some(history), delay_seconds: None };
         let window = Window { from: at(60), to: at(60) };
         self.errors = Some(count(None, &self.subject, &self.terms, &measured, window));
         let is_cut = requests.len() > MOST_ENTRIES;

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Analysis, Metric};
 use orchestra_planner::cloud::{Count, History, Minute, Tally};
-use orchestra_planner::verdict::{Judgement, Pair, Question, Terms};
+use orchestra_planner::verdict::{Judgement, Kind, Pair, Question, Terms};
 use std::collections::BTreeMap;
 
 /// When the first minute of a release begins.
@@ -33,9 +33,9 @@ impl Ours {
         let hour = before.iter().copied().fold(Count::default(), Count::plus);
         let hours = (1..=24).map(|n| (start() - SignedDuration::from_hours(n), tally(hour))).collect();
         let mut judgement = Judgement::default();
-        judgement.begin(Metric::Errors, &History { minutes, hours });
-        let needed = terms.needed() - terms.weight(Metric::Errors);
-        Self { judgement, question: terms.question(Metric::Errors), needed, next: start() }
+        judgement.begin(Kind::Errors, &History { minutes, hours });
+        let needed = terms.needed() - terms.weight(Metric::ERRORS);
+        Self { judgement, question: terms.question(Metric::ERRORS), needed, next: start() }
     }
 
     /// Takes in the next minute.

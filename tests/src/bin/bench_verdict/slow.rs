@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Analysis, Metric};
 use orchestra_planner::cloud::{Count, History, Minute, Tally};
-use orchestra_planner::verdict::{Judgement, Terms};
+use orchestra_planner::verdict::{Judgement, Kind, Terms};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Binomial, Distribution, Poisson};
@@ -95,17 +95,17 @@ pub fn hold(seed: (u64, u64), slow: &Slow, settings: &Analysis) -> Ended {
     let of_errors = |count: Count| Tally::of_errors(count.total, count.bad);
     let mut judged = vec![];
     let history = (-60..0).map(|minute| (at(minute), shapes[1].sample(all, &mut random))).collect();
-    judged.push(Judged::begin(Metric::Latency, history));
+    judged.push(Judged::begin(Metric::LATENCY, history));
     if slow.errors.is_some() {
         let history = (-60..0).map(|minute| (at(minute), of_errors(traffic.minute(&rates(0.0)).stable))).collect();
-        judged.push(Judged::begin(Metric::Errors, history));
+        judged.push(Judged::begin(Metric::ERRORS, history));
     }
     let mut ended = Ended::default();
     for number in 0..slow.minutes {
         let pair = traffic.minute(&rates(slow.share));
         for judged in &mut judged {
             let [candidate, stable] = match judged.metric {
-                Metric::Errors => [of_errors(pair.candidate), of_errors(pair.stable)],
+                Metric::ERRORS => [of_errors(pair.candidate), of_errors(pair.stable)],
                 _ => [
                     shapes[0].sample(all * slow.share, &mut random),
                     shapes[1].sample(all * (1.0 - slow.share), &mut random),
@@ -127,7 +127,7 @@ pub fn hold(seed: (u64, u64), slow: &Slow, settings: &Analysis) -> Ended {
 impl Judged {
     fn begin(metric: Metric, minutes: BTreeMap<Timestamp, Tally>) -> Self {
         let mut judgement = Judgement::default();
-        judgement.begin(metric, &History { minutes, ..History::default() });
+        judgement.begin(Kind::of(metric, &Analysis::default()), &History { minutes, ..History::default() });
         Self { metric, judgement }
     }
 

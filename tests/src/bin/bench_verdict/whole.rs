@@ -110,6 +110,7 @@ impl World {
             environment_unread: vec![],
             regions: ids.into_iter().map(|id| RegionView::of(id, Ok(self.service.clone()))).collect(),
             secrets: BTreeMap::new(),
+            incidents: None,
             failed_writes: BTreeMap::new(),
         };
         loop {
@@ -140,7 +141,7 @@ impl World {
 
     fn counts(&self, query: CountsQuery) -> Counts {
         let tally = |count: Count| match query.metric {
-            Metric::Errors => Tally::of_errors(count.total, count.bad),
+            Metric::ERRORS => Tally::of_errors(count.total, count.bad),
             _ => Tally(LATENCIES.into()),
         };
         let of = |(start, pair): &(Timestamp, Pair)| Minute {
@@ -159,7 +160,7 @@ impl World {
                 hours: (1..=24).map(|n| (ago(60 * n), tally(hour))).collect(),
             }
         });
-        Counts { query, measured: Ok(Measured { minutes, history }) }
+        Counts { query, measured: Ok(Measured { minutes, history, delay_seconds: None }) }
     }
 
     fn apply(&mut self, effect: Effect) {

@@ -1,7 +1,7 @@
 //! Requests of the model: as metrics and as logs tell of them.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::Metric;
+use orchestra_crds::{Metric, Preset};
 
 use super::World;
 use crate::cloud::{CountsQuery, FailedRequest, FailuresQuery, History, Minute, Tally};
@@ -17,12 +17,18 @@ impl World {
         let requests = self.requests_per_minute * weight / 100;
         let others = self.requests_per_minute - requests;
         let tallies = match query.metric {
-            Metric::Errors => (
+            Metric::ERRORS => (
                 Tally::of_errors(requests, requests * errors / 100),
                 Tally::of_errors(others, (1 + others * self.stable_error_percent / 100).min(others)),
             ),
-            Metric::Latency => (latencies(requests), latencies(others)),
-            Metric::ClientErrors | Metric::TooManyRequests => {
+            Metric::LATENCY => (latencies(requests), latencies(others)),
+            Metric::Preset(Preset::CpuUtilization | Preset::MemoryUtilization) => {
+                let breaches = self.traits.get(image).is_some_and(|t| t.breaches);
+                (Tally::of_errors(2, if breaches { 2 } else { 0 }), Tally::of_errors(8, 0))
+            }
+            // No instance starts.
+            Metric::Preset(Preset::StartupFailures) => <(Tally, Tally)>::default(),
+            Metric::Preset(_) | Metric::Named(_) => {
                 let refused = self.traits.get(image).map_or(0, |t| t.refused_percent);
                 let tally = |requests: i64, percent: i64| Tally::of_errors(requests, requests * percent / 100);
                 (tally(requests, refused), tally(others, 0))
@@ -37,12 +43,12 @@ impl World {
     /// As stable would have been all the time before.
     pub(super) fn history(&self, metric: Metric, until: Timestamp) -> History {
         let tally = |minutes: i64| match metric {
-            Metric::ClientErrors | Metric::TooManyRequests => Tally::of_errors(self.requests_per_minute * minutes, 0),
-            Metric::Errors => {
+            Metric::ERRORS => {
                 let total = self.requests_per_minute * minutes;
                 Tally::of_errors(total, minutes + total * self.stable_error_percent / 100)
             }
-            Metric::Latency => latencies(self.requests_per_minute * minutes),
+            Metric::LATENCY => latencies(self.requests_per_minute * minutes),
+            Metric::Preset(_) | Metric::Named(_) => Tally::of_errors(self.requests_per_minute * minutes, 0),
         };
         let before = |minutes: i64| until - SignedDuration::from_mins(minutes);
         match self.requests_per_minute {

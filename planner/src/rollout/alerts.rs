@@ -1,0 +1,127 @@
+//! Alert policies that a team has: what an open incident of one says about a candidate.
+//!
+//! An incident that names the candidate's revision takes it back. One that names no revision is about the whole service, or about
+//! something else: nothing goes on while it is open, and nothing is taken back for it. Silence is no health: where incidents
+//! can't be read, nothing goes on either.
+
+use jiff::Timestamp;
+use orchestra_crds::AnalysisMode;
+
+use super::judge::analysis;
+use super::memory::{Candidate, Memory};
+use super::pass::Pass;
+use super::place::Place;
+use super::progress::{InEffect, Progress, Standing};
+use super::steps::Step;
+use crate::cloud::{Fault, FaultClass, Incident, IncidentsQuery};
+use crate::names::Percent;
+
+/// For how long what was asked is told to all who ask, in seconds.
+const TOLD_TO_ALL: i64 = 30;
+
+/// What the labels of an incident say about a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    Candidate,
+    /// It names its service, and no revision.
+    Service,
+    /// It names neither.
+    Unknown,
+    Other,
+}
+
+/// The question about incidents; none: none is open.
+pub(super) fn question(pass: &Pass<'_>, memory: &Memory) -> Option<IncidentsQuery> {
+    let candidate = memory.candidate.as_ref().filter(|candidate| has_policies(pass, candidate))?;
+    let has_users =
+        memory.regions.values().any(|known| known.step.as_ref().is_some_and(|s| s.release == candidate.release));
+    let at = pass.seen.now.as_second().div_euclid(TOLD_TO_ALL) * TOLD_TO_ALL;
+    let at = Timestamp::from_second(at).ok().filter(|_| has_users && pass.seen.incidents.is_none())?;
+    Some(IncidentsQuery { at })
+}
+
+fn has_policies(pass: &Pass<'_>, candidate: &Candidate) -> bool {
+    let settings = analysis(pass, candidate);
+    !settings.alert_policies.is_empty() && settings.mode != AnalysisMode::Observe
+}
+
+fn is_policy_of(pass: &Pass<'_>, candidate: &Candidate, incident: &Incident) -> bool {
+    analysis(pass, candidate).alert_policies.contains(&incident.policy)
+}
+
+/// What it says about the candidate in a region.
+fn about(incident: &Incident, candidate: &Candidate, place: &Place<'_>) -> About {
+    let label = |name: &str| incident.labels.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let differs = |name: &str, own: &str| label(name).is_some_and(|value| value != own);
+    if differs("location", place.region().as_str()) || differs("service_name", place.seen.id.name.as_str()) {
+        return About::Other;
+    }
+    match label("revision_name") {
+        Some(revision) if revision == candidate.release.revision.as_str() => About::Candidate,
+        Some(_) => About::Other,
+        None if label("service_name").is_some() => About::Service,
+        None => About::Unknown,
+    }
+}
+
+/// The incidents of the policies that are open since the release began, with what they say in a region.
+fn open<'s>(
+    pass: &'s Pass<'_>,
+    candidate: &'s Candidate,
+    place: &'s Place<'_>,
+) -> impl Iterator<Item = (&'s Incident, About)> {
+    let all = pass.seen.incidents.iter().filter_map(|read| read.as_ref().ok()).flatten();
+    let ours = all.filter(|incident| is_policy_of(pass, candidate, incident));
+    ours.map(|incident| (incident, about(incident, candidate, place)))
+}
+
+/// Why incidents say to roll back, in any region.
+pub(super) fn failing(pass: &Pass<'_>, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) -> Option<String> {
+    if !has_policies(pass, candidate) {
+        return None;
+    }
+    states.iter().find_map(|(place, state)| {
+        let alone = alone_since(candidate, state);
+        let is_its = |(incident, about): &(&Incident, About)| match about {
+            // One of an earlier release of the same revision is over with it.
+            About::Candidate => incident.opened >= candidate.started_at,
+            About::Service => alone.is_some_and(|since| incident.opened >= since),
+            About::Unknown | About::Other => false,
+        };
+        let (incident, about) = open(pass, candidate, place).find(is_its)?;
+        let it = if about == About::Service { "the service, of which it has all requests," } else { "it" };
+        let (region, called, opened) = (place.region(), &incident.called, incident.opened);
+        Some(format!("{region}: an incident of the alert policy `{called}` is open about {it} since {opened}"))
+    })
+}
+
+/// Since when it has had all requests in a region; none: it hasn't.
+fn alone_since(candidate: &Candidate, state: &Progress) -> Option<Timestamp> {
+    let Progress::On(Standing { weight: Some(InEffect { step, since, .. }), .. }) = state else { return None };
+    candidate.steps().at(*step).and_then(Step::share).filter(|share| *share == Percent::ALL).map(|_| *since)
+}
+
+/// Why no step passes; none: nothing is open, or no policies are listed.
+pub(super) fn holds(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -> Option<String> {
+    if !has_policies(pass, candidate) {
+        return None;
+    }
+    match &pass.seen.incidents {
+        Some(Err(fault)) => Some(unread(fault)),
+        None => Some("the incidents of its alert policies are not known yet".to_string()),
+        Some(Ok(_)) => open(pass, candidate, place).find(|(_, about)| *about != About::Other).map(|(incident, _)| {
+            format!(
+                "an incident of the alert policy `{}` is open since {}, which names no revision",
+                incident.called, incident.opened
+            )
+        }),
+    }
+}
+
+fn unread(fault: &Fault) -> String {
+    let needs = match fault.class {
+        FaultClass::Denied => " (it needs roles/monitoring.alertViewer in the project)",
+        _ => "",
+    };
+    format!("the incidents of its alert policies can't be read{needs}: {}", fault.message)
+}
