@@ -40,6 +40,12 @@ impl CloudError {
         Self { operation: "list time series", message, class: FaultClass::Permanent, missing: false }
     }
 
+    /// Of an answer that lacks what each has.
+    pub(crate) fn incomplete(operation: &'static str, what: &str) -> Self {
+        let message = format!("the answer has no {what}");
+        Self { operation, message, class: FaultClass::Retryable, missing: false }
+    }
+
     /// A failure that a finished operation reports.
     pub(crate) fn of_operation(operation: &'static str, code: i32, message: String) -> Self {
         Self { operation, message, class: of_code(Code::from(code)), missing: false }

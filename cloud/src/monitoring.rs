@@ -9,7 +9,7 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Metric, Preset};
 use orchestra_planner::cloud::{
-    CountsQuery, History, Incident, IncidentsQuery, Measured, Minute, ServiceId, Tally, Window,
+    CountsQuery, FaultClass, History, Incident, Incidents, IncidentsQuery, Measured, Minute, ServiceId, Tally, Window,
 };
 use orchestra_planner::names::{ProjectId, RevisionName};
 use orchestra_planner::promql::{self, Ask};
@@ -40,6 +40,7 @@ pub struct Monitoring {
     shared: Arc<Shared<Asked, BTreeMap<Place, Revisions>>>,
     delays: Arc<Shared<(ProjectId, &'static str), Option<i64>>>,
     incidents: Arc<Shared<(ProjectId, Timestamp), Vec<Incident>>>,
+    policies: Arc<Shared<(ProjectId, String, i64), Option<String>>>,
 }
 
 /// What one revision did, by when each span of time began.
@@ -63,6 +64,7 @@ impl Monitoring {
             shared: Arc::default(),
             delays: Arc::default(),
             incidents: Arc::default(),
+            policies: Arc::default(),
         }
     }
 
@@ -116,8 +118,12 @@ impl Monitoring {
         let ask = async {
             let get = self.client.get_metric_descriptor();
             let get = get.set_name(format!("projects/{project}/metricDescriptors/{name}"));
-            let descriptor = self.calls.call("get metric descriptor", get.send()).await?;
-            Ok(descriptor.metadata.and_then(|metadata| metadata.ingest_delay).map(|delay| delay.seconds()))
+            match self.calls.find("get metric descriptor", get.send()).await {
+                Ok(told) => Ok(told.and_then(|it| it.metadata?.ingest_delay).map(|delay| delay.seconds())),
+                // Who may read the values need not be let read what they are.
+                Err(error) if error.class() == FaultClass::Denied => Ok(None),
+                Err(error) => Err(error),
+            }
         };
         Ok(*self.delays.get((project.clone(), name), ask).await?)
     }
@@ -126,9 +132,18 @@ impl Monitoring {
     ///
     /// # Errors
     /// When Google does not answer, or refuses.
-    pub async fn incidents(&self, project: &ProjectId, query: &IncidentsQuery) -> Result<Vec<Incident>, CloudError> {
+    pub async fn incidents(&self, project: &ProjectId, query: &IncidentsQuery) -> Result<Incidents, CloudError> {
         let ask = incidents::open(&self.rest, &self.calls, project);
-        Ok(self.incidents.get((project.clone(), query.at), ask).await?.as_ref().clone())
+        let open = self.incidents.get((project.clone(), query.at), ask).await?.as_ref().clone();
+        // Policies change seldom.
+        let since = query.at.as_second().div_euclid(HOUR.as_secs() / 6);
+        let mut silent = vec![];
+        for id in &query.policies {
+            let ask = incidents::silent(&self.rest, &self.calls, project, id);
+            let why = self.policies.get((project.clone(), id.clone(), since), ask).await?;
+            silent.extend(why.as_ref().clone());
+        }
+        Ok(Incidents { open, silent })
     }
 
     /// What Managed Service for Prometheus of a project answers.

@@ -103,7 +103,13 @@ async fn read(mut response: reqwest::Response) -> google_cloud_gax::Result<Answe
 pub(crate) fn refusal(answer: &Answer) -> Error {
     let payload = serde_json::to_vec(&answer.body).unwrap_or_default().into();
     if let (Some(message), Some("error")) = (answer.body["error"].as_str(), answer.body["status"].as_str()) {
-        let status = Status::default().set_code(Code::InvalidArgument).set_message(message);
+        let code = match answer.status {
+            401 | 403 => Code::PermissionDenied,
+            429 => Code::ResourceExhausted,
+            500.. => Code::Unavailable,
+            _ => Code::InvalidArgument,
+        };
+        let status = Status::default().set_code(code).set_message(message);
         return Error::service_with_http_metadata(status, Some(answer.status), None);
     }
     match Status::try_from(&payload) {

@@ -6,14 +6,17 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use std::error::Error;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest that a request may take.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(15);
 /// The largest answer that is read, in bytes.
-const LARGEST: usize = 4 * 1024 * 1024;
+const LARGEST: usize = 16 * 1024 * 1024;
+/// How a proxy refuses a POST that is none of its own.
+const READ_ONLY: [u16; 3] = [403, 405, 501];
 /// How much of an answer that refuses is told.
 const TOLD: usize = 200;
 
@@ -38,7 +41,13 @@ impl Outbound {
         let client = self.client(&url)?;
         // Not the whole URL, in which somebody may have put a password.
         let place = url.host_str().unwrap_or_default().to_string();
-        let response = client.post(url).form(form).send().await.map_err(|error| lost(&place, &error))?;
+        let request = client.post(url.clone()).form(form);
+        let mut response = request.send().await.map_err(|error| lost(&place, &error))?;
+        // What lets people read only may take a POST for a write.
+        if READ_ONLY.contains(&response.status().as_u16()) {
+            let request = client.get(url).query(form);
+            response = request.send().await.map_err(|error| lost(&place, &error))?;
+        }
         let status = response.status();
         let body = read(&place, response).await?;
         match status.as_u16() {
@@ -58,7 +67,7 @@ impl Outbound {
     fn client(&self, url: &Url) -> Result<Client, Fault> {
         let host = url.host_str().unwrap_or_default();
         let call = Call { tls: url.scheme() == "https", host, port: url.port_or_known_default().unwrap_or_default() };
-        let allowed = listed(&self.hosts, &call).map_err(|refused| denied(&refused))?.clone();
+        let allowed = listed(&self.hosts, &call).map_err(|refused| denied(&refused))?;
         // An address is not resolved, so it is checked here.
         if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             allowed.at(address).map_err(|refused| denied(&refused))?;
@@ -94,7 +103,10 @@ async fn read(place: &str, mut response: reqwest::Response) -> Result<Vec<u8>, F
     while let Some(chunk) = response.chunk().await.map_err(|error| lost(place, &error))? {
         body.extend_from_slice(&chunk);
         if body.len() > LARGEST {
-            return Err(permanent(format!("{place} answers with more than {} MiB", LARGEST / 1024 / 1024)));
+            let most = LARGEST / 1024 / 1024;
+            return Err(permanent(format!(
+                "{place} answers with more than {most} MiB: aggregate more, with sum(…) or sum by (le) (…)"
+            )));
         }
     }
     Ok(body)
@@ -107,16 +119,23 @@ fn told(body: &[u8]) -> String {
 }
 
 fn lost(place: &str, error: &reqwest::Error) -> Fault {
+    let (mut refused, mut tls) = (false, false);
     let mut cause: Option<&dyn Error> = Some(error);
     while let Some(inner) = cause {
         if let Some(refused) = inner.downcast_ref::<Refused>() {
             return denied(refused);
         }
+        let io = inner.downcast_ref::<io::Error>();
+        refused |= io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused);
+        tls |=
+            inner.is::<rustls::Error>() || io.is_some_and(|io| io.get_ref().is_some_and(|e| e.is::<rustls::Error>()));
         cause = inner.source();
     }
     let why = match error {
         error if error.is_timeout() => "does not answer in time",
-        error if error.is_connect() => "can't be reached",
+        _ if tls => "has no certificate that is trusted here",
+        _ if refused => "refuses the connection",
+        error if error.is_connect() => "can't be reached, or there is no such name",
         _ => "broke the connection",
     };
     Fault { class: FaultClass::Retryable, message: format!("{place} {why}") }

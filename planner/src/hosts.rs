@@ -122,14 +122,20 @@ pub enum Refused {
 ///
 /// # Errors
 /// Where it is not, or not that way.
-pub fn listed<'a>(hosts: &'a [AllowedHost], call: &Call<'_>) -> Result<&'a AllowedHost, Refused> {
+pub fn listed(hosts: &[AllowedHost], call: &Call<'_>) -> Result<AllowedHost, Refused> {
     let host = normal(call.host);
     let fitting = |allowed: &&AllowedHost| allowed.host == host && allowed.port == call.port;
-    let mut found = hosts.iter().filter(fitting).peekable();
-    if found.peek().is_none() {
-        return Err(Refused::NotListed { host, port: call.port });
+    // One that is listed twice may be called in either way.
+    let both = |one: AllowedHost, other: AllowedHost| AllowedHost {
+        private: one.private || other.private,
+        http: one.http || other.http,
+        ..one
+    };
+    match hosts.iter().filter(fitting).cloned().reduce(both) {
+        None => Err(Refused::NotListed { host, port: call.port }),
+        Some(allowed) if call.tls || allowed.http => Ok(allowed),
+        Some(_) => Err(Refused::Plain(host)),
     }
-    found.find(|allowed| call.tls || allowed.http).ok_or(Refused::Plain(host))
 }
 
 impl AllowedHost {
@@ -170,8 +176,8 @@ fn reach(address: IpAddr) -> Reach {
 fn reach_v4(address: Ipv4Addr) -> Reach {
     let [a, b, c, d] = address.octets();
     match (a, b, c, d) {
-        // Of Alibaba's metadata server, within the block that carriers share.
-        (100, 100, 100, 200) => Reach::Never,
+        // Metadata servers of Alibaba, Azure and Oracle, which are not in the block that is for them.
+        (100, 100, 100, 200) | (168, 63, 129, 16) | (192, 0, 0, 192) => Reach::Never,
         (0, ..) | (169, 254, ..) | (224.., ..) => Reach::Never,
         (10 | 127, ..) | (172, 16..=31, ..) | (192, 168, ..) | (100, 64..=127, ..) => Reach::Private,
         (192, 0, 0, _) | (198, 18 | 19, ..) => Reach::Private,
@@ -185,10 +191,14 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
         _ if address.is_loopback() => Reach::Private,
         _ if address.is_unspecified() || address.is_multicast() => Reach::Never,
         (0xfe80..=0xfebf, _) => Reach::Never,
+        // Teredo: where it leads is not known.
+        (0x2001, 0) => Reach::Never,
         // Of Amazon's and Google's metadata servers, within the private block.
         (0xfd00, 0x0ec2) | (0xfd20, 0x00ce) => Reach::Never,
         (0xfc00..=0xfdff | 0xfec0..=0xfeff, _) => Reach::Private,
-        _ => Reach::Public,
+        // Global unicast; what else there may be leads elsewhere.
+        (0x2000..=0x3fff, _) => Reach::Public,
+        _ => Reach::Never,
     }
 }
 
@@ -280,6 +290,11 @@ mod tests {
             "ff02::1",
             "fd00:ec2::254",
             "fd20:ce::254",
+            "64:ff9b:1::a00:1",
+            "2001:0:1::1",
+            "::ffff:0:a9fe:a9fe",
+            "168.63.129.16",
+            "192.0.0.192",
             "::ffff:169.254.169.254",
             "64:ff9b::a9fe:a9fe",
             "2002:a9fe:a9fe::1",

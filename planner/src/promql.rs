@@ -15,6 +15,10 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const SECOND: f64 = 1_000_000.0;
 /// How much more bad ones than all there may seem to be: each count is rounded, and `increase` extrapolates.
 const SLACK: f64 = 1.0;
+/// The same as a factor: two counters are read at two times.
+const MORE: f64 = 1.1;
+/// More events than any service has in a minute: such a count is none.
+const MOST: f64 = 1e15;
 /// More series than any sensible answer has.
 const MOST_SERIES: usize = 10_000;
 
@@ -63,11 +67,18 @@ impl Ask {
 /// An answer as Prometheus writes it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Answer {
-    data: Data,
+    #[serde(default)]
+    error: Option<String>,
+    /// Some stores answer with a part of what they should have, and say so here.
+    #[serde(default)]
+    warnings: Vec<String>,
+    #[serde(default)]
+    data: Option<Data>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct Data {
+    #[serde(default)]
     result: Vec<Series>,
 }
 
@@ -77,6 +88,9 @@ struct Series {
     metric: BTreeMap<String, String>,
     #[serde(default)]
     values: Vec<(f64, String)>,
+    /// Of native histograms.
+    #[serde(default)]
+    histograms: Vec<serde::de::IgnoredAny>,
 }
 
 /// Why answers can't be used.
@@ -88,9 +102,47 @@ pub enum Unusable {
     /// A series of a histogram has no bound.
     #[error("the query `buckets` gives a series without the label `le`: keep it, with sum by (le) (…)")]
     NoBound,
+    /// The candidate's histogram has other bounds than stable's.
+    #[error(
+        "the candidate's buckets lack some of stable's bounds, so what is slow can't be compared: keep the old bounds beside the new ones for one release"
+    )]
+    OtherBounds,
+    /// It is an error.
+    #[error("Prometheus answers {0}")]
+    Error(String),
+    /// A part of it is missing.
+    #[error("Prometheus warns that its answer may lack something: {0}")]
+    Partial(String),
+    /// It is a native histogram.
+    #[error(
+        "the query {0} gives native histograms, which are not read: ask for the classic buckets, or for histogram_count and histogram_fraction"
+    )]
+    Native(&'static str),
     /// There are more bad ones than there are in all.
     #[error("the query `bad` gives more than the query `total`: compare the two")]
     MoreBadThanAll,
+}
+
+impl Unusable {
+    /// Whether the next answer may be another, though nobody changes the queries.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Partial(_) | Self::Error(_))
+    }
+}
+
+/// What PromQL itself remarks, of the query and not of the answer, begins with that.
+const REMARK: &str = "PromQL ";
+
+impl Answer {
+    fn series(&self) -> Result<&[Series], Unusable> {
+        if let Some(error) = &self.error {
+            return Err(Unusable::Error(error.clone()));
+        }
+        match self.warnings.iter().find(|warning| !warning.starts_with(REMARK)) {
+            Some(warning) => Err(Unusable::Partial(warning.clone())),
+            None => Ok(self.data.as_ref().map_or(&[], |data| &data.result)),
+        }
+    }
 }
 
 impl Part {
@@ -134,8 +186,11 @@ fn parts(promql: &Promql) -> Vec<(Part, &str)> {
 fn stable_window(query: &CountsQuery) -> Option<Window> {
     match query.history_until {
         Some(until) => {
-            let (_, day) = history_windows(until);
-            Some(Window { from: day.from, to: query.window.to.max(until) })
+            let (hour, day) = history_windows(until);
+            // Only bounds are taken from the day.
+            let is_histogram = query.promql.as_ref().is_some_and(|promql| promql.histogram.is_some());
+            let from = if is_histogram { day.from } else { hour.from };
+            Some(Window { from, to: query.window.to.max(until) })
         }
         None => Some(query.window),
     }
@@ -163,19 +218,25 @@ struct Values {
 
 impl Values {
     fn read(part: Part, answer: &Answer) -> Result<Self, Unusable> {
-        let series = &answer.data.result;
+        let series = answer.series()?;
         if series.len() > MOST_SERIES {
             return Err(Unusable::TooMany(part.word()));
         }
         let mut read = Self::default();
-        for Series { metric, values } in series {
+        for Series { metric, values, histograms } in series {
+            if !histograms.is_empty() {
+                return Err(Unusable::Native(part.word()));
+            }
             let bound = match part {
                 Part::Buckets => Some(bound(metric).ok_or(Unusable::NoBound)?),
                 _ => None,
             };
             for (at, text) in values {
                 let Some(start) = minute_before(*at) else { continue };
-                match text.parse::<f64>().ok().filter(|value| value.is_finite()) {
+                let value = text.parse::<f64>().ok().filter(|value| !value.is_nan());
+                // Each series of a gauge is a look of its own: one that is none says nothing of the others.
+                match value.filter(|value| value.abs() < MOST || part == Part::Values) {
+                    None if part == Part::Values => {}
                     Some(value) => read.by_minute.entry(start).or_default().push((bound, value)),
                     None => drop(read.unread.insert(start)),
                 }
@@ -209,7 +270,13 @@ fn minute_before(at: f64) -> Option<Timestamp> {
 /// Where they can't mean what the analysis says of them.
 pub fn measured(promql: &Promql, query: &CountsQuery, answers: &[(Ask, Answer)]) -> Result<Measured, Unusable> {
     let [candidate, stable] = [Arm::Candidate, Arm::Stable].map(|arm| tallies(promql, arm, answers));
-    let (candidate, stable) = (candidate?, stable?);
+    let ((mut candidate, unread), (mut stable, also_unread)) = (candidate?, stable?);
+    if promql.histogram.is_some() {
+        check_bounds(answers)?;
+    }
+    // A minute of which a part can't be read is missing in both: the one is not compared with another minute of the other.
+    candidate.retain(|start, _| !also_unread.contains(start));
+    stable.retain(|start, _| !unread.contains(start));
     let of = |tallies: &BTreeMap<Timestamp, Tally>, start: &Timestamp| tallies.get(start).cloned().unwrap_or_default();
     let within = |start: &&Timestamp| **start >= query.window.from && **start < query.window.to;
     let starts: BTreeSet<&Timestamp> = candidate.keys().chain(stable.keys()).filter(within).collect();
@@ -221,6 +288,24 @@ pub fn measured(promql: &Promql, query: &CountsQuery, answers: &[(Ask, Answer)])
         delay_seconds: None,
     })
 }
+
+/// Whether each of stable's bounds is one of the candidate's: between others, what is slow can't be told.
+fn check_bounds(answers: &[(Ask, Answer)]) -> Result<(), Unusable> {
+    let bounds = |arm: Arm| -> Result<BTreeSet<i64>, Unusable> {
+        let of_arm = answers.iter().filter(|(ask, _)| ask.arm == arm);
+        let mut all = BTreeSet::new();
+        for (_, answer) in of_arm {
+            all.extend(answer.series()?.iter().filter_map(|series| bound(&series.metric)));
+        }
+        Ok(all)
+    };
+    let (candidate, stable) = (bounds(Arm::Candidate)?, bounds(Arm::Stable)?);
+    let fits = candidate.is_empty() || stable.is_subset(&candidate);
+    if fits { Ok(()) } else { Err(Unusable::OtherBounds) }
+}
+
+/// What was told by minute, and the minutes of which a part can't be read.
+type Told = (BTreeMap<Timestamp, Tally>, BTreeSet<Timestamp>);
 
 fn history(stable: &BTreeMap<Timestamp, Tally>, until: Timestamp) -> History {
     let (hour, day) = history_windows(until);
@@ -236,17 +321,20 @@ fn history(stable: &BTreeMap<Timestamp, Tally>, until: Timestamp) -> History {
     history
 }
 
-fn tallies(promql: &Promql, arm: Arm, answers: &[(Ask, Answer)]) -> Result<BTreeMap<Timestamp, Tally>, Unusable> {
+fn tallies(promql: &Promql, arm: Arm, answers: &[(Ask, Answer)]) -> Result<Told, Unusable> {
     let of = |part: Part| {
         let answer = answers.iter().find(|(ask, _)| ask.arm == arm && ask.part == part);
         answer.map_or(Ok(Values::default()), |(_, answer)| Values::read(part, answer))
     };
     if let Some(gauge) = &promql.gauge {
         let limit: f64 = gauge.bad_above.parse().unwrap_or(f64::INFINITY);
-        return Ok(looks(&of(Part::Values)?, limit));
+        return Ok((looks(&of(Part::Values)?, limit), BTreeSet::new()));
     }
     match promql.histogram {
-        Some(_) => Ok(durations(&of(Part::Buckets)?)),
+        Some(_) => {
+            let values = of(Part::Buckets)?;
+            Ok((durations(&values), values.unread))
+        }
         None => counts(&of(Part::Bad)?, &of(Part::Total)?),
     }
 }
@@ -276,21 +364,28 @@ fn durations(values: &Values) -> BTreeMap<Timestamp, Tally> {
     values.by_minute.iter().map(|(start, values)| (*start, tally(values))).collect()
 }
 
-fn counts(bad: &Values, total: &Values) -> Result<BTreeMap<Timestamp, Tally>, Unusable> {
+fn counts(bad: &Values, total: &Values) -> Result<Told, Unusable> {
     let readable = total.by_minute.keys().filter(|start| !bad.unread.contains(start));
-    let (mut tallies, mut wrong) = (BTreeMap::new(), false);
+    let has_bad = bad.by_minute.values().flatten().any(|(_, value)| *value > SLACK);
+    if total.by_minute.is_empty() && has_bad {
+        return Err(Unusable::MoreBadThanAll);
+    }
+    let (mut tallies, mut wrong) = (BTreeMap::new(), BTreeSet::new());
     for start in readable {
         let (bad, total) = (bad.sum(*start), total.sum(*start));
-        if bad < 0.0 || total < 0.0 || bad > total + SLACK {
-            wrong = true;
+        if bad < 0.0 || total < 0.0 || bad > total * MORE + SLACK {
+            wrong.insert(*start);
             continue;
         }
         let total = total.round() as i64;
         tallies.insert(*start, Tally::of_errors(total, (bad.round() as i64).min(total)));
     }
     // A minute may be torn between two scrapes; where none is right, the queries are wrong.
-    let is_wrong = wrong && tallies.values().all(Tally::is_empty);
-    if is_wrong { Err(Unusable::MoreBadThanAll) } else { Ok(tallies) }
+    if !wrong.is_empty() && tallies.values().all(Tally::is_empty) {
+        return Err(Unusable::MoreBadThanAll);
+    }
+    let unread = wrong.into_iter().chain(bad.unread.iter().copied()).chain(total.unread.iter().copied());
+    Ok((tallies, unread.collect()))
 }
 
 #[cfg(test)]

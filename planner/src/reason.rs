@@ -62,6 +62,7 @@ reasons! {
     Aborted: Person, "A person ended the release; requests go back to stable, where there is one.", "Change the template, or try the same again: `kubectl orchestra retry NAME`.";
     AccessDenied: Person, "Google refuses the controller something: a role is missing, or an API is not enabled.", "The message names what was refused; docs/install.md lists the roles and why each is needed. It is tried again by itself.";
     AnalysisFailed: Person, "The candidate was worse than stable beside it, or its step ended without a verdict and the analysis says Rollback then. It is taken back in every region.", "`kubectl orchestra status NAME` has the counts. Mend the image and change the template. Was it something else: `kubectl orchestra retry NAME`.";
+    CapacityLimited: Person, "Requests of the candidate meet no free instance, because Cloud Run divides the service's maximum by the share of the traffic. That is not held against the candidate, and no step passes meanwhile.", "Raise `scaling.maxInstances`, or the weight of the step.";
     CloudRejected: Person, "Google refused a call for what it asked: a limit, a policy of the organisation, or a value that the API does not take.", "The message is Google's. Change the field that it names; it is tried again within minutes.";
     CloudUnavailable: Patience, "Google does not answer, or answers that it can't now.", "If it lasts: the status page of Google Cloud, and the network between cluster and Google.";
     ConfirmingAbsence: Patience, "Something that should be there was not found; one read can be old, so it is looked at once more.", "";
@@ -89,9 +90,9 @@ reasons! {
     LookingUp: Patience, "The service account is being looked up.", "";
     MarksNotUnderstood: Person, "The service bears a mark of Orchestra that this version of the controller can't read; nothing is touched.", "Run the version of the controller that wrote it, or a later one.";
     MarksRestored: Person, "Somebody took Orchestra's marks off the service; they are put back.", "Find out who writes the service's annotations: Terraform and scripts must leave those under `orchestra.cherry-ai.me/`.";
-    MetricsUnavailable: Person, "Cloud Monitoring can't be read, so the candidate can't be judged. The release passes no step on that.", "The message has the cause; often `roles/monitoring.viewer` is missing.";
+    MetricsUnavailable: Person, "Metrics can't be read, so the candidate can't be judged. The release passes no step on that.", "The message has the cause: often `roles/monitoring.viewer` is missing, the host of a Prometheus is not listed (`--allowed-host`), or a query is wrong. Settings are frozen with a release: correct them, then `kubectl orchestra abort NAME` and `kubectl orchestra retry NAME`.";
     Moving: Patience, "Traffic is moving to the share of the step.", "";
-    NoMetrics: Person, "The step is over, and there are no metrics of the candidate: did it get requests?", "`promote` or `abort`; `analysis.onNoData` says what to do by itself.";
+    NoMetrics: Person, "The step is over, and there are no metrics of the candidate: did it get requests?", "`promote` or `abort`; `analysis.onNoData` says what to do by itself. Of a metric of your own: do its queries find that revision?";
     NoNameLeft: Person, "A thousand attempts at one template have failed.", "Change the template.";
     NoRedis: Person, "On a Rollout: its template asks for Redis, and the environment has none. On an environment: it has no Redis, which is fine.", "Add `spec.redis` to the environment, or set `template.redis` to false.";
     NoSecrets: Nothing, "The environment has no secrets.", "";

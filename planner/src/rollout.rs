@@ -5,6 +5,7 @@
 
 mod advance;
 mod alerts;
+mod capacity;
 mod deadline;
 mod decision;
 mod deletion;
@@ -43,7 +44,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::cloud::{
-    CountsQuery, Failures, FailuresQuery, Incident, Measured, PolicyView, Reading, RevisionView, SecretVersionId,
+    CountsQuery, Failures, FailuresQuery, Incidents, Measured, PolicyView, Reading, RevisionView, SecretVersionId,
     ServiceId, ServiceView, VersionView,
 };
 use crate::names::RevisionName;
@@ -82,7 +83,7 @@ pub struct Observation {
     pub secrets: BTreeMap<SecretVersionId, Reading<Option<VersionView>>>,
     /// Incidents of the project that are open, if asked for.
     #[serde(default)]
-    pub incidents: Option<Reading<Vec<Incident>>>,
+    pub incidents: Option<Reading<Incidents>>,
     /// Writes that failed, by resource, until one to the same succeeds.
     pub failed_writes: FailedWrites,
 }

@@ -44,6 +44,10 @@ pub use words::{all_in_words, in_words, standing};
 const LEAST_DELAY_SECONDS: i32 = 180;
 /// The most that they are waited for, whatever is said of them.
 const LONGEST_DELAY_SECONDS: i64 = 1_800;
+/// The most that is asked for at once: what was missed for longer is caught up with in parts.
+const LONGEST_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// For how many minutes a gauge may have no values.
+const SILENT_MINUTES: i64 = 4;
 
 /// Candidate and stable at the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,6 +164,7 @@ pub fn open(
         return known.is_none().then_some(Open { window: nothing, history_until: Some(from) });
     }
     let judgement = known.and_then(|b| Judgement::read(&b.state)).unwrap_or_default();
+    let to = to.min(later(from, LONGEST_WINDOW));
     let empty = judgement.first_empty(from);
     let history_until = judgement.told_bound().is_none().then_some(from);
     Some(Open { window: Window { from: empty.unwrap_or(from).min(from), to }, history_until })
@@ -196,6 +201,7 @@ pub fn count(
     }
     // A minute that was asked for before that was known is not complete yet.
     let not_yet = delay_of(Some(&after), terms.settings) - delay_of(known_before, terms.settings);
+    let not_yet = not_yet.max(SignedDuration::ZERO);
     let window = Window { to: minute_to(window.to - not_yet).max(window.from), ..window };
     begin_step(&mut after, subject, &mut judgement);
     let question = terms.question(subject.metric);
@@ -240,8 +246,25 @@ fn by_test(after: &mut EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>)
     let evidence = judgement.evidence(&terms.question(after.metric));
     let beside = percent(evidence, terms.needed() - terms.weight(after.metric));
     after.evidence_percent = beside.max(percent(judgement.evidence_alone(), terms.needed_alone()));
+    if !is_beside_stable(after, terms) && after.candidate.bad > 0 {
+        // Nothing to compare with is no health.
+        after.evidence_percent = after.evidence_percent.max(1);
+    }
     after.verdict = verdict(after, judgement, terms);
     after.requests_needed = requests_needed(after, judgement, terms);
+}
+
+/// Whether stable has anything of a metric that it may lack: a release may bring a metric, or a probe, of its own.
+fn is_beside_stable(evidence: &EvidenceStatus, terms: &Terms<'_>) -> bool {
+    let may_lack = terms.need(evidence.metric) < Need::NoHarm || matches!(evidence.metric, Metric::Named(_));
+    !may_lack || evidence.stable.total > 0
+}
+
+/// Whether a gauge that had values has had none for a while.
+fn fell_silent(evidence: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) -> bool {
+    let is_gauge = matches!(evidence.metric, Metric::Named(_)) && terms.kind(evidence.metric) == Kind::Looks;
+    let last = judgement.candidates_last_minute();
+    is_gauge && last.is_some_and(|last| minute_of(evidence.through.0) - last > SILENT_MINUTES)
 }
 
 /// About how many requests a pass still needs; none: that can't be told.
@@ -262,7 +285,11 @@ fn by_looks(after: &mut EvidenceStatus, limits: &Threshold, settings: &Analysis,
     let failed = looks.failed.saturating_mul(100) / limits.failure_limit.saturating_add(1);
     // What is not within its limits is no sign of health: it never promotes by itself.
     after.evidence_percent = failed.max(i32::from(threshold::leans(&looks, &held)));
-    after.verdict = threshold::verdict(&looks, limits);
+    let is_needed = Need::of(after.metric, settings) > Need::Nothing;
+    after.verdict = match threshold::verdict(&looks, limits) {
+        Verdict::NoData | Verdict::Undecided if !is_needed && looks.inconclusive == 0 => Verdict::Pass,
+        verdict => verdict,
+    };
     (after.looks, after.requests_needed) = (Some(looks), None);
 }
 
@@ -287,7 +314,8 @@ pub fn fails_at_end(evidence: &EvidenceStatus, settings: &Analysis) -> Option<St
 
 /// Whether looks saw no requests of the candidate for longer than they may: the end of the step is not waited for.
 pub fn is_silent(evidence: &EvidenceStatus, settings: &Analysis) -> bool {
-    looks_of(evidence, settings).is_some_and(|(limits, looks)| threshold::is_silent(looks, &limits))
+    let is_needed = Need::of(evidence.metric, settings) > Need::Nothing;
+    is_needed && looks_of(evidence, settings).is_some_and(|(limits, looks)| threshold::is_silent(looks, &limits))
 }
 
 /// When the first minute of a weight that can count is over, of evidence about it.
@@ -305,8 +333,8 @@ fn add(after: &mut EvidenceStatus, subject: &Subject<'_>, start: Timestamp, pair
     after.candidate = sum(after.candidate, pair.candidate);
     after.stable = sum(after.stable, pair.stable);
     if start >= subject.since {
-        after.step_candidate += pair.candidate.total;
-        after.step_stable += pair.stable.total;
+        after.step_candidate = after.step_candidate.saturating_add(pair.candidate.total);
+        after.step_stable = after.step_stable.saturating_add(pair.stable.total);
     }
 }
 
@@ -371,7 +399,8 @@ fn verdict(evidence: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) 
         return Verdict::Fail;
     }
     let need = terms.need(evidence.metric);
-    if evidence.step_candidate == 0 && need > Need::Nothing {
+    let lacks = evidence.step_candidate == 0 || fell_silent(evidence, judgement, terms);
+    if lacks && need > Need::Nothing {
         return Verdict::NoData;
     }
     let compared = evidence.step_candidate >= least_to_judge(evidence.metric, terms) && evidence.step_stable > 0;

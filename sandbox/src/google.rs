@@ -21,6 +21,7 @@ mod users;
 
 use http::Method;
 use jiff::Timestamp;
+pub use logging::{LoadTest, Unusual};
 use orchestra_controller::clock::Clock;
 use serde_json::{Value, json};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -135,6 +136,11 @@ impl Google {
     /// Puts a secret with one version into a project.
     pub fn seed_secret(&self, project: &str, secret: &str) {
         self.state().secrets.seed(project, secret, self.clock.now());
+    }
+
+    /// What is to be different about the request logs from now on; those of before are told so, too.
+    pub fn unusual_logs(&self, unusual: Unusual) {
+        self.state().metrics.logs.unusual = unusual;
     }
 
     /// What is there and what the simulated users met, for `/sandbox/state` and for tests. No value of a secret.

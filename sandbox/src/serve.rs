@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::Sandbox;
 use crate::exchange::{Content, Reply, Request, TRUSTED};
 use crate::google;
+use crate::google::Unusual;
 use crate::journal::{Api, Fault};
 
 /// Largest body that is read; clients of Cloud Storage send 16 MiB at a time.
@@ -270,6 +271,13 @@ fn control(sandbox: &Sandbox, path: &str, request: &Request) -> Reply {
             Reply::ok(json!({"google": sandbox.google.view(), "kubernetes": sandbox.cluster.state()}))
         }
         ("clock", &Method::GET) => Reply::ok(json!(sandbox.journal.clock().read())),
+        ("logs", &Method::PUT) => match serde_json::from_slice::<Unusual>(&request.body) {
+            Ok(unusual) => {
+                sandbox.google.unusual_logs(unusual);
+                Reply::ok(json!({}))
+            }
+            Err(bad) => refuse(format!("it could not be read: {bad}")),
+        },
         ("faults", &Method::GET) => Reply::ok(json!(sandbox.journal.faults())),
         ("faults", &Method::DELETE) => {
             sandbox.journal.clear_faults();
@@ -282,6 +290,6 @@ fn control(sandbox: &Sandbox, path: &str, request: &Request) -> Reply {
             },
             Err(bad) => refuse(format!("the fault could not be read: {bad}")),
         },
-        _ => Reply::json(404, json!({"error": "there are calls, faults, state and clock"})),
+        _ => Reply::json(404, json!({"error": "there are calls, faults, logs, state and clock"})),
     }
 }

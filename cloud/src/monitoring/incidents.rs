@@ -44,14 +44,46 @@ struct Labelled {
 struct Policy {
     name: String,
     display_name: String,
+    enabled: Option<bool>,
+    validity: Validity,
+}
+
+/// What is wrong with a policy, where anything is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Validity {
+    message: String,
+}
+
+/// Why a policy tells nothing; none: it does.
+pub(super) async fn silent(
+    rest: &Rest,
+    calls: &Calls,
+    project: &ProjectId,
+    id: &str,
+) -> Result<Option<String>, CloudError> {
+    let path = format!("/v3/projects/{project}/alertPolicies/{}", encode(id));
+    match calls.find("get alert policy", rest.send::<Policy>("monitoring", Method::GET, path, None)).await? {
+        None => Ok(Some(format!("there is no alert policy {id} in {project}"))),
+        Some(policy) if policy.enabled == Some(false) => {
+            Ok(Some(format!("the alert policy `{}` is switched off", policy.display_name)))
+        }
+        Some(policy) if !policy.validity.message.is_empty() => {
+            Ok(Some(format!("the alert policy `{}` is broken: {}", policy.display_name, policy.validity.message)))
+        }
+        Some(_) => Ok(None),
+    }
 }
 
 impl Alert {
-    fn incident(self) -> Option<Incident> {
+    fn incident(self) -> Result<Incident, CloudError> {
         let labels = self.metric.labels.into_iter().chain(self.resource.labels).collect();
-        let Policy { name, display_name } = self.policy;
+        let Policy { name, display_name, .. } = self.policy;
         let called = if display_name.is_empty() { name.clone() } else { display_name };
-        (self.state == "OPEN").then_some(Incident { policy: name, called, opened: self.open_time?, labels })
+        let opened = self.open_time.ok_or_else(|| CloudError::incomplete("list alerts", "openTime"))?;
+        // Its project may be written as ID or as number.
+        let policy = name.rsplit('/').next().unwrap_or_default().to_string();
+        Ok(Incident { policy, called, opened, labels })
     }
 }
 
@@ -62,7 +94,9 @@ pub(super) async fn open(rest: &Rest, calls: &Calls, project: &ProjectId) -> Res
         let query = format!("filter={}&pageSize={PAGE_SIZE}&pageToken={}", encode(OPEN), encode(&token));
         let path = format!("/v3/projects/{project}/alerts?{query}");
         let page: Page = calls.call("list alerts", rest.send("monitoring", Method::GET, path, None)).await?;
-        found.extend(page.alerts.into_iter().filter_map(Alert::incident));
+        for alert in page.alerts.into_iter().filter(|alert| alert.state == "OPEN") {
+            found.push(alert.incident()?);
+        }
         token = page.next_page_token;
         if token.is_empty() {
             return Ok(found);

@@ -3,7 +3,7 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use orchestra_crds::Promql;
 use orchestra_planner::cloud::{CountsQuery, Fault, FaultClass, Measured, Reading, ServiceId};
-use orchestra_planner::promql::{self, Answer, Ask};
+use orchestra_planner::promql::{self, Answer, Ask, Unusable};
 
 use crate::health::Source;
 use crate::shell::Shell;
@@ -26,16 +26,17 @@ pub(crate) async fn measured(shell: &Shell, id: &ServiceId, query: &CountsQuery,
         Ok::<_, Fault>((ask, answer?))
     };
     let answers: Vec<(Ask, Answer)> = stream::iter(asks).map(answered).buffered(AT_ONCE).try_collect().await?;
-    promql::measured(promql, query, &answers)
-        .map_err(|e| Fault { class: FaultClass::Permanent, message: e.to_string() })
+    let class = |error: &Unusable| if error.may_pass() { FaultClass::Retryable } else { FaultClass::Permanent };
+    promql::measured(promql, query, &answers).map_err(|e| Fault { class: class(&e), message: e.to_string() })
 }
 
 async fn of_own(shell: &Shell, address: &str, ask: &Ask) -> Result<Answer, Fault> {
     let url = format!("{}/api/v1/query_range", address.trim_end_matches('/'));
     let body = shell.outbound.post_form(&url, &ask.form()).await?;
+    // Not what serde says, which may quote the answer.
     let not_understood = |e: serde_json::Error| Fault {
         class: FaultClass::Permanent,
-        message: format!("{url} does not answer as Prometheus does: {e}"),
+        message: format!("it does not answer as Prometheus does, at character {} of the answer", e.column()),
     };
     serde_json::from_slice(&body).map_err(not_understood)
 }

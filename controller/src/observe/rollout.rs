@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt};
 use orchestra_crds::{Lenient, OrchestraEnvironment, Rollout, RolloutStatus, Unread};
 use orchestra_planner::cloud::{
-    Failures, FailuresQuery, Fault, Incident, IncidentsQuery, Measured, PolicyView, Reading, RevisionView,
+    Failures, FailuresQuery, Fault, Incidents, IncidentsQuery, Measured, PolicyView, Reading, RevisionView,
     SecretVersionId, ServiceId, ServiceView, Target, TrafficTarget, VersionView,
 };
 use orchestra_planner::difference::Before;
@@ -161,7 +161,7 @@ enum Answer {
     Counts(usize, orchestra_planner::cloud::CountsQuery, Reading<Measured>),
     Failures(usize, FailuresQuery, Reading<Failures>),
     Secret(SecretVersionId, Reading<Option<VersionView>>),
-    Incidents(Reading<Vec<Incident>>),
+    Incidents(Reading<Incidents>),
 }
 
 async fn read_services(

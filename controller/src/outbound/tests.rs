@@ -1,7 +1,8 @@
 use super::*;
 use axum::Router;
+use axum::extract::RawQuery;
 use axum::http::{StatusCode, header::LOCATION};
-use axum::routing::post;
+use axum::routing::{get, post};
 
 /// A server on loopback, and its port.
 async fn server() -> u16 {
@@ -10,6 +11,7 @@ async fn server() -> u16 {
         .route("/echo", post(|body: String| async move { body }))
         .route("/large", post(|| async { vec![b'x'; LARGEST + 1] }))
         .route("/moved", post(elsewhere))
+        .route("/read-only", get(|query: RawQuery| async move { query.0.unwrap_or_default() }))
         .route("/denied", post(|| async { (StatusCode::FORBIDDEN, "not\nyou") }));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -34,6 +36,7 @@ async fn what_is_listed_is_called() {
     let out = outbound(&[format!("127.0.0.1:{port},private,http"), format!("localhost:{port},private,http")]);
     for host in ["127.0.0.1", "localhost"] {
         assert_eq!(post_to(&out, host, port, "echo").await.unwrap(), "query=a+b");
+        assert_eq!(post_to(&out, host, port, "read-only").await.unwrap(), "query=a+b", "where a POST is refused");
     }
 }
 
@@ -65,9 +68,12 @@ async fn no_redirect_is_followed_and_no_endless_answer_read() {
     let moved = post_to(&out, "127.0.0.1", port, "moved").await.unwrap_err();
     assert_eq!(moved.message, "127.0.0.1 answers 307: moved");
     let large = post_to(&out, "127.0.0.1", port, "large").await.unwrap_err();
-    assert_eq!(large.message, "127.0.0.1 answers with more than 4 MiB");
+    assert_eq!(
+        large.message,
+        "127.0.0.1 answers with more than 16 MiB: aggregate more, with sum(…) or sum by (le) (…)"
+    );
     let denied = post_to(&out, "127.0.0.1", port, "denied").await.unwrap_err();
     assert_eq!((denied.class, denied.message.as_str()), (FaultClass::Denied, "127.0.0.1 answers 403: notyou"));
     let lost = post_to(&out, "127.0.0.1", 1, "echo").await.unwrap_err();
-    assert_eq!((lost.class, lost.message.as_str()), (FaultClass::Retryable, "127.0.0.1 can't be reached"));
+    assert_eq!((lost.class, lost.message.as_str()), (FaultClass::Retryable, "127.0.0.1 refuses the connection"));
 }

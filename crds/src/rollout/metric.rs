@@ -173,6 +173,9 @@ impl JsonSchema for Metric {
 #[x_kube(validation = (
     "[has(self.ratio), has(self.histogram), has(self.gauge)].filter(set, set).size() == 1",
     "promql: set exactly one of ratio, histogram and gauge"
+), validation = (
+    "!has(self.limits) || !has(self.histogram)",
+    "promql: a histogram has no limits of its own: it is held against threshold.latency"
 ))]
 pub struct Promql {
     /// Its name, in status, events and metrics.
@@ -225,13 +228,21 @@ impl From<&ShareLimits> for ErrorLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RatioQueries {
-    /// The bad ones, for example `sum(increase(checkouts_total{revision="{{revision}}",result="failed"}[1m]))`.
+    /// The bad ones, for example `sum(increase(checkouts_total{revision_name="{{revision}}",result="failed"}[1m]))`.
     #[schemars(length(min = 1, max = 4096))]
-    #[x_kube(validation = ("self.matches('[{][{] ?revision ?[}][}]')", "bad: write {{revision}} where the revision's name goes"))]
+    #[x_kube(validation = ("self.matches('[{][{] ?revision ?[}][}]')", "bad: write {{revision}} where the revision's name goes"
+    ), validation = (
+        "self.matches('^([^{]|[{][^{]|[{][{] ?(revision|service|region|project) ?[}][}])*$')",
+        "bad: in double braces there are only {{revision}}, {{service}}, {{region}} and {{project}}"
+    ))]
     pub bad: String,
     /// All of them.
     #[schemars(length(min = 1, max = 4096))]
-    #[x_kube(validation = ("self.matches('[{][{] ?revision ?[}][}]')", "total: write {{revision}} where the revision's name goes"))]
+    #[x_kube(validation = ("self.matches('[{][{] ?revision ?[}][}]')", "total: write {{revision}} where the revision's name goes"
+    ), validation = (
+        "self.matches('^([^{]|[{][^{]|[{][{] ?(revision|service|region|project) ?[}][}])*$')",
+        "total: in double braces there are only {{revision}}, {{service}}, {{region}} and {{project}}"
+    ))]
     pub total: String,
 }
 
@@ -239,9 +250,13 @@ pub struct RatioQueries {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistogramQuery {
-    /// For example `sum by (le) (increase(checkout_seconds_bucket{revision="{{revision}}"}[1m]))`.
+    /// For example `sum by (le) (increase(checkout_seconds_bucket{revision_name="{{revision}}"}[1m]))`.
     #[schemars(length(min = 1, max = 4096))]
-    #[x_kube(validation = ("self.matches('[{][{] ?revision ?[}][}]')", "buckets: write {{revision}} where the revision's name goes"))]
+    #[x_kube(validation = ("self.matches('[{][{] ?revision ?[}][}]')", "buckets: write {{revision}} where the revision's name goes"
+    ), validation = (
+        "self.matches('^([^{]|[{][^{]|[{][{] ?(revision|service|region|project) ?[}][}])*$')",
+        "buckets: in double braces there are only {{revision}}, {{service}}, {{region}} and {{project}}"
+    ))]
     pub buckets: String,
 }
 
@@ -249,9 +264,13 @@ pub struct HistogramQuery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GaugeQuery {
-    /// For example `max_over_time(pool_used_ratio{revision="{{revision}}"}[1m])`.
+    /// For example `max_over_time(pool_used_ratio{revision_name="{{revision}}"}[1m])`.
     #[schemars(length(min = 1, max = 4096))]
-    #[x_kube(validation = ("self.matches('[{][{] ?revision ?[}][}]')", "value: write {{revision}} where the revision's name goes"))]
+    #[x_kube(validation = ("self.matches('[{][{] ?revision ?[}][}]')", "value: write {{revision}} where the revision's name goes"
+    ), validation = (
+        "self.matches('^([^{]|[{][^{]|[{][{] ?(revision|service|region|project) ?[}][}])*$')",
+        "value: in double braces there are only {{revision}}, {{service}}, {{region}} and {{project}}"
+    ))]
     pub value: String,
     /// Above it a value is bad: a number, as text.
     #[schemars(regex(pattern = r"^-?[0-9]{1,15}(\.[0-9]{1,9})?$"), length(max = 26))]

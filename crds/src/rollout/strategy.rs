@@ -95,8 +95,8 @@ pub struct Analysis {
     /// never acts.
     #[serde(default)]
     pub mode: AnalysisMode,
-    /// What is judged: each must rule harm out for a step to pass, and all together say when to roll back. Default: errors and
-    /// latency.
+    /// What is judged: requests must rule harm out for a step to pass, of instances and their probes there must be no sign of it, and
+    /// all together say when to roll back. Default: errors and latency.
     #[serde(default = "default_metrics")]
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(merge_strategy = ListMerge::Set)]

@@ -9,12 +9,23 @@ use std::collections::BTreeMap;
 pub struct IncidentsQuery {
     /// When it is asked, about: all who ask then are told the same.
     pub at: Timestamp,
+    /// The policies that count, by the last part of their names.
+    pub policies: Vec<String>,
+}
+
+/// What policies tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incidents {
+    /// Those that are open, of any policy of the project.
+    pub open: Vec<Incident>,
+    /// Policies that tell nothing, with why.
+    pub silent: Vec<String>,
 }
 
 /// An incident that is open: what a policy watches is as it should not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
-    /// The policy: `projects/PROJECT/alertPolicies/ID`.
+    /// The policy, by the last part of its name.
     pub policy: String,
     /// What people call the policy.
     pub called: String,

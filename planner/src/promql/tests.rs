@@ -102,21 +102,43 @@ fn series_are_added_up_and_no_bad_ones_are_none() {
 }
 
 #[test]
-fn what_is_no_number_or_more_bad_than_all_is_a_missing_minute() {
-    for wrong in ["NaN", "+Inf", "-1", "101.5", "many"] {
-        let given = |query: &str| match query.starts_with("bad") {
-            true => vec![series(json!({}), &[(0, wrong), (1, "5")])],
-            false => vec![series(json!({}), &[(0, "100"), (1, "100")])],
-        };
-        let found = measure(&ratio(), &question(&ratio(), 0, 2), &given).unwrap();
-        assert_eq!(counts(&found), [(1, [100, 5], [100, 5])], "{wrong}");
+fn what_is_no_number_or_more_bad_than_all_is_a_missing_minute_of_both() {
+    for wrong in ["NaN", "+Inf", "-1", "112", "many", "1e16"] {
+        for arm in ["api-new", "api-old"] {
+            let given = |query: &str| match (query.starts_with("bad"), query.contains(arm)) {
+                (true, true) => vec![series(json!({}), &[(0, wrong), (1, "5")])],
+                (true, false) => vec![series(json!({}), &[(0, "5"), (1, "5")])],
+                _ => vec![series(json!({}), &[(0, "100"), (1, "100")])],
+            };
+            let found = measure(&ratio(), &question(&ratio(), 0, 2), &given).unwrap();
+            assert_eq!(counts(&found), [(1, [100, 5], [100, 5])], "{wrong}");
+        }
     }
+}
+
+#[test]
+fn histograms_with_other_bounds_are_not_compared() {
+    let bucket = |le: &str, count: &str| series(json!({"le": le}), &[(0, count)]);
+    let given = |bounds: [&'static str; 3]| {
+        move |query: &str| match query.contains("api-new") {
+            true => bounds.map(|le| bucket(le, "10")).to_vec(),
+            false => ["0.25", "+Inf"].map(|le| bucket(le, "10")).to_vec(),
+        }
+    };
+    assert!(measure(&histogram(), &question(&histogram(), 0, 1), &given(["0.1", "0.25", "+Inf"])).is_ok());
+    let other = measure(&histogram(), &question(&histogram(), 0, 1), &given(["0.2", "0.5", "+Inf"]));
+    assert_eq!(other, Err(Unusable::OtherBounds));
 }
 
 #[test]
 fn queries_that_were_swapped_are_told() {
     let given = |query: &str| vec![series(json!({}), &[(0, if query.starts_with("bad") { "100" } else { "3" })])];
     assert_eq!(measure(&ratio(), &question(&ratio(), 0, 1), &given), Err(Unusable::MoreBadThanAll));
+    let only_bad = |query: &str| match query.starts_with("bad") {
+        true => vec![series(json!({}), &[(0, "100")])],
+        false => vec![],
+    };
+    assert_eq!(measure(&ratio(), &question(&ratio(), 0, 1), &only_bad), Err(Unusable::MoreBadThanAll));
 }
 
 #[test]
@@ -126,6 +148,44 @@ fn each_series_of_a_gauge_is_a_look() {
         _ => vec![series(json!({"i": "3"}), &[(0, "0.1")])],
     };
     assert_eq!(counts(&measure(&gauge(), &question(&gauge(), 0, 1), &given).unwrap()), [(0, [2, 1], [1, 0])]);
+}
+
+#[test]
+fn a_look_that_is_no_number_says_nothing_of_the_others_and_infinity_is_above_every_bound() {
+    let given =
+        |_: &str| [("1", "NaN"), ("2", "+Inf"), ("3", "0.5")].map(|(i, v)| series(json!({"i": i}), &[(0, v)])).to_vec();
+    assert_eq!(counts(&measure(&gauge(), &question(&gauge(), 0, 1), &given).unwrap()), [(0, [2, 1], [2, 1])]);
+}
+
+#[test]
+fn two_counters_that_do_not_quite_agree_are_all_bad() {
+    let given = |query: &str| vec![series(json!({}), &[(0, if query.starts_with("bad") { "1003" } else { "1000" })])];
+    assert_eq!(
+        counts(&measure(&ratio(), &question(&ratio(), 0, 1), &given).unwrap()),
+        [(0, [1000, 1000], [1000, 1000])]
+    );
+}
+
+#[test]
+fn an_answer_that_says_that_it_lacks_something_is_none() {
+    let read = |more: Value| {
+        let mut whole = json!({"status": "success", "data": {"resultType": "matrix", "result": []}});
+        for (key, value) in more.as_object().unwrap() {
+            whole[key] = value.clone();
+        }
+        let asked = asks(&ratio(), &service(), &question(&ratio(), 0, 1));
+        let answer: Answer = serde_json::from_value(whole).unwrap();
+        let answers: Vec<(Ask, Answer)> = asked.into_iter().map(|ask| (ask, answer.clone())).collect();
+        measured(&ratio(), &question(&ratio(), 0, 1), &answers).map(|measured| measured.minutes.len())
+    };
+    assert_eq!(read(json!({})), Ok(0));
+    assert_eq!(read(json!({"warnings": ["PromQL info: metric might not be a counter"], "infos": ["x"]})), Ok(0));
+    let lacking = read(json!({"warnings": ["receive series from store-1: unavailable"]})).unwrap_err();
+    assert!(lacking.may_pass() && lacking.to_string().contains("store-1"), "{lacking}");
+    let failed = read(json!({"status": "error", "error": "query timed out", "data": null})).unwrap_err();
+    assert_eq!(failed, Unusable::Error("query timed out".into()));
+    let native = json!({"resultType": "matrix", "result": [{"metric": {}, "histograms": [[1, {"count": "1"}]]}]});
+    assert_eq!(read(json!({"data": native})), Err(Unusable::Native("`bad`")));
 }
 
 #[test]
@@ -139,18 +199,23 @@ fn buckets_are_no_longer_cumulative_and_in_microseconds() {
 }
 
 #[test]
-fn history_is_stables_day_by_hours_and_its_last_hour_by_minutes() {
-    let query = CountsQuery { history_until: Some(at(0)), ..question(&ratio(), 0, 1) };
-    let all: Vec<(i64, String)> = (-1440..1).map(|minute| (minute, "10".to_string())).collect();
-    let given = |query: &str| match query.starts_with("bad") {
-        true => vec![],
-        false => vec![series(json!({}), &all.iter().map(|(m, v)| (*m, v.as_str())).collect::<Vec<_>>())],
-    };
-    let found = measure(&ratio(), &query, &given).unwrap();
-    assert_eq!(counts(&found), [(0, [10, 0], [10, 0])]);
-    let history = found.history.unwrap();
+fn history_is_stables_last_hour_by_minutes_and_of_a_histogram_its_day_by_hours() {
     let (hour, day) = history_windows(at(0));
-    assert_eq!((history.minutes.len(), history.hours.len()), (60, 24));
-    assert!(history.minutes.keys().all(|start| *start >= hour.from) && history.hours.contains_key(&day.from));
-    assert!(history.hours.values().all(|tally| tally.above(0).total == 600));
+    let all: Vec<(i64, String)> = (-1440..1).map(|minute| (minute, "10".to_string())).collect();
+    let values = all.iter().map(|(m, v)| (*m, v.as_str())).collect::<Vec<_>>();
+    for promql in [ratio(), histogram()] {
+        let query = CountsQuery { history_until: Some(at(0)), ..question(&promql, 0, 1) };
+        let asked = asks(&promql, &service(), &query);
+        let stable = asked.iter().filter(|ask| ask.query.contains("api-old")).map(|ask| ask.start).min().unwrap();
+        let given = |query: &str| match query.starts_with("bad") {
+            true => vec![],
+            false => vec![series(json!({"le": "+Inf"}), &values)],
+        };
+        let found = measure(&promql, &query, &given).unwrap();
+        assert_eq!(counts(&found)[0].0, 0);
+        let history = found.history.unwrap();
+        assert!(history.minutes.len() == 60 && history.minutes.keys().all(|start| *start >= hour.from));
+        let first = if promql.histogram.is_some() { day.from } else { hour.from };
+        assert_eq!(stable, first + MINUTE, "what is asked");
+    }
 }

@@ -37,7 +37,8 @@ pub(super) fn question(pass: &Pass<'_>, memory: &Memory) -> Option<IncidentsQuer
         memory.regions.values().any(|known| known.step.as_ref().is_some_and(|s| s.release == candidate.release));
     let at = pass.seen.now.as_second().div_euclid(TOLD_TO_ALL) * TOLD_TO_ALL;
     let at = Timestamp::from_second(at).ok().filter(|_| has_users && pass.seen.incidents.is_none())?;
-    Some(IncidentsQuery { at })
+    let ids = policies(pass, candidate).filter_map(|policy| policy.ok()).map(String::from);
+    Some(IncidentsQuery { at, policies: ids.collect() })
 }
 
 fn has_policies(pass: &Pass<'_>, candidate: &Candidate) -> bool {
@@ -45,15 +46,29 @@ fn has_policies(pass: &Pass<'_>, candidate: &Candidate) -> bool {
     !settings.alert_policies.is_empty() && settings.mode != AnalysisMode::Observe
 }
 
+/// The policies that are listed, by the last part of their names; those of another project are errors, by their whole name.
+fn policies<'p>(pass: &'p Pass<'_>, candidate: &'p Candidate) -> impl Iterator<Item = Result<&'p str, &'p str>> {
+    let project = pass.seen.environment.as_ref().map(|environment| environment.spec.project.as_str());
+    analysis(pass, candidate).alert_policies.iter().map(move |name| {
+        match name.split('/').collect::<Vec<_>>().as_slice() {
+            [_, of, _, id] if project.is_none_or(|project| project == *of) => Ok(*id),
+            _ => Err(name.as_str()),
+        }
+    })
+}
+
 fn is_policy_of(pass: &Pass<'_>, candidate: &Candidate, incident: &Incident) -> bool {
-    analysis(pass, candidate).alert_policies.contains(&incident.policy)
+    policies(pass, candidate).any(|policy| policy == Ok(incident.policy.as_str()))
 }
 
 /// What it says about the candidate in a region.
 fn about(incident: &Incident, candidate: &Candidate, place: &Place<'_>) -> About {
     let label = |name: &str| incident.labels.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let differs = |name: &str, own: &str| label(name).is_some_and(|value| value != own);
-    if differs("location", place.region().as_str()) || differs("service_name", place.seen.id.name.as_str()) {
+    let id = &place.seen.id;
+    let of_another =
+        [("project_id", id.project.as_str()), ("location", id.region.as_str()), ("service_name", id.name.as_str())];
+    if of_another.into_iter().any(|(name, own)| differs(name, own)) {
         return About::Other;
     }
     match label("revision_name") {
@@ -70,7 +85,7 @@ fn open<'s>(
     candidate: &'s Candidate,
     place: &'s Place<'_>,
 ) -> impl Iterator<Item = (&'s Incident, About)> {
-    let all = pass.seen.incidents.iter().filter_map(|read| read.as_ref().ok()).flatten();
+    let all = pass.seen.incidents.iter().filter_map(|read| read.as_ref().ok()).flat_map(|told| &told.open);
     let ours = all.filter(|incident| is_policy_of(pass, candidate, incident));
     ours.map(|incident| (incident, about(incident, candidate, place)))
 }
@@ -106,15 +121,28 @@ pub(super) fn holds(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -
     if !has_policies(pass, candidate) {
         return None;
     }
+    if let Some(other) = policies(pass, candidate).find_map(Result::err) {
+        return Some(format!(
+            "the alert policy {other} is not of the environment's project, by its ID: list one that is"
+        ));
+    }
     match &pass.seen.incidents {
         Some(Err(fault)) => Some(unread(fault)),
         None => Some("the incidents of its alert policies are not known yet".to_string()),
-        Some(Ok(_)) => open(pass, candidate, place).find(|(_, about)| *about != About::Other).map(|(incident, _)| {
-            format!(
-                "an incident of the alert policy `{}` is open since {}, which names no revision",
-                incident.called, incident.opened
-            )
-        }),
+        Some(Ok(told)) if !told.silent.is_empty() => Some(told.silent.join("; ")),
+        Some(Ok(_)) => {
+            open(pass, candidate, place).find(|(_, about)| *about != About::Other).map(|(incident, about)| {
+                let what = match about {
+                    About::Candidate => "it names this revision, and is of before this release",
+                    About::Service => "it names the service, and no revision",
+                    About::Unknown | About::Other => "it names neither service nor revision",
+                };
+                format!(
+                    "an incident of the alert policy `{}` is open since {}: {what}",
+                    incident.called, incident.opened
+                )
+            })
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::pass::Pass;
 use super::place::Place;
 use super::progress::{InEffect, Placement, Progress, Standing};
 use super::steps::Step;
-use super::{Turn, alerts, failure, fast_lane, requests};
+use super::{Turn, alerts, capacity, failure, fast_lane, requests};
 use crate::cloud::{CountsQuery, Fault};
 use crate::conditions::{Note, note};
 use crate::names::Percent;
@@ -54,7 +54,7 @@ pub(super) fn failing(
     }
     count_minutes(pass, memory, candidate, states);
     fast_lane::count(pass, memory, candidate, states);
-    let why = verdict_to_act_on(pass, memory, candidate)
+    let why = verdict_to_act_on(pass, memory, candidate, states)
         .or_else(|| fast_lane::failing(pass, memory, candidate, states))
         .or_else(|| alerts::failing(pass, candidate, states))?;
     Some(failure::latch(pass, memory, note(Reason::AnalysisFailed, why)))
@@ -183,13 +183,23 @@ fn unread_metrics(query: &CountsQuery, fault: &Fault) -> String {
 }
 
 /// Why the evidence says to roll back, in any region.
-fn verdict_to_act_on(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
+fn verdict_to_act_on(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    candidate: &Candidate,
+    states: &[(&Place<'_>, Progress)],
+) -> Option<String> {
     let terms = terms(pass, candidate);
     if terms.settings.mode == AnalysisMode::Observe {
         return None;
     }
-    let all: Vec<&EvidenceStatus> =
-        memory.regions.values().flat_map(|known| known.evidence_about(&candidate.release)).collect();
+    let mut all: Vec<&EvidenceStatus> = vec![];
+    for (region, known) in &memory.regions {
+        let state = states.iter().find(|(place, _)| place.region() == region);
+        let limited = state.and_then(|(place, state)| capacity::limited(candidate, known, place, state));
+        let counts = |evidence: &&EvidenceStatus| limited.is_none() || !capacity::is_of_capacity(evidence);
+        all.extend(known.evidence_about(&candidate.release).filter(counts));
+    }
     let failing = verdict::together(&all, &terms)?;
     let is_its = |known: &RegionMemory| known.evidence_about(&candidate.release).any(|evidence| evidence == failing);
     let (region, _) = memory.regions.iter().find(|(_, known)| is_its(known))?;

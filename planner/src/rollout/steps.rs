@@ -45,7 +45,22 @@ pub(super) struct StepContext<'a> {
     pub(super) evidence: &'a [&'a EvidenceStatus],
     pub(super) analysis: &'a Analysis,
     /// What keeps it from passing that is no evidence.
-    pub(super) held_by: Option<String>,
+    pub(super) held_by: Option<Hold>,
+}
+
+/// What keeps a step from passing that is no evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Hold {
+    pub(super) why: Note,
+    /// Whether what failed is not held against the candidate meanwhile.
+    pub(super) excuses: bool,
+}
+
+impl Hold {
+    /// A person is asked to end it.
+    pub(super) fn asks(&self, words: &str) -> Ruling {
+        Ruling::AskPerson(Note::told(self.why.reason.clone(), format!("promote or abort: {words}")))
+    }
 }
 
 impl StepContext<'_> {

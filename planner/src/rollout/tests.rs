@@ -1,6 +1,7 @@
 //! The state machine against a model of the cloud in which every write takes effect at once.
 
 mod alerts;
+mod capacity;
 mod faults;
 mod held;
 mod holds;

@@ -134,6 +134,7 @@ fn empty(release: &ReleaseId, from: Timestamp) -> FastStatus {
         evidence_percent: 0,
         candidate_failed: 0,
         stable_failed: 0,
+        candidate_unserved: 0,
         waits_for: None,
         off_because: None,
         suspended: false,
@@ -172,6 +173,7 @@ pub fn count_failures(
         }
         after.candidate_failed = after.candidate_failed.saturating_add(counted.failed.candidate);
         after.stable_failed = after.stable_failed.saturating_add(counted.failed.stable);
+        after.candidate_unserved = after.candidate_unserved.saturating_add(counted.unserved);
         start = end;
     }
     after.through = Time(window.to.max(after.through.0));

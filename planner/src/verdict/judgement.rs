@@ -34,7 +34,7 @@ pub(super) fn minute_of(time: Timestamp) -> i64 {
 /// The bounds at or above stable's quantiles, each once; none: it had no values.
 fn bounds_of(kind: Kind, history: &History) -> Vec<i64> {
     match kind {
-        Kind::Errors | Kind::Events | Kind::Looks => vec![0],
+        Kind::Errors | Kind::Events | Kind::Probes | Kind::Looks => vec![0],
         Kind::Durations => {
             let mut all = Tally::default();
             let known = if history.hours.is_empty() { &history.minutes } else { &history.hours };
@@ -145,6 +145,11 @@ impl Judgement {
     pub(super) fn requests_needed(&self, question: &Question, candidate: Count) -> Option<i64> {
         let needed: Vec<Option<i64>> = self.trials.iter().map(|t| t.requests_needed(question, candidate)).collect();
         needed.into_iter().collect::<Option<Vec<i64>>>()?.into_iter().max()
+    }
+
+    /// The last minute in which the candidate had any values.
+    pub(super) fn candidates_last_minute(&self) -> Option<i64> {
+        self.trials.first()?.candidate.last.map(|(minute, _)| minute)
     }
 
     /// Whether a minute was closed without data and may still fill.

@@ -9,6 +9,8 @@ pub enum Kind {
     Errors,
     /// Events, each good or bad by itself.
     Events,
+    /// Probes of instances. One that fails is likely to fail again, and there are few.
+    Probes,
     /// Durations: those above stable's quantiles are bad.
     Durations,
     /// Looks at instances. An instance that is bad stays so for a while, and there are few.
@@ -33,6 +35,7 @@ impl Kind {
         match metric {
             Metric::Preset(Preset::Errors) => Self::Errors,
             Metric::Preset(Preset::Latency) => Self::Durations,
+            Metric::Preset(Preset::HealthChecks | Preset::StartupFailures) => Self::Probes,
             Metric::Preset(Preset::CpuUtilization | Preset::MemoryUtilization) => Self::Looks,
             Metric::Named(_) if promql.is_some_and(|promql| promql.histogram.is_some()) => Self::Durations,
             Metric::Named(_) if promql.is_some_and(|promql| promql.gauge.is_some()) => Self::Looks,

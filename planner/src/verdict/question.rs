@@ -44,11 +44,11 @@ impl Terms<'_> {
         let harm_ratio = 1.0 + f64::from(harm.relative_percent) / 100.0;
         match self.kind(metric) {
             // Each is a count, of which stable has few bad ones.
-            kind @ (Kind::Errors | Kind::Events | Kind::Looks) => Question {
+            kind @ (Kind::Errors | Kind::Events | Kind::Probes | Kind::Looks) => Question {
                 ratios: [2.0, 5.0, 20.0, 300.0],
                 weights: [11.0, 6.0, 2.0, 1.0],
                 limits: match kind {
-                    Kind::Looks => Limits { least: 0.5, unproven: 1.0 },
+                    Kind::Probes | Kind::Looks => Limits { least: 0.5, unproven: 1.0 },
                     _ => Limits { least: 0.03, unproven: 0.05 },
                 },
                 floor: Some(share(*minimum_increase_basis_points)).filter(|floor| *floor > 0.0),

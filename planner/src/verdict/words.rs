@@ -24,6 +24,9 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         let stable = evidence.stable.total;
         return format!("{}, and {stable} of stable at the same time{fault}", standing(evidence, settings));
     }
+    let is_ratio = settings.promql(evidence.metric).is_some_and(|promql| promql.ratio.is_some());
+    let found = evidence.candidate.bad + evidence.stable.bad > 0;
+    let fault = if is_ratio && !found { format!("; `bad` has found nothing of either so far{fault}") } else { fault };
     let over = if is_alone(evidence) { "; over the whole release" } else { "" };
     format!(
         "{}{}: candidate {}, stable at the same time {}{when}{fault}",
@@ -94,7 +97,9 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         Verdict::NoData => {
             let at_step = if evidence.candidate.total > 0 { " at this step" } else { "" };
             match what(evidence.metric) {
-                Some(named) => format!("nothing of the candidate{at_step} is counted yet by {named}"),
+                Some(named) => {
+                    format!("nothing of the candidate{at_step} is counted yet by {named}{}", hint(evidence.metric))
+                }
                 None => format!("no requests of the candidate{at_step} are counted yet"),
             }
         }
@@ -110,6 +115,11 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         Verdict::Undecided if evidence.evidence_percent >= 100 => {
             "sure enough that it is worse, by less than what the analysis counts as harm".to_string()
         }
+        Verdict::Undecided
+            if leans_to_harm(evidence) && evidence.stable.total == 0 && what(evidence.metric).is_some() =>
+        {
+            format!("bad ones by {}, of which stable has none at all to compare with", evidence.metric)
+        }
         Verdict::Undecided if leans_to_harm(evidence) => {
             format!("signs that it is worse, {} % of what a rollback needs", evidence.evidence_percent)
         }
@@ -121,6 +131,14 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
             format!("undecided so far: {} of {} requests judged", evidence.step_candidate, settings.minimum_requests)
         }
         Verdict::Undecided => "no sign that it is worse, and harm not ruled out yet".to_string(),
+    }
+}
+
+/// What may be wrong where nothing comes of a metric.
+fn hint(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Named(_) => ": do its queries find that revision?",
+        Metric::Preset(_) => "",
     }
 }
 

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,6 +25,8 @@ const DELAY: SignedDuration = SignedDuration::from_secs(2);
 /// Longest filter, and largest page, by the API.
 const LONGEST_FILTER: usize = 20_000;
 const PAGE: usize = 1_000;
+/// What Cloud Run says of a request that met no free instance.
+const NO_INSTANCE: &str = "The request was aborted because there was no available instance.";
 /// The page when none is asked for.
 const USUAL_PAGE: usize = 50;
 /// Different clients that the simulated users are.
@@ -36,21 +39,54 @@ struct Round {
     source: Source,
     requests: i64,
     errors: i64,
+    /// Those errors that met no free instance.
+    unserved: i64,
     latency_ms: f64,
+}
+
+/// What is to be different about the logs, as operators and the network make it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Unusual {
+    /// How much later than usual entries can be read.
+    pub delay_seconds: u32,
+    /// Each entry comes twice, on one page or on two.
+    pub twice: bool,
+    /// An exclusion filter of the sink drops entries of successes.
+    pub without_successes: bool,
+    /// An exclusion filter drops those of one revision.
+    pub without_revision: Option<String>,
+    /// The sink keeps so many of a hundred entries, by `insertId`.
+    pub sample_percent: Option<u32>,
+    /// So many failed requests a second more, of a revision, by one client to the address of a tag.
+    pub load_test: Option<LoadTest>,
+}
+
+/// Requests of one client to the address of a tag.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadTest {
+    /// The tag.
+    pub tag: String,
+    /// The revision that it leads to.
+    pub revision: String,
+    /// How many each second, all of which fail.
+    pub failures_per_second: u32,
 }
 
 /// The logs.
 #[derive(Debug, Default)]
 pub(super) struct Logs {
     rounds: VecDeque<Round>,
+    pub(super) unusual: Unusual,
 }
 
 impl Logs {
     pub(super) fn record(&mut self, at: Timestamp, source: &Source, met: &Met) {
         if met.requests > 0 {
             let latency_ms = met.latencies.first().map_or(1.0, |(ms, _)| *ms);
-            let (requests, errors) = (met.requests, met.errors);
-            self.rounds.push_back(Round { at, source: source.clone(), requests, errors, latency_ms });
+            let (requests, errors, unserved) = (met.requests, met.errors, met.unserved);
+            self.rounds.push_back(Round { at, source: source.clone(), requests, errors, unserved, latency_ms });
         }
         while self.rounds.front().is_some_and(|round| round.at + KEPT < at) {
             self.rounds.pop_front();
@@ -85,7 +121,7 @@ impl Logs {
             .filter(|round| round.at + SignedDuration::from_secs(ROUND_SECONDS) > from && round.at < to);
         let own = near.filter(|round| projects.contains(&round.source.project));
         let mut found: Vec<(String, Value)> = own
-            .flat_map(|round| round.entries(filter.wants_failed_only()))
+            .flat_map(|round| self.unusual.change(round, round.entries(filter.wants_failed_only())))
             .filter(|(arrives, entry)| *arrives <= context.now && filter.fits(entry))
             .map(|(_, entry)| (key(&entry), entry))
             .collect();
@@ -150,13 +186,21 @@ impl Round {
         (0..many).map(|number| self.entry(seed, number, &mut random)).collect()
     }
 
+    /// Makes an entry one of a request that met no free instance.
+    fn unserved(&self, entry: &mut Value) {
+        entry["textPayload"] = json!(NO_INSTANCE);
+        entry["labels"] = json!({});
+        entry["httpRequest"]["latency"] = json!("0s");
+        entry["httpRequest"].as_object_mut().map(|request| request.remove("responseSize"));
+    }
+
     fn entry(&self, seed: u64, number: i64, random: &mut StdRng) -> (Timestamp, Value) {
         let began = self.at + SignedDuration::from_millis(random.random_range(0..ROUND_SECONDS * 1000));
         let took = SignedDuration::from_micros((self.latency_ms * random.random_range(500.0..1500.0)) as i64);
         let client = random.random_range(0..CLIENTS);
         let (failed, ended) = (number < self.errors, began + took);
         let Source { project, region, service, revision } = &self.source;
-        let entry = json!({
+        let mut entry = json!({
             "insertId": format!("{seed:016x}{number:06}"),
             "logName": format!("projects/{project}/logs/run.googleapis.com%2Frequests"),
             "severity": if failed { "ERROR" } else { "INFO" },
@@ -173,6 +217,49 @@ impl Round {
                 "protocol": "HTTP/1.1",
             },
         });
+        if number < self.unserved {
+            self.unserved(&mut entry);
+        }
         (ended + DELAY, entry)
+    }
+}
+
+impl Unusual {
+    /// The entries of a round as they are told.
+    fn change(&self, round: &Round, mut entries: Vec<(Timestamp, Value)>) -> Vec<(Timestamp, Value)> {
+        if let Some(test) = self.load_test.as_ref().filter(|test| test.revision == round.source.revision) {
+            entries.extend(test.entries(round));
+        }
+        let kept = |entry: &Value| {
+            let is_success = entry["httpRequest"]["status"].as_i64().is_some_and(|status| status < 400);
+            let revision = entry["resource"]["labels"]["revision_name"].as_str();
+            let number =
+                entry["insertId"].as_str().and_then(|id| id.get(id.len().saturating_sub(6)..)?.parse::<u32>().ok());
+            let sampled = self.sample_percent.is_none_or(|percent| number.unwrap_or_default() % 100 < percent);
+            sampled
+                && !(self.without_successes && is_success)
+                && (self.without_revision.is_none() || self.without_revision.as_deref() != revision)
+        };
+        entries.retain(|(_, entry)| kept(entry));
+        entries.iter_mut().for_each(|(arrives, _)| *arrives += SignedDuration::from_secs(self.delay_seconds.into()));
+        let again = if self.twice { entries.clone() } else { vec![] };
+        entries.into_iter().chain(again).collect()
+    }
+}
+
+impl LoadTest {
+    fn entries(&self, round: &Round) -> Vec<(Timestamp, Value)> {
+        let many = i64::from(self.failures_per_second) * ROUND_SECONDS;
+        let mut random = StdRng::seed_from_u64(round.at.as_second().unsigned_abs());
+        let failing = Round { requests: many, errors: many, unserved: 0, source: round.source.clone(), ..*round };
+        let entry = |number: i64| {
+            let (arrives, mut entry) = failing.entry(u64::MAX, number, &mut random);
+            let Source { project, region, service, .. } = &round.source;
+            let host = format!("https://{}---{service}-{project}.{region}.run.app/", self.tag);
+            entry["httpRequest"]["requestUrl"] = json!(host);
+            entry["insertId"] = json!(format!("load{:016x}{number:06}", round.at.as_second()));
+            (arrives, entry)
+        };
+        (0..many).map(entry).collect()
     }
 }

@@ -25,6 +25,8 @@ const LONGEST_MS: f64 = 3_600_000.0;
 pub(super) struct Behaviour {
     /// `SANDBOX_ERROR_PERCENT`: share of requests answered with 500.
     pub(super) error_percent: f64,
+    /// `SANDBOX_NO_INSTANCE_PERCENT`: share of requests for which Cloud Run has no free instance, and answers 500 itself.
+    pub(super) no_instance_percent: f64,
     /// `SANDBOX_CLIENT_ERROR_PERCENT`: share of requests answered with 404.
     pub(super) client_error_percent: f64,
     /// `SANDBOX_THROTTLED_PERCENT`: share of requests answered with 429.
@@ -74,6 +76,7 @@ impl Behaviour {
         };
         Ok(Self {
             error_percent: number("SANDBOX_ERROR_PERCENT", 0.1, 0.0..=100.0)?,
+            no_instance_percent: number("SANDBOX_NO_INSTANCE_PERCENT", 0.0, 0.0..=100.0)?,
             client_error_percent: number("SANDBOX_CLIENT_ERROR_PERCENT", 0.0, 0.0..=100.0)?,
             throttled_percent: number("SANDBOX_THROTTLED_PERCENT", 0.0, 0.0..=100.0)?,
             cpu_percent: number("SANDBOX_CPU_PERCENT", 40.0, 0.0..=100.0)?,
@@ -103,6 +106,8 @@ impl Behaviour {
 pub(super) struct Met {
     pub(super) requests: i64,
     pub(super) errors: i64,
+    /// Those errors that met no free instance.
+    pub(super) unserved: i64,
     /// Answered with 404, and with 429.
     pub(super) client_errors: i64,
     pub(super) throttled: i64,
@@ -144,7 +149,12 @@ fn meet(requests: i64, behaviour: &Behaviour, random: &mut StdRng) -> Met {
     };
     let client_errors = binomial(requests - errors, behaviour.client_error_percent / 100.0, random);
     let throttled = binomial(requests - errors - client_errors, behaviour.throttled_percent / 100.0, random);
-    Met { requests, errors, client_errors, throttled, latencies }
+    let unserved = match behaviour.no_instance_percent {
+        0.0 => 0,
+        percent => binomial(requests - errors - client_errors - throttled, percent / 100.0, random),
+    };
+    let errors = errors + unserved;
+    Met { requests, errors, unserved, client_errors, throttled, latencies }
 }
 
 /// How the latencies of many requests fall, as they would one by one.

@@ -135,6 +135,16 @@ async fn rollouts() {
             own(json!({"ratio": {"bad": "sum(x)", "total": "sum(y{r=\"{{revision}}\"})"}})),
             "bad: write {{revision}} where",
         ),
+        (
+            own(json!({"ratio": {"bad": "x{{revision}}{n=\"{{namespace}}\"}", "total": "y{{revision}}"}})),
+            "bad: in double braces there are only {{revision}}",
+        ),
+        (
+            own(
+                json!({"ratio": null, "histogram": {"buckets": "x{{revision}}"}, "limits": {"failAboveBasisPoints": 1}}),
+            ),
+            "a histogram has no limits of its own",
+        ),
         (own(json!({"name": "Errors"})), "name in body should match"),
         (own(json!({"address": "prometheus:9090"})), "address in body should match"),
         (own(json!({"address": "https://user:word@prometheus"})), "address in body should match"),

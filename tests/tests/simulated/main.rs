@@ -4,6 +4,7 @@ mod argocd;
 mod faults;
 mod gitops;
 mod judgement;
+mod logs;
 mod metrics;
 mod own_metrics;
 mod planted;

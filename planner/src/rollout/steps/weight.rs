@@ -60,7 +60,7 @@ impl Weight {
             _ => all_in_words(evidence, analysis),
         };
         let words = match &context.held_by {
-            Some(why) => format!("{why}; {words}"),
+            Some(hold) => format!("{}; {words}", hold.why.message),
             None => words,
         };
         let hold_ends = later(since, self.takes());
@@ -92,14 +92,14 @@ impl Weight {
         }
         // Minutes that could not be read may still come.
         let is_empty = !evidence.is_empty() && evidence.iter().all(|evidence| is_whole(evidence));
-        self.without_pass(context, verdict == Verdict::NoData, is_empty, metrics_end, &words)
+        self.without_pass(context, verdict, is_empty, metrics_end, &words)
     }
 
     /// What becomes of the step once its minutes should all have been counted and don't pass it.
     fn without_pass(
         &self,
         context: &StepContext<'_>,
-        lacks_data: bool,
+        verdict: Verdict,
         is_empty: bool,
         metrics_end: Timestamp,
         words: &str,
@@ -107,16 +107,17 @@ impl Weight {
         let StepContext { now, since, evidence, analysis, .. } = *context;
         let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));
         let until = later(metrics_end, SignedDuration::from_secs(analysis.extend_seconds.into()));
-        if lacks_data && !leans && (is_empty || now >= until) {
-            return without_verdict(analysis.on_no_data, Reason::NoMetrics, NO_METRICS, words);
+        if verdict == Verdict::NoData && !leans && (is_empty || now >= until) {
+            let (reason, what) = lacking(evidence);
+            return without_verdict(analysis.on_no_data, reason, &what, words);
         }
         if now < until {
             let needs = needs(evidence, since);
             let message = format!("at {} for {} more at most{needs}: {words}", self.share, span(now, until));
             return Ruling::Wait(note(Reason::Extended, message), Some(until));
         }
-        if context.held_by.is_some() {
-            return Ruling::AskPerson(note(Reason::Undecided, format!("{words}: promote or abort")));
+        if let Some(hold) = context.held_by.as_ref().filter(|hold| hold.excuses || verdict == Verdict::Pass) {
+            return hold.asks(words);
         }
         if let Some(why) = context.fails_at_end() {
             return Ruling::Fail(why);
@@ -133,6 +134,21 @@ impl Weight {
                 };
                 without_verdict(fallback, Reason::Undecided, what, words)
             }
+        }
+    }
+}
+
+/// Of what there is no data, and why.
+fn lacking(evidence: &[&EvidenceStatus]) -> (Reason, String) {
+    let without: Vec<&&EvidenceStatus> = evidence.iter().filter(|e| e.verdict == Verdict::NoData).collect();
+    if let Some(fault) = evidence.iter().find_map(|evidence| evidence.fault.clone()) {
+        return (Reason::MetricsUnavailable, fault);
+    }
+    match without.is_empty() || without.len() == evidence.len() {
+        true => (Reason::NoMetrics, NO_METRICS.to_string()),
+        false => {
+            let names: Vec<String> = without.iter().map(|evidence| evidence.metric.to_string()).collect();
+            (Reason::NoMetrics, format!("there is nothing of the candidate by {}", names.join(", ")))
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Alert policies that a team has.
 
 use super::*;
-use crate::cloud::{Fault, FaultClass, Incident};
+use crate::cloud::{Fault, FaultClass, Incident, Incidents};
 use orchestra_crds::AnalysisMode;
+use serde_json::json;
 
 const POLICY: &str = "projects/cherry-ai-project/alertPolicies/12";
 
@@ -10,6 +11,10 @@ fn watched() -> World {
     let mut world = World::promoted(&["us-central1"]);
     world.rollout.spec.analysis.alert_policies.push(POLICY.into());
     world
+}
+
+fn open(incident: Incident) -> crate::cloud::Reading<Incidents> {
+    Ok(Incidents { open: vec![incident], silent: vec![] })
 }
 
 /// On its first weight.
@@ -22,7 +27,7 @@ fn on_a_weight(mut world: World) -> World {
 /// An incident that opens now.
 fn incident(world: &World, labels: &[(&str, &str)]) -> Incident {
     let labels = labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-    Incident { policy: POLICY.into(), called: "5xx of api".into(), opened: world.now, labels }
+    Incident { policy: "12".into(), called: "5xx of api".into(), opened: world.now, labels }
 }
 
 fn candidate(world: &World) -> String {
@@ -36,7 +41,7 @@ fn an_incident_about_the_candidate_takes_it_back_at_once() {
         world.rollout.spec.analysis.mode = mode;
         let mut world = on_a_weight(world);
         let revision = candidate(&world);
-        world.incidents = Ok(vec![incident(&world, &[("service_name", "api"), ("revision_name", &revision)])]);
+        world.incidents = open(incident(&world, &[("service_name", "api"), ("revision_name", &revision)]));
         let opened = world.now;
         world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
         let message = world.status().failed.unwrap().message;
@@ -53,14 +58,12 @@ fn what_is_about_something_else_does_nothing() {
         incident(&world, &[("revision_name", "api-other")]),
         incident(&world, &[("revision_name", &revision), ("location", "europe-west1")]),
         incident(&world, &[("service_name", "another")]),
-        Incident {
-            policy: "projects/cherry-ai-project/alertPolicies/13".into(),
-            ..incident(&world, &[("revision_name", &revision)])
-        },
+        incident(&world, &[("service_name", "api"), ("revision_name", &revision), ("project_id", "staging")]),
+        Incident { policy: "13".into(), ..incident(&world, &[("revision_name", &revision)]) },
     ];
     for other in cases {
         let mut world = on_a_weight(watched());
-        world.incidents = Ok(vec![other]);
+        world.incidents = open(other);
         world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
     }
 }
@@ -68,12 +71,15 @@ fn what_is_about_something_else_does_nothing() {
 #[test]
 fn one_that_names_no_revision_holds_and_takes_nothing_back() {
     let mut world = on_a_weight(watched());
-    world.incidents = Ok(vec![incident(&world, &[("service_name", "api")])]);
+    world.incidents = open(incident(&world, &[("service_name", "api")]));
     world.run_until(|world| world.phase() == RolloutPhase::Paused);
     assert_eq!(world.weights("app:2"), [10]);
     let message = world.status().message.unwrap();
-    assert!(message.contains("`5xx of api` is open since") && message.contains("which names no revision"), "{message}");
-    world.incidents = Ok(vec![]);
+    assert!(
+        message.contains("`5xx of api` is open since") && message.contains("it names the service, and no revision"),
+        "{message}"
+    );
+    world.incidents = Ok(Incidents::default());
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
 }
 
@@ -83,17 +89,17 @@ fn one_about_the_service_takes_back_what_has_all_requests_when_it_opens() {
     world.rollout.spec.analysis.watch_seconds = 600;
     let mut world = on_a_weight(world);
     world.run_until(|world| world.weights("app:2") == [100]);
-    world.incidents = Ok(vec![incident(&world, &[("service_name", "api")])]);
+    world.incidents = open(incident(&world, &[("service_name", "api")]));
     world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
     let message = world.status().failed.unwrap().message;
     assert!(message.contains("is open about the service, of which it has all requests, since"), "{message}");
-    // One that names nothing may be about anything.
+    // One that names nothing may be about anything: it holds, and takes nothing back.
     let mut world = watched();
     world.rollout.spec.analysis.watch_seconds = 600;
     let mut world = on_a_weight(world);
     world.run_until(|world| world.weights("app:2") == [100]);
-    world.incidents = Ok(vec![incident(&world, &[])]);
-    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+    world.incidents = open(incident(&world, &[]));
+    world.run_until(|world| world.phase() == RolloutPhase::Paused && world.weights("app:2") == [100]);
 }
 
 #[test]
@@ -103,8 +109,58 @@ fn where_incidents_can_not_be_read_nothing_goes_on_and_the_role_is_told() {
     world.run_until(|world| world.phase() == RolloutPhase::Paused);
     let message = world.status().message.unwrap();
     assert!(message.contains("can't be read (it needs roles/monitoring.alertViewer in the project): no"), "{message}");
-    world.incidents = Ok(vec![]);
+    world.incidents = Ok(Incidents::default());
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+}
+
+#[test]
+fn policies_that_tell_nothing_let_nothing_pass() {
+    let mut other = watched();
+    other.rollout.spec.analysis.alert_policies = vec!["projects/another/alertPolicies/12".into()];
+    let mut gone = watched();
+    gone.incidents = Ok(Incidents { open: vec![], silent: vec!["there is no alert policy 12".into()] });
+    for (world, why) in [(other, "is not of the environment's project"), (gone, "there is no alert policy 12")] {
+        let mut world = on_a_weight(world);
+        world.run_until(|world| world.phase() == RolloutPhase::Paused);
+        let message = world.status().message.unwrap();
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+#[test]
+fn no_kind_of_step_goes_past_an_open_incident() {
+    // A pause that is over, a watch, and a step without data where no data promotes.
+    let on_service = |world: &World| open(incident(world, &[("service_name", "api")]));
+    let mut paused = watched();
+    let steps = json!([{"weight": 10}, {"pause": {"durationSeconds": 600}}, {"weight": 50}]);
+    paused.rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
+    let mut paused = on_a_weight(paused);
+    paused.run_until(|world| world.status().step.is_some_and(|step| step.contains("2/3")));
+    let mut seen_by_watch = watched();
+    seen_by_watch.rollout.spec.analysis.watch_seconds = 600;
+    let mut seen_by_watch = on_a_weight(seen_by_watch);
+    let before = seen_by_watch.now;
+    seen_by_watch.run_until(|world| world.weights("app:2") == [100]);
+    let mut without_data = watched();
+    without_data.rollout.spec.analysis.on_no_data = orchestra_crds::Fallback::Promote;
+    without_data.requests_per_minute = 0;
+    let without_data = on_a_weight(without_data);
+    for (mut world, opened) in [(paused, None), (seen_by_watch, Some(before)), (without_data, None)] {
+        let weights = world.weights("app:2");
+        world.incidents = on_service(&world);
+        if let (Some(opened), Ok(told)) = (opened, &mut world.incidents) {
+            told.open[0].opened = opened;
+        }
+        for _ in 0..300 {
+            world.run(1);
+            assert_eq!(world.weights("app:2"), weights, "{:?}", world.status().message);
+            assert_ne!(world.phase(), RolloutPhase::Promoted);
+        }
+        let message = world.status().message.unwrap();
+        assert!(message.contains("`5xx of api` is open since"), "{message}");
+        world.incidents = Ok(Incidents::default());
+        world.run_until(|world| world.phase() == RolloutPhase::Promoted);
+    }
 }
 
 #[test]
@@ -113,7 +169,7 @@ fn in_mode_observe_incidents_are_not_acted_on() {
     world.rollout.spec.analysis.mode = AnalysisMode::Observe;
     let mut world = on_a_weight(world);
     let revision = candidate(&world);
-    world.incidents = Ok(vec![incident(&world, &[("revision_name", &revision)])]);
+    world.incidents = open(incident(&world, &[("revision_name", &revision)]));
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
 }
 

@@ -83,3 +83,21 @@ fn a_metric_of_ones_own_is_judged_by_its_name() {
     let message = world.status().failed.unwrap().message;
     assert!(message.contains("of checkouts bad"), "{message}");
 }
+
+#[test]
+fn what_only_the_candidate_has_does_not_pass_where_it_is_bad() {
+    for (refused_percent, ends) in [(100, RolloutPhase::Paused), (0, RolloutPhase::Promoted)] {
+        let mut world = judging(&[Preset::HealthChecks]);
+        world.only_candidate_has = Some(Preset::HealthChecks);
+        world.release("app:2", Traits { refused_percent, ..Traits::default() });
+        world.run_until(|world| world.phase() == ends);
+    }
+}
+
+#[test]
+fn in_mode_threshold_a_step_in_which_no_instance_starts_passes() {
+    let mut world = judging(&[Preset::StartupFailures]);
+    world.rollout.spec.analysis.mode = AnalysisMode::Threshold;
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+}

@@ -3,13 +3,15 @@
 mod traffic;
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{FINALIZER, Metric, OrchestraEnvironment, Request, Rollout, RolloutPhase, RolloutStatus, Unread};
+use orchestra_crds::{
+    FINALIZER, Metric, OrchestraEnvironment, Preset, Request, Rollout, RolloutPhase, RolloutStatus, Unread,
+};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Counts, Logged, Observation, RegionQuestions, RegionView, plan, questions, services};
 use crate::cloud::{
-    ContainerView, FailedRequest, Failures, FailuresQuery, Fault, FaultClass, Incident, Measured, PolicyView,
+    ContainerView, FailedRequest, Failures, FailuresQuery, Fault, FaultClass, Incidents, Measured, PolicyView,
     Readiness, Reading, RevisionView, SecretVersionId, ServiceView, Target, Trouble, VersionView,
 };
 use crate::marks::Marks;
@@ -34,9 +36,11 @@ pub type Spoil = fn(&mut Vec<FailedRequest>, &FailuresQuery, Timestamp);
 
 pub struct World {
     /// Incidents of alert policies that are open, or why that is not known.
-    pub incidents: Reading<Vec<Incident>>,
+    pub incidents: Reading<Incidents>,
     /// How late Google says that metrics come.
     pub delay_seconds: Option<i64>,
+    /// What stable has nothing of.
+    pub only_candidate_has: Option<Preset>,
     pub now: Timestamp,
     pub rollout: Rollout,
     pub environment: Option<OrchestraEnvironment>,
@@ -118,8 +122,9 @@ impl World {
             policies: BTreeMap::new(),
             deployed: BTreeSet::new(),
             failed_writes: FailedWrites::new(),
-            incidents: Ok(vec![]),
+            incidents: Ok(Incidents::default()),
             delay_seconds: None,
+            only_candidate_has: None,
             secret_of: BTreeMap::new(),
             disabled: BTreeSet::new(),
         }

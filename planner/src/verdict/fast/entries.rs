@@ -11,6 +11,8 @@ const LONGEST: SignedDuration = SignedDuration::from_secs(3);
 /// How many failed requests of one client count in a window, whichever revision they met, so that the split stays what it is:
 /// one in a loop of retries is one client.
 const OF_ONE_CLIENT: i64 = 5;
+/// What Cloud Run says of a request that it did not send to any instance.
+const NO_INSTANCE: &str = "no available instance";
 /// What stands between a tag and the service's name in the address of a tag.
 const TAGGED: &str = "---";
 
@@ -21,6 +23,8 @@ pub(super) struct Counted {
     pub(super) failed: Failed,
     /// All that is logged of the two.
     pub(super) logged: Failed,
+    /// The candidate's that met no free instance.
+    pub(super) unserved: i64,
     /// Entries of no revision, or of another.
     pub(super) strange: i64,
     /// Who met the candidate's.
@@ -44,6 +48,7 @@ impl Counted {
                 continue;
             }
             counted.logged.add(is_candidate);
+            counted.unserved += i64::from(is_candidate && is_unserved(request));
             let told = of_client.entry(request.client).or_default();
             if !is_of_users(request) || *told >= OF_ONE_CLIENT {
                 continue;
@@ -60,6 +65,11 @@ impl Counted {
 /// Whether the split sent it, and the service failed it.
 fn is_of_users(request: &FailedRequest) -> bool {
     !request.host.contains(TAGGED) && request.platform.is_empty() && request.took <= LONGEST
+}
+
+/// Whether no instance was free for it, by Cloud Run's own words.
+fn is_unserved(request: &FailedRequest) -> bool {
+    request.platform.contains(NO_INSTANCE)
 }
 
 impl Failed {

@@ -15,6 +15,8 @@ use crate::google::{Context, stamp};
 
 /// Most conditions of a policy.
 const MOST: usize = 6;
+/// Longest duration of a condition, in seconds: 23.5 hours.
+const LONGEST: i64 = 84_600;
 /// Largest page.
 const PAGE: usize = 1_000;
 /// How long after its end a minute is looked at: it may come late.
@@ -98,7 +100,7 @@ impl Condition {
             }
         };
         let seconds = threshold["duration"].as_str().unwrap_or("0s").trim_end_matches('s').parse::<i64>();
-        let whole = seconds.ok().filter(|seconds| *seconds >= 0 && seconds % 60 == 0);
+        let whole = seconds.ok().filter(|seconds| (0..=LONGEST).contains(seconds) && seconds % 60 == 0);
         let field = "alert_policy.conditions.condition_threshold.duration";
         let seconds = whole.ok_or_else(|| Problem::field(field, "it is a number of whole minutes, in seconds"))?;
         let has_among = threshold["denominatorFilter"].as_str().is_some_and(|filter| !filter.is_empty());

@@ -34,7 +34,9 @@ impl World {
                 (tally(requests, refused), tally(others, 0))
             }
         };
-        let minute = |start| Minute { start, candidate: tallies.0.clone(), stable: tallies.1.clone() };
+        let has_stable = self.only_candidate_has.map(Metric::Preset) != Some(query.metric);
+        let stable = if has_stable { tallies.1 } else { Tally::default() };
+        let minute = |start| Minute { start, candidate: tallies.0.clone(), stable: stable.clone() };
         let (from, to) = (query.window.from.as_second(), query.window.to.as_second());
         let minutes = (from..to).step_by(60).map(|s| minute(Timestamp::from_second(s).unwrap()));
         if self.requests_per_minute > 0 { minutes.collect() } else { vec![] }
