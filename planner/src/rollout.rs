@@ -14,6 +14,7 @@ mod desire;
 mod events;
 mod failure;
 mod fast_lane;
+mod hold;
 mod invokers;
 mod judge;
 mod keep;

@@ -11,6 +11,7 @@
 //! Each part is a file: what a minute says (`likelihood`), how much minutes vary (`spread`), a test that any minute may
 //! start (`restarts`), a comparison of one count (`trial`), all of one metric (`judgement`), its constants (`question`). `fast` judges errors from request logs within seconds.
 
+mod by_limits;
 pub mod fast;
 mod judgement;
 mod kind;
@@ -26,17 +27,18 @@ mod words;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, LooksStatus, Metric, Threshold, Verdict};
+use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, Metric, Verdict};
 use std::collections::BTreeSet;
 
-use crate::cloud::{Count, Measured, Minute, Window};
+use crate::cloud::{Count, Measured, Window};
 use crate::names::ReleaseId;
+use by_limits::by_looks;
+pub use by_limits::{fails_at_end, has_bad_open_look, is_silent};
 pub use judgement::Judgement;
 use judgement::minute_of;
 pub use kind::Kind;
 use kind::Need;
 pub use question::Terms;
-use threshold::Held;
 pub use trial::Question;
 pub use words::{all_in_words, in_words, standing};
 
@@ -276,46 +278,6 @@ fn requests_needed(after: &EvidenceStatus, judgement: &Judgement, terms: &Terms<
     let statistic = judgement.requests_needed(&terms.question(after.metric), candidate)?;
     let least = least_to_judge(after.metric, terms) - after.step_candidate;
     Some(statistic.max(least).max(0))
-}
-
-/// Holds the step's minutes against fixed limits.
-fn by_looks(after: &mut EvidenceStatus, limits: &Threshold, settings: &Analysis, minutes: &[&Minute]) {
-    let held = Held::of(after.metric, settings, limits);
-    let looks = threshold::count(after, limits, &held, minutes);
-    let failed = looks.failed.saturating_mul(100) / limits.failure_limit.saturating_add(1);
-    // What is not within its limits is no sign of health: it never promotes by itself.
-    after.evidence_percent = failed.max(i32::from(threshold::leans(&looks, &held)));
-    let is_needed = Need::of(after.metric, settings) > Need::Nothing;
-    after.verdict = match threshold::verdict(&looks, limits) {
-        Verdict::NoData | Verdict::Undecided if !is_needed && looks.inconclusive == 0 => Verdict::Pass,
-        verdict => verdict,
-    };
-    (after.looks, after.requests_needed) = (Some(looks), None);
-}
-
-/// The limits and a step's looks against them; none: the test judges it.
-fn looks_of<'e>(evidence: &'e EvidenceStatus, settings: &Analysis) -> Option<(Threshold, &'e LooksStatus)> {
-    settings.limits().zip(evidence.looks.as_ref())
-}
-
-/// Whether a look that is not over is bad so far: a step does not pass before it is.
-pub fn has_bad_open_look(evidence: &EvidenceStatus, settings: &Analysis) -> bool {
-    let held = |limits: &Threshold| Held::of(evidence.metric, settings, limits);
-    let is_bad = |(limits, looks): (Threshold, &LooksStatus)| threshold::open_is_bad(looks, &held(&limits));
-    looks_of(evidence, settings).is_some_and(is_bad)
-}
-
-/// Why a candidate fails at the end of all time that a step has: by a look that was not over; none: it doesn't.
-pub fn fails_at_end(evidence: &EvidenceStatus, settings: &Analysis) -> Option<String> {
-    let (limits, looks) = looks_of(evidence, settings)?;
-    let why = threshold::fails_at_end(looks, &limits, &Held::of(evidence.metric, settings, &limits))?;
-    Some(format!("its only look, which was not over yet, is above the limits: {why}"))
-}
-
-/// Whether looks saw no requests of the candidate for longer than they may: the end of the step is not waited for.
-pub fn is_silent(evidence: &EvidenceStatus, settings: &Analysis) -> bool {
-    let is_needed = Need::of(evidence.metric, settings) > Need::Nothing;
-    is_needed && looks_of(evidence, settings).is_some_and(|(limits, looks)| threshold::is_silent(looks, &limits))
 }
 
 /// When the first minute of a weight that can count is over, of evidence about it.

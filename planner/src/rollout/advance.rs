@@ -6,12 +6,12 @@ use orchestra_crds::{EvidenceStatus, Metric, Request, RolloutPhase};
 use super::deadline;
 use super::decision::Decision;
 use super::desire::Desire;
-use super::memory::{Candidate, Course, Memory, RegionMemory, StepMemory};
+use super::memory::{Candidate, Course, Memory, StepMemory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
-use super::steps::{Hold, Move, Ruling, StepContext, Steps, strategy_hash};
-use super::{Turn, alerts, capacity, failure, fast_lane, judge, keep, promoted, reach, requests, supersede};
+use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
+use super::{Turn, failure, fast_lane, hold, judge, keep, promoted, reach, requests, supersede};
 use crate::conditions::{Note, Overall, note};
 use crate::marks::Position;
 use crate::names::Region;
@@ -252,21 +252,6 @@ fn forward_write(placed: Placement<'_, '_>, desire: &Desire, state: &Progress) -
     Decision::working(phase, reason, message).with_effects(effect.into_iter().collect())
 }
 
-/// What keeps a step from passing that is no evidence.
-fn held_by(
-    pass: &Pass<'_>,
-    candidate: &Candidate,
-    place: &Place<'_>,
-    standing: &Standing,
-    known: &RegionMemory,
-) -> Option<Hold> {
-    let state = Progress::On(standing.clone());
-    let limited = capacity::limited(candidate, known, place, &state);
-    let limited = limited.map(|why| Hold { why: note(Reason::CapacityLimited, why), excuses: true });
-    let alerted = || alerts::holds(pass, candidate, place);
-    limited.or_else(|| alerted().map(|why| Hold { why: note(Reason::Undecided, why), excuses: false }))
-}
-
 /// A step is in effect: is the candidate good enough to go on?
 fn on_step(
     pass: &Pass<'_>,
@@ -293,7 +278,7 @@ fn on_step(
         promoted,
         evidence: &evidence,
         analysis: judge::analysis(pass, candidate),
-        held_by: held_by(pass, candidate, place, standing, &known),
+        held_by: hold::of(pass, candidate, place, standing, &known),
     };
     let where_ = format!("{region}, step {}/{}", standing.step, steps.len());
     let edited = edited_words(pass, candidate);

@@ -9,9 +9,15 @@ use std::time::Duration;
 
 use super::scenarios::{SERVICE, promoted};
 
+async fn read_by_logs() -> World {
+    let world = promoted(&["us-central1"]).await;
+    world.patch_rollout("api", json!({"spec": {"analysis": {"fastLane": "Auto"}}})).await;
+    world
+}
+
 /// What becomes of a release that fails so many of a hundred requests.
 async fn ends(error_percent: &str, unusual: impl Fn(&str) -> Unusual) -> (RolloutPhase, World) {
-    let mut world = promoted(&["us-central1"]).await;
+    let mut world = read_by_logs().await;
     world.run_for(Duration::from_secs(3700)).await;
     world.release("api", "app:2", &[("SANDBOX_ERROR_PERCENT", error_percent)]).await;
     world.run_until_weights(SERVICE, "app:2", &[10]).await;
@@ -48,7 +54,7 @@ async fn whatever_the_logs_are_like_the_end_is_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn too_few_instances_are_told_and_not_held_against_a_candidate() {
-    let mut world = promoted(&["us-central1"]).await;
+    let mut world = read_by_logs().await;
     world.patch_rollout("api", json!({"spec": {"scaling": {"maxInstances": 3}}})).await;
     world.run_for(Duration::from_secs(3700)).await;
     world.release("api", "app:2", &[("SANDBOX_NO_INSTANCE_PERCENT", "20")]).await;

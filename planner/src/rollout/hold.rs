@@ -1,0 +1,25 @@
+//! What keeps a step from passing that is no evidence.
+
+use super::memory::{Candidate, RegionMemory};
+use super::pass::Pass;
+use super::place::Place;
+use super::progress::{Progress, Standing};
+use super::steps::Hold;
+use super::{alerts, capacity};
+use crate::conditions::note;
+use crate::reason::Reason;
+
+/// What keeps the step that is in effect in a region.
+pub(super) fn of(
+    pass: &Pass<'_>,
+    candidate: &Candidate,
+    place: &Place<'_>,
+    standing: &Standing,
+    known: &RegionMemory,
+) -> Option<Hold> {
+    let state = Progress::On(standing.clone());
+    let limited = capacity::limited(candidate, known, place, &state);
+    let limited = limited.map(|why| Hold { why: note(Reason::CapacityLimited, why), excuses: true });
+    let alerted = || alerts::holds(pass, candidate, place);
+    limited.or_else(|| alerted().map(|why| Hold { why: note(Reason::Undecided, why), excuses: false }))
+}
