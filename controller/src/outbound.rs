@@ -45,8 +45,9 @@ impl Outbound {
         let mut response = request.send().await.map_err(|error| lost(&place, &error))?;
         // What lets people read only may take a POST for a write.
         if READ_ONLY.contains(&response.status().as_u16()) {
-            let request = client.get(url).query(form);
-            response = request.send().await.map_err(|error| lost(&place, &error))?;
+            let read = client.get(url).query(form).send().await.map_err(|error| lost(&place, &error))?;
+            // Where that is refused, too, the first refusal tells more.
+            response = if read.status().is_success() { read } else { response };
         }
         let status = response.status();
         let body = read(&place, response).await?;
