@@ -34,6 +34,15 @@ impl Fault {
         Self { class: FaultClass::Retryable, message: format!("{what}: no answer within {seconds} s") }
     }
 
+    /// That something can't be read, with the role that is missing where Google refuses it, and why.
+    pub(crate) fn unread(&self, what: &str, role: &str) -> String {
+        let needs = match self.class {
+            FaultClass::Denied => format!(" (it needs {role} in the project)"),
+            _ => String::new(),
+        };
+        format!("{what} can't be read{needs}: {}", self.message)
+    }
+
     /// A read that the pass did not wait for any longer.
     pub fn unanswered() -> Self {
         Self { class: FaultClass::Retryable, message: "Google Cloud has not answered in time".into() }

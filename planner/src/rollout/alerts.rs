@@ -1,8 +1,8 @@
 //! Alert policies that a team has: what an open incident of one says about a candidate.
 //!
-//! An incident that names the candidate's revision takes it back. One that names no revision is about the whole service, or about
-//! something else: nothing goes on while it is open, and nothing is taken back for it. Silence is no health: where incidents
-//! can't be read, nothing goes on either.
+//! An incident that names the candidate's revision takes it back; so does one that names the service, once the candidate has all of its
+//! requests. Any other that names no revision may be about anything: nothing goes on while it is open. Silence is no health: where
+//! incidents can't be read, or a policy tells nothing, nothing goes on either.
 
 use jiff::Timestamp;
 use orchestra_crds::AnalysisMode;
@@ -11,9 +11,8 @@ use super::judge::analysis;
 use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::place::Place;
-use super::progress::{InEffect, Progress, Standing};
-use super::steps::Step;
-use crate::cloud::{Fault, FaultClass, Incident, IncidentsQuery};
+use super::progress::Progress;
+use crate::cloud::{Incident, IncidentsQuery};
 use crate::names::Percent;
 
 /// For how long what was asked is told to all who ask, in seconds.
@@ -79,7 +78,7 @@ fn about(incident: &Incident, candidate: &Candidate, place: &Place<'_>) -> About
     }
 }
 
-/// The incidents of the policies that are open since the release began, with what they say in a region.
+/// The open incidents of the policies that are listed, with what they say in a region.
 fn open<'s>(
     pass: &'s Pass<'_>,
     candidate: &'s Candidate,
@@ -112,8 +111,8 @@ pub(super) fn failing(pass: &Pass<'_>, candidate: &Candidate, states: &[(&Place<
 
 /// Since when it has had all requests in a region; none: it hasn't.
 fn alone_since(candidate: &Candidate, state: &Progress) -> Option<Timestamp> {
-    let Progress::On(Standing { weight: Some(InEffect { step, since, .. }), .. }) = state else { return None };
-    candidate.steps().at(*step).and_then(Step::share).filter(|share| *share == Percent::ALL).map(|_| *since)
+    let weight = state.weight()?;
+    candidate.steps().at(weight.step)?.share().filter(|share| *share == Percent::ALL).map(|_| weight.since)
 }
 
 /// Why no step passes; none: nothing is open, or no policies are listed.
@@ -127,7 +126,7 @@ pub(super) fn holds(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -
         ));
     }
     match &pass.seen.incidents {
-        Some(Err(fault)) => Some(unread(fault)),
+        Some(Err(fault)) => Some(fault.unread("the incidents of its alert policies", "roles/monitoring.alertViewer")),
         None => Some("the incidents of its alert policies are not known yet".to_string()),
         Some(Ok(told)) if !told.silent.is_empty() => Some(told.silent.join("; ")),
         Some(Ok(_)) => {
@@ -144,12 +143,4 @@ pub(super) fn holds(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -
             })
         }
     }
-}
-
-fn unread(fault: &Fault) -> String {
-    let needs = match fault.class {
-        FaultClass::Denied => " (it needs roles/monitoring.alertViewer in the project)",
-        _ => "",
-    };
-    format!("the incidents of its alert policies can't be read{needs}: {}", fault.message)
 }

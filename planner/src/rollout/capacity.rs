@@ -5,7 +5,7 @@ use orchestra_crds::{EvidenceStatus, Metric, Preset};
 
 use super::memory::{Candidate, RegionMemory};
 use super::place::Place;
-use super::progress::{Progress, Standing};
+use super::progress::InEffect;
 
 /// How many instances a share of the traffic must leave, at least, for what is missing to be the code's fault.
 const ENOUGH: i32 = 2;
@@ -15,9 +15,8 @@ pub(super) fn limited(
     candidate: &Candidate,
     known: &RegionMemory,
     place: &Place<'_>,
-    state: &Progress,
+    weight: InEffect,
 ) -> Option<String> {
-    let Progress::On(Standing { weight: Some(weight), .. }) = state else { return None };
     let share = candidate.steps().at(weight.step)?.share()?;
     let most = place.view()?.settings.max_instances?;
     let is_short = most.saturating_mul(share.get()) < ENOUGH * 100;

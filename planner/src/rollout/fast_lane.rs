@@ -7,17 +7,17 @@ use super::judge::terms;
 use super::memory::{Candidate, Memory, RegionMemory};
 use super::pass::Pass;
 use super::place::Place;
-use super::progress::{InEffect, Placement, Progress, Standing};
-use crate::cloud::{FailuresQuery, Fault, FaultClass};
+use super::progress::{InEffect, Placement, Progress};
+use crate::cloud::FailuresQuery;
 use crate::names::{Percent, RevisionName};
 use crate::verdict::Subject;
 use crate::verdict::fast::{self, Look};
 
 /// A weight that requests are split by.
 fn split(candidate: &Candidate, state: &Progress) -> Option<(InEffect, Percent)> {
-    let Progress::On(Standing { weight: Some(weight), .. }) = state else { return None };
+    let weight = state.weight()?;
     let share = candidate.steps().at(weight.step)?.share()?;
-    (share > Percent::NONE && share < Percent::ALL).then_some((*weight, share))
+    (share > Percent::NONE && share < Percent::ALL).then_some((weight, share))
 }
 
 fn subject(candidate: &Candidate, weight: InEffect) -> Subject<'_> {
@@ -110,7 +110,10 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
                     let told = (failures, logged.query.window);
                     fast::count_failures(before, &look, &terms(pass, candidate), told, errors)
                 }
-                Err(fault) => fast::idle(before, release, logged.query.window.to, unread(fault)),
+                Err(fault) => {
+                    let why = fault.unread("the request logs", "roles/logging.viewer");
+                    fast::idle(before, release, logged.query.window.to, why)
+                }
             },
             (None, None) => {
                 memory.region_mut(place.region()).fast = known.fast;
@@ -130,14 +133,6 @@ fn compare(known: &mut RegionMemory, place: &Place<'_>, candidate: &Candidate, s
     {
         known.fast = Some(fast::compared(fast, &subject(candidate, weight), measured));
     }
-}
-
-fn unread(fault: &Fault) -> String {
-    let needs = match fault.class {
-        FaultClass::Denied => " (it needs roles/logging.viewer in the project)",
-        _ => "",
-    };
-    format!("the request logs can't be read{needs}: {}", fault.message)
 }
 
 /// Why the logs say to roll back, in any region.

@@ -3,7 +3,7 @@
 use super::memory::{Candidate, RegionMemory};
 use super::pass::Pass;
 use super::place::Place;
-use super::progress::{Progress, Standing};
+use super::progress::Standing;
 use super::steps::Hold;
 use super::{alerts, capacity};
 use crate::conditions::note;
@@ -17,8 +17,7 @@ pub(super) fn of(
     standing: &Standing,
     known: &RegionMemory,
 ) -> Option<Hold> {
-    let state = Progress::On(standing.clone());
-    let limited = capacity::limited(candidate, known, place, &state);
+    let limited = standing.weight.and_then(|weight| capacity::limited(candidate, known, place, weight));
     let limited = limited.map(|why| Hold { why: note(Reason::CapacityLimited, why), excuses: true });
     let alerted = || alerts::holds(pass, candidate, place);
     limited.or_else(|| alerted().map(|why| Hold { why: note(Reason::Undecided, why), excuses: false }))

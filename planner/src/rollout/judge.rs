@@ -171,15 +171,11 @@ fn unread_metrics(query: &CountsQuery, fault: &Fault) -> String {
     if query.promql.as_ref().is_some_and(|promql| promql.address.is_some()) {
         return format!("{} can't be read: {}", query.metric, fault.message);
     }
-    let needs = match fault.class {
-        crate::cloud::FaultClass::Denied => " (it needs roles/monitoring.viewer in the project)",
-        _ => "",
-    };
     let what = match query.metric {
         Metric::Preset(_) => "Cloud Monitoring".to_string(),
         Metric::Named(name) => format!("{name}, of Managed Service for Prometheus,"),
     };
-    format!("{what} can't be read{needs}: {}", fault.message)
+    fault.unread(&what, "roles/monitoring.viewer")
 }
 
 /// Why the evidence says to roll back, in any region.
@@ -196,7 +192,7 @@ fn verdict_to_act_on(
     let mut all: Vec<&EvidenceStatus> = vec![];
     for (region, known) in &memory.regions {
         let state = states.iter().find(|(place, _)| place.region() == region);
-        let limited = state.and_then(|(place, state)| capacity::limited(candidate, known, place, state));
+        let limited = state.and_then(|(place, state)| capacity::limited(candidate, known, place, state.weight()?));
         let counts = |evidence: &&EvidenceStatus| limited.is_none() || !capacity::is_of_capacity(evidence);
         all.extend(known.evidence_about(&candidate.release).filter(counts));
     }

@@ -42,6 +42,16 @@ pub(super) enum Progress {
     Done,
 }
 
+impl Progress {
+    /// The weight that is in effect while a step is; none: no step is, or it is before the first weight.
+    pub(super) fn weight(&self) -> Option<InEffect> {
+        match self {
+            Self::On(Standing { weight, .. }) => *weight,
+            _ => None,
+        }
+    }
+}
+
 /// A step that is in effect.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Standing {
