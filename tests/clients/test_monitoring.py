@@ -65,7 +65,11 @@ class Monitoring(unittest.TestCase):
         descriptors = api("monitoring", "v3").projects().metricDescriptors()
         name = f"projects/{PROJECT}/metricDescriptors/run.googleapis.com/request_count"
         self.assertEqual(descriptors.get(name=name).execute()["metadata"]["samplePeriod"], "60s")
-        self.assertEqual(len(descriptors.list(name=f"projects/{PROJECT}").execute()["metricDescriptors"]), 2)
+        described = descriptors.list(name=f"projects/{PROJECT}").execute()["metricDescriptors"]
+        types = {one["type"].removeprefix("run.googleapis.com/") for one in described}
+        self.assertTrue({"request_count", "request_latencies", "container/cpu/utilizations"} <= types)
+        only = descriptors.list(name=f"projects/{PROJECT}", filter='metric.type = starts_with("run.googleapis.com/request_")')
+        self.assertEqual(len(only.execute()["metricDescriptors"]), 2)
 
     def test_promql(self):
         prometheus = api("monitoring", "v1").projects().location().prometheus().api().v1()

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::filter::Types;
 use super::series::{ALL, CPU, LATENCIES, MEMORY, REQUESTS};
 use crate::google::Context;
 use crate::google::page::page;
@@ -69,12 +70,9 @@ pub(super) fn handle(context: Context<'_>, project: &str, rest: &[&str]) -> Resu
         "" => {
             let all = known.map(|metric| (metric.to_string(), descriptor(project, metric)));
             let filter = context.request.param("filter").unwrap_or_default();
-            let wanted = filter.rsplit('=').next().unwrap_or_default().trim().trim_matches('"').to_string();
-            if !filter.is_empty() && (!filter.starts_with("metric.type") || filter.contains('(')) {
-                return Err(Problem::unimplemented(&format!("the filter {filter}")));
-            }
-            let fits = |metric: &str| !filter.starts_with("metric.type") || metric == wanted;
-            page(context.request, "metricDescriptors", all.into_iter().filter(|(m, _)| fits(m)).collect(), 10_000)
+            let wanted = Types::parse(filter)?;
+            let found = all.into_iter().filter(|(metric, _)| wanted.as_ref().is_none_or(|types| types.fits(metric)));
+            page(context.request, "metricDescriptors", found.collect(), 10_000)
         }
         metric if known.contains(&metric) => Ok(descriptor(project, metric)),
         metric => Err(Problem::missing(format!("Could not find descriptor for metric '{metric}'."))),

@@ -72,38 +72,68 @@ pub(super) fn label(field: &str) -> String {
     singular("metric").or_else(|| singular("resource")).unwrap_or(field)
 }
 
+/// Which types of metrics are meant.
+#[derive(Debug)]
+pub(super) struct Types(Vec<Term>);
+
+impl Types {
+    /// None: all.
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, Problem> {
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let terms = terms(text)?;
+        match terms.iter().all(|term| term.label == "metric.type") {
+            true => Ok(Some(Self(terms))),
+            false => Err(Problem::unimplemented(&format!("the filter {text}"))),
+        }
+    }
+
+    pub(super) fn fits(&self, metric: &str) -> bool {
+        self.0.iter().all(|term| term.test.holds(metric) == term.wanted)
+    }
+}
+
+/// The comparisons of a filter.
+fn terms(text: &str) -> Result<Vec<Term>, Problem> {
+    let bad = |what: &str| Problem::field("filter", format!("it is not understood: {what}"));
+    let term = TERM.as_ref().ok_or_else(|| bad(text))?;
+    let (mut terms, mut rest) = (vec![], text.trim());
+    while !rest.is_empty() {
+        if rest.starts_with("OR ") || rest.starts_with('(') {
+            return Err(Problem::unimplemented("OR and parentheses in a filter"));
+        }
+        let found = term.captures(rest).ok_or_else(|| bad(rest))?;
+        let part = |index: usize| found.get(index).map(|m| m.as_str());
+        let (function, values) = match (part(4).or(part(7)), part(5), part(6)) {
+            (Some(one), ..) => ("one_of", vec![one.replace("\\\"", "\"")]),
+            (None, Some(name), list) => {
+                let values = list.unwrap_or_default().split(',');
+                (name, values.map(|v| v.trim().trim_matches('"').to_string()).collect())
+            }
+            _ => return Err(bad(rest)),
+        };
+        let wanted = part(1).is_some() == (part(3) == Some("!="));
+        terms.push(Term { label: label(part(2).unwrap_or_default()), test: Test::of(function, values)?, wanted });
+        rest = rest.get(found.get(0).map_or(rest.len(), |m| m.end())..).unwrap_or_default().trim_start();
+    }
+    Ok(terms)
+}
+
 impl Filter {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let bad = |what: &str| Problem::field("filter", format!("it is not understood: {what}"));
-        let term = TERM.as_ref().ok_or_else(|| bad(text))?;
         let mut filter = Self { metric: String::new(), terms: vec![] };
-        let mut rest = text.trim();
-        while !rest.is_empty() {
-            if rest.starts_with("OR ") || rest.starts_with('(') {
-                return Err(Problem::unimplemented("OR and parentheses in a filter"));
-            }
-            let found = term.captures(rest).ok_or_else(|| bad(rest))?;
-            let part = |index: usize| found.get(index).map(|m| m.as_str());
-            let (function, values) = match (part(4).or(part(7)), part(5), part(6)) {
-                (Some(one), ..) => ("one_of", vec![one.replace("\\\"", "\"")]),
-                (None, Some(name), list) => {
-                    let values = list.unwrap_or_default().split(',');
-                    (name, values.map(|v| v.trim().trim_matches('"').to_string()).collect())
+        for term in terms(text)? {
+            match (term.label.as_str(), &term.test) {
+                ("metric.type", Test::OneOf(values)) if term.wanted => filter.metric = values.concat(),
+                ("resource.type", Test::OneOf(values)) if term.wanted && *values == ["cloud_run_revision"] => {}
+                ("project", _) if term.wanted => {}
+                (l, _) if l.starts_with("resource.labels.") || l.starts_with("metric.labels.") => {
+                    filter.terms.push(term);
                 }
-                _ => return Err(bad(rest)),
-            };
-            let label = label(part(2).unwrap_or_default());
-            let wanted = part(1).is_some() == (part(3) == Some("!="));
-            match label.as_str() {
-                "metric.type" if wanted && function == "one_of" => filter.metric = values.concat(),
-                "resource.type" if wanted && values == ["cloud_run_revision"] => {}
-                "project" if wanted => {}
-                l if l.starts_with("resource.labels.") || l.starts_with("metric.labels.") => {
-                    filter.terms.push(Term { test: Test::of(function, values)?, label, wanted });
-                }
-                other => return Err(bad(other)),
+                (other, _) => return Err(bad(other)),
             }
-            rest = rest.get(found.get(0).map_or(rest.len(), |m| m.end())..).unwrap_or_default().trim_start();
         }
         match filter.metric.as_str() {
             known if ALL.contains(&known) => Ok(filter),
