@@ -9,7 +9,8 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Metric, Preset};
 use orchestra_planner::cloud::{
-    CountsQuery, FaultClass, History, Incident, Incidents, IncidentsQuery, Measured, Minute, ServiceId, Tally, Window,
+    AlertPolicy, CountsQuery, FaultClass, History, Incident, Incidents, IncidentsQuery, Measured, Minute, ServiceId,
+    Tally, Window,
 };
 use orchestra_planner::names::{ProjectId, RevisionName};
 use orchestra_planner::promql::{self, Ask};
@@ -40,7 +41,7 @@ pub struct Monitoring {
     shared: Arc<Shared<Asked, BTreeMap<Place, Revisions>>>,
     delays: Arc<Shared<(ProjectId, &'static str), Option<i64>>>,
     incidents: Arc<Shared<(ProjectId, Timestamp), Vec<Incident>>>,
-    policies: Arc<Shared<(ProjectId, String, i64), Option<String>>>,
+    policies: Arc<Shared<(ProjectId, String, i64), Option<AlertPolicy>>>,
 }
 
 /// What one revision did, by when each span of time began.
@@ -137,13 +138,13 @@ impl Monitoring {
         let open = self.incidents.get((project.clone(), query.at), ask).await?.as_ref().clone();
         // Policies change seldom.
         let since = query.at.as_second().div_euclid(HOUR.as_secs() / 6);
-        let mut silent = vec![];
+        let mut policies = BTreeMap::new();
         for id in &query.policies {
-            let ask = incidents::silent(&self.rest, &self.calls, project, id);
-            let why = self.policies.get((project.clone(), id.clone(), since), ask).await?;
-            silent.extend(why.as_ref().clone());
+            let ask = incidents::policy(&self.rest, &self.calls, project, id);
+            let policy = self.policies.get((project.clone(), id.clone(), since), ask).await?;
+            policies.insert(id.clone(), policy.as_ref().clone());
         }
-        Ok(Incidents { open, silent })
+        Ok(Incidents { open, policies })
     }
 
     /// What Managed Service for Prometheus of a project answers.

@@ -2,7 +2,7 @@
 
 use http::Method;
 use jiff::Timestamp;
-use orchestra_planner::cloud::Incident;
+use orchestra_planner::cloud::{AlertPolicy, Incident};
 use orchestra_planner::names::ProjectId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -55,24 +55,21 @@ struct Validity {
     message: String,
 }
 
-/// Why a policy tells nothing; none: it does.
-pub(super) async fn silent(
+/// A policy; none: there is none of that name.
+pub(super) async fn policy(
     rest: &Rest,
     calls: &Calls,
     project: &ProjectId,
     id: &str,
-) -> Result<Option<String>, CloudError> {
+) -> Result<Option<AlertPolicy>, CloudError> {
     let path = format!("/v3/projects/{project}/alertPolicies/{}", encode(id));
-    match calls.find("get alert policy", rest.send::<Policy>("monitoring", Method::GET, path, None)).await? {
-        None => Ok(Some(format!("there is no alert policy {id} in {project}"))),
-        Some(policy) if policy.enabled == Some(false) => {
-            Ok(Some(format!("the alert policy `{}` is switched off", policy.display_name)))
-        }
-        Some(policy) if !policy.validity.message.is_empty() => {
-            Ok(Some(format!("the alert policy `{}` is broken: {}", policy.display_name, policy.validity.message)))
-        }
-        Some(_) => Ok(None),
-    }
+    let found = calls.find("get alert policy", rest.send::<Policy>("monitoring", Method::GET, path, None)).await?;
+    Ok(found.map(|policy| AlertPolicy {
+        // Where it isn't told, it is.
+        enabled: policy.enabled != Some(false),
+        invalid: Some(policy.validity.message).filter(|message| !message.is_empty()),
+        called: policy.display_name,
+    }))
 }
 
 impl Alert {

@@ -18,8 +18,19 @@ pub struct IncidentsQuery {
 pub struct Incidents {
     /// Those that are open, of any policy of the project.
     pub open: Vec<Incident>,
-    /// Policies that tell nothing, with why.
-    pub silent: Vec<String>,
+    /// The policies that were asked about, by the last part of their names; none: there is none of that name.
+    pub policies: BTreeMap<String, Option<AlertPolicy>>,
+}
+
+/// An alert policy, as far as it says whether anything can be heard of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertPolicy {
+    /// What people call it.
+    pub called: String,
+    /// It opens incidents.
+    pub enabled: bool,
+    /// What Google says is wrong with it.
+    pub invalid: Option<String>,
 }
 
 /// An incident that is open: what a policy watches is as it should not be.

@@ -12,7 +12,7 @@ use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Progress;
-use crate::cloud::{Incident, IncidentsQuery};
+use crate::cloud::{AlertPolicy, Incident, Incidents, IncidentsQuery};
 use crate::names::Percent;
 
 /// For how long what was asked is told to all who ask, in seconds.
@@ -115,6 +115,19 @@ fn alone_since(candidate: &Candidate, state: &Progress) -> Option<Timestamp> {
     candidate.steps().at(weight.step)?.share().filter(|share| *share == Percent::ALL).map(|_| weight.since)
 }
 
+/// Why nothing is heard of a policy; none: incidents of it would be.
+fn silence(id: &str, told: &Incidents) -> Option<String> {
+    match told.policies.get(id)? {
+        None => Some(format!("there is no alert policy {id} in the project")),
+        Some(AlertPolicy { called, enabled: false, .. }) => {
+            Some(format!("the alert policy `{called}` is switched off"))
+        }
+        Some(AlertPolicy { called, invalid, .. }) => {
+            invalid.as_ref().map(|why| format!("the alert policy `{called}` is broken: {why}"))
+        }
+    }
+}
+
 /// Why no step passes; none: nothing is open, or no policies are listed.
 pub(super) fn holds(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -> Option<String> {
     if !has_policies(pass, candidate) {
@@ -128,7 +141,10 @@ pub(super) fn holds(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -
     match &pass.seen.incidents {
         Some(Err(fault)) => Some(fault.unread("the incidents of its alert policies", "roles/monitoring.alertViewer")),
         None => Some("the incidents of its alert policies are not known yet".to_string()),
-        Some(Ok(told)) if !told.silent.is_empty() => Some(told.silent.join("; ")),
+        Some(Ok(told)) if policies(pass, candidate).flatten().any(|id| silence(id, told).is_some()) => {
+            let silent: Vec<String> = policies(pass, candidate).flatten().filter_map(|id| silence(id, told)).collect();
+            Some(silent.join("; "))
+        }
         Some(Ok(_)) => {
             open(pass, candidate, place).find(|(_, about)| *about != About::Other).map(|(incident, about)| {
                 let what = match about {

@@ -1,9 +1,10 @@
 //! Alert policies that a team has.
 
 use super::*;
-use crate::cloud::{Fault, FaultClass, Incident, Incidents};
+use crate::cloud::{AlertPolicy, Fault, FaultClass, Incident, Incidents};
 use orchestra_crds::AnalysisMode;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 const POLICY: &str = "projects/cherry-ai-project/alertPolicies/12";
 
@@ -14,7 +15,7 @@ fn watched() -> World {
 }
 
 fn open(incident: Incident) -> crate::cloud::Reading<Incidents> {
-    Ok(Incidents { open: vec![incident], silent: vec![] })
+    Ok(Incidents { open: vec![incident], ..Incidents::default() })
 }
 
 /// On its first weight.
@@ -117,9 +118,21 @@ fn where_incidents_can_not_be_read_nothing_goes_on_and_the_role_is_told() {
 fn policies_that_tell_nothing_let_nothing_pass() {
     let mut other = watched();
     other.rollout.spec.analysis.alert_policies = vec!["projects/another/alertPolicies/12".into()];
-    let mut gone = watched();
-    gone.incidents = Ok(Incidents { open: vec![], silent: vec!["there is no alert policy 12".into()] });
-    for (world, why) in [(other, "is not of the environment's project"), (gone, "there is no alert policy 12")] {
+    let told = |policy: Option<AlertPolicy>| {
+        let mut world = watched();
+        world.incidents = Ok(Incidents { open: vec![], policies: BTreeMap::from([("12".to_string(), policy)]) });
+        world
+    };
+    let policy = |enabled, invalid: Option<&str>| {
+        told(Some(AlertPolicy { called: "5xx".into(), enabled, invalid: invalid.map(String::from) }))
+    };
+    let cases = [
+        (other, "is not of the environment's project"),
+        (told(None), "there is no alert policy 12"),
+        (policy(false, None), "the alert policy `5xx` is switched off"),
+        (policy(true, Some("no such metric")), "the alert policy `5xx` is broken: no such metric"),
+    ];
+    for (world, why) in cases {
         let mut world = on_a_weight(world);
         world.run_until(|world| world.phase() == RolloutPhase::Paused);
         let message = world.status().message.unwrap();
