@@ -199,7 +199,7 @@ impl Monitoring {
     }
 
     async fn history(&self, id: &ServiceId, query: &CountsQuery, until: Timestamp) -> Result<History, CloudError> {
-        let (hour, day) = history_windows(until);
+        let (hour, long) = history_windows(query.metric, until);
         let read = async |window, span| {
             let mut found = match self.shared.are_many(id) {
                 true => self.of_all(id, query.metric, window, span).await?,
@@ -207,7 +207,7 @@ impl Monitoring {
             };
             Ok::<_, CloudError>(found.remove(query.stable.as_str()).unwrap_or_default())
         };
-        Ok(History { minutes: read(hour, MINUTE).await?, hours: read(day, HOUR).await? })
+        Ok(History { minutes: read(hour, MINUTE).await?, hours: read(long, HOUR).await? })
     }
 
     /// What was measured of revisions, each span of time by itself.

@@ -2,7 +2,7 @@
 //! is the shell's.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::Promql;
+use orchestra_crds::{Metric, Promql};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -186,10 +186,10 @@ fn parts(promql: &Promql) -> Vec<(Part, &str)> {
 fn stable_window(query: &CountsQuery) -> Option<Window> {
     match query.history_until {
         Some(until) => {
-            let (hour, day) = history_windows(until);
-            // Only bounds are taken from the day.
-            let is_histogram = query.promql.as_ref().is_some_and(|promql| promql.histogram.is_some());
-            let from = if is_histogram { day.from } else { hour.from };
+            let (hour, day) = history_windows(query.metric, until);
+            // Bounds are taken from the day, and how often instances are bad.
+            let needs_day = query.promql.as_ref().is_some_and(|promql| promql.ratio.is_none());
+            let from = if needs_day { day.from } else { hour.from };
             Some(Window { from, to: query.window.to.max(until) })
         }
         None => Some(query.window),
@@ -284,7 +284,7 @@ pub fn measured(promql: &Promql, query: &CountsQuery, answers: &[(Ask, Answer)])
         |start: &Timestamp| Minute { start: *start, candidate: of(&candidate, start), stable: of(&stable, start) };
     Ok(Measured {
         minutes: starts.into_iter().map(minute).collect(),
-        history: query.history_until.map(|until| history(&stable, until)),
+        history: query.history_until.map(|until| history(query.metric, &stable, until)),
         delay_seconds: None,
     })
 }
@@ -307,8 +307,8 @@ fn check_bounds(answers: &[(Ask, Answer)]) -> Result<(), Unusable> {
 /// What was told by minute, and the minutes of which a part can't be read.
 type Told = (BTreeMap<Timestamp, Tally>, BTreeSet<Timestamp>);
 
-fn history(stable: &BTreeMap<Timestamp, Tally>, until: Timestamp) -> History {
-    let (hour, day) = history_windows(until);
+fn history(metric: Metric, stable: &BTreeMap<Timestamp, Tally>, until: Timestamp) -> History {
+    let (hour, day) = history_windows(metric, until);
     let mut history = History::default();
     for (start, tally) in stable.range(day.from..day.to) {
         let hours = start.duration_since(day.from).as_hours();

@@ -9,10 +9,11 @@
 //! their start, at most one in 20 passes. Between the two it is undecided. No data is neither.
 //!
 //! Each part is a file: what a minute says (`likelihood`), how much minutes vary (`spread`), a test that any minute may
-//! start (`restarts`), a comparison of one count (`trial`), all of one metric (`judgement`), its constants (`question`). `fast` judges errors from request logs within seconds.
+//! start (`restarts`), a comparison of one count (`trial`), values of instances, which follow each other (`instances`), all of one metric (`judgement`), its constants (`question`). `fast` judges errors from request logs within seconds.
 
 mod by_limits;
 pub mod fast;
+mod instances;
 mod judgement;
 mod kind;
 mod likelihood;
@@ -172,10 +173,12 @@ pub fn open(
     Some(Open { window: Window { from: empty.unwrap_or(from).min(from), to }, history_until })
 }
 
-/// The windows of stable's history: the last hour by minutes, the last day by hours.
-pub fn history_windows(until: Timestamp) -> (Window, Window) {
+/// The windows of stable's history: the last hour by minutes, and the last day by hours; of instances, of which there are few, the
+/// last week.
+pub fn history_windows(metric: Metric, until: Timestamp) -> (Window, Window) {
     let before = |by: SignedDuration| until.checked_sub(by).unwrap_or(Timestamp::MIN);
-    (Window { from: before(HOUR), to: until }, Window { from: before(HOUR * 24), to: until })
+    let days = if Kind::of(metric, &Analysis::default()).is_of_instances() { 7 } else { 1 };
+    (Window { from: before(HOUR), to: until }, Window { from: before(HOUR * 24 * days), to: until })
 }
 
 /// The first minute that counts of a revision whose first users come now.

@@ -88,7 +88,7 @@ pub struct Window {
 pub struct History {
     /// Minute by minute, by when each began: of the last hour.
     pub minutes: BTreeMap<Timestamp, Tally>,
-    /// Hour by hour: of the last day.
+    /// Hour by hour: of the last day, or of a week where that is asked.
     pub hours: BTreeMap<Timestamp, Tally>,
 }
 

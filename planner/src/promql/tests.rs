@@ -200,7 +200,7 @@ fn buckets_are_no_longer_cumulative_and_in_microseconds() {
 
 #[test]
 fn history_is_stables_last_hour_by_minutes_and_of_a_histogram_its_day_by_hours() {
-    let (hour, day) = history_windows(at(0));
+    let (hour, day) = history_windows(Metric::ERRORS, at(0));
     let all: Vec<(i64, String)> = (-1440..1).map(|minute| (minute, "10".to_string())).collect();
     let values = all.iter().map(|(m, v)| (*m, v.as_str())).collect::<Vec<_>>();
     for promql in [ratio(), histogram()] {

@@ -71,7 +71,10 @@ impl Judgement {
             let is_known = served(&mut hours.iter().map(|hour| hour.total)) > 1
                 || served(&mut minutes.iter().map(|(_, minute)| minute.total)) >= AN_HOUR;
             let day = hours.into_iter().fold(Count::default(), Count::plus);
-            Trial::with_history(&minutes, day, is_known && kind == Kind::Errors)
+            match kind.is_of_instances() {
+                true => Trial::of_instances(&minutes, day),
+                false => Trial::with_history(&minutes, day, is_known && kind == Kind::Errors),
+            }
         };
         (self.trials, self.bounds) = (bounds.iter().map(trial).collect(), bounds);
     }

@@ -42,6 +42,11 @@ impl Kind {
             Metric::Preset(_) | Metric::Named(_) => Self::Events,
         }
     }
+
+    /// Whether its values are of instances, which stay as they are for a while.
+    pub(super) fn is_of_instances(self) -> bool {
+        matches!(self, Self::Probes | Self::Looks)
+    }
 }
 
 impl Need {

@@ -12,11 +12,16 @@ const COMPARISON: f64 = 0.7;
 const FAST: f64 = 0.2;
 const CEILING: f64 = 0.1;
 
-/// What evidence by errors weighs among all metrics.
+/// What evidence by errors weighs among all metrics of requests and events.
 const ERRORS: f64 = 0.85;
-/// The highest rate at which stable's instances may be bad where those of the candidate are held against it: where they are
-/// more often, one bad instance of the candidate says little.
-const QUIET: f64 = 0.01;
+/// What all metrics of instances weigh together, where there are any. Their evidence has a bound, and needs it; that of the others
+/// grows by the minute, and half of it costs them less than one.
+const INSTANCES: f64 = 0.5;
+/// For how many minutes an instance that is bad stays so, on average, at most; a look at it each minute, a probe each ten seconds.
+const STAYS_BAD: f64 = 5.0;
+const PROBES: f64 = 6.0;
+/// The share of looks or probes that must be bad to matter.
+const BREACH: f64 = 0.1;
 /// The share of slow requests that a pass rules out where stable has hardly any.
 const SLOW_HARM: f64 = 0.1;
 
@@ -44,19 +49,29 @@ impl Terms<'_> {
         let harm_ratio = 1.0 + f64::from(harm.relative_percent) / 100.0;
         match self.kind(metric) {
             // Each is a count, of which stable has few bad ones.
-            kind @ (Kind::Errors | Kind::Events | Kind::Probes | Kind::Looks) => Question {
+            Kind::Errors | Kind::Events => Question {
                 ratios: [2.0, 5.0, 20.0, 300.0],
                 weights: [11.0, 6.0, 2.0, 1.0],
-                limits: match kind {
-                    Kind::Probes | Kind::Looks => Limits { least: 0.5, unproven: 1.0 },
-                    _ => Limits { least: 0.03, unproven: 0.05 },
-                },
+                limits: Limits { least: 0.03, unproven: 0.05 },
                 floor: Some(share(*minimum_increase_basis_points)).filter(|floor| *floor > 0.0),
                 times: 1.0 + f64::from(*relative_increase_percent) / 100.0,
                 above: share(*minimum_increase_basis_points),
                 harm_ratio,
                 harm_rate: share(harm.absolute_basis_points),
-                stable_at_most: (kind == Kind::Looks).then_some(QUIET),
+                in_a_row: None,
+                planned_minutes,
+            },
+            kind @ (Kind::Probes | Kind::Looks) => Question {
+                // There is one sum, and nothing is ruled out.
+                ratios: [1.0; 4],
+                weights: [1.0, 0.0, 0.0, 0.0],
+                limits: Limits { least: 0.03, unproven: 0.05 },
+                floor: None,
+                times: 1.0 + f64::from(*relative_increase_percent) / 100.0,
+                above: BREACH,
+                harm_ratio,
+                harm_rate: share(harm.absolute_basis_points),
+                in_a_row: Some(if kind == Kind::Probes { STAYS_BAD * PROBES } else { STAYS_BAD }),
                 planned_minutes,
             },
             Kind::Durations => Question {
@@ -68,7 +83,7 @@ impl Terms<'_> {
                 above: 0.0,
                 harm_ratio,
                 harm_rate: SLOW_HARM,
-                stable_at_most: None,
+                in_a_row: None,
                 planned_minutes,
             },
         }
@@ -104,14 +119,19 @@ impl Terms<'_> {
         f64::from(self.regions.max(1)).ln() - (CEILING * self.budget()).ln()
     }
 
-    /// The logarithm of the weight that the evidence of a metric in one region has among all: errors most, the others the rest; each region the same. A weighted mean of such evidence needs no independence (Vovk and Wang, arXiv
-    /// 1912.06116).
+    /// The logarithm of the weight that the evidence of a metric in one region has among all: those of instances have their part,
+    /// of the rest errors most, and the others what is left; each region the same. A weighted mean of such evidence needs no
+    /// independence (Vovk and Wang, arXiv 1912.06116).
     pub fn weight(&self, metric: Metric) -> f64 {
-        let others = (self.settings.metrics.len() + self.settings.promql.len()).saturating_sub(1);
+        let (of_instances, rest): (Vec<Metric>, Vec<Metric>) =
+            self.settings.judged().into_iter().partition(|metric| self.kind(*metric).is_of_instances());
+        let of_rest = if of_instances.is_empty() { 1.0 } else { 1.0 - INSTANCES };
+        let others = rest.len().saturating_sub(1);
         let of_metric = match metric {
-            _ if others == 0 => 1.0,
-            Metric::ERRORS => ERRORS,
-            _ => (1.0 - ERRORS) / others as f64,
+            _ if self.kind(metric).is_of_instances() => INSTANCES / of_instances.len().max(1) as f64,
+            _ if others == 0 => of_rest,
+            Metric::ERRORS => of_rest * ERRORS,
+            _ => of_rest * (1.0 - ERRORS) / others as f64,
         };
         (of_metric / f64::from(self.regions.max(1))).ln()
     }

@@ -3,6 +3,7 @@
 //! A closed minute is taken in once; what is then said about later ones is decided by earlier ones only.
 
 use super::Pair;
+use super::instances;
 use super::likelihood::{is_informative, log_ratio, log_ratio_alone};
 use super::restarts::{Restarts, log_sum, weight_of_start};
 use super::spread::{Limits, Spread};
@@ -54,8 +55,8 @@ pub struct Question {
     pub(super) harm_ratio: f64,
     /// Which rate a pass rules out, where that is enough.
     pub(super) harm_rate: f64,
-    /// How high stable's own rate may be for a difference to matter. None: any.
-    pub(super) stable_at_most: Option<f64>,
+    /// Of values of instances: how many of one that is bad follow each other, on average, at most. None: each is by itself.
+    pub(super) in_a_row: Option<f64>,
     /// For how many minutes the release is planned.
     pub(super) planned_minutes: u32,
 }
@@ -108,6 +109,13 @@ pub(super) struct Trial {
 pub(super) type Past = (i64, Count);
 
 impl Trial {
+    /// One that knows all of stable's history: instances are few.
+    pub(super) fn of_instances(minutes: &[Past], all: Count) -> Self {
+        let trial = Self::with_history(minutes, all, false);
+        let known = if all.total > trial.known.total { all } else { trial.known };
+        Self { known, ..trial }
+    }
+
     /// One that knows stable's minutes before the release, and its last day by the hour.
     pub(super) fn with_history(minutes: &[Past], day: Count, day_is_known: bool) -> Self {
         let mut trial = Self::default();
@@ -157,6 +165,9 @@ impl Trial {
     }
 
     fn compare(&mut self, number: i64, both: &Pair, minute: &Pair, question: &Question) {
+        if let Some(in_a_row) = question.in_a_row {
+            return self.compare_instances(both, question, in_a_row);
+        }
         let spread = Spread::of(&self.stable, &self.candidate, question.limits);
         let start = |number| weight_of_start(number, question.planned_minutes);
         self.compared = self.compared.saturating_add(1);
@@ -180,6 +191,20 @@ impl Trial {
         let supposed = self.supposed(question.harm_rate);
         let absolute = log_ratio_alone(both.candidate, supposed, question.harm_rate, spread);
         self.not_absolute = (self.not_absolute + absolute).min(most);
+    }
+
+    /// Adds what a minute says of instances to the only sum that there is of them.
+    fn compare_instances(&mut self, both: &Pair, question: &Question, in_a_row: f64) {
+        self.compared = self.compared.saturating_add(1);
+        let last = self.stable.last.map(|(_, count)| count).unwrap_or_default();
+        let known = (self.known.plus(both.stable), in_a_row);
+        if let Some(said) = instances::said(self.compared, both, last, known, question.planned_minutes) {
+            self.informative = self.informative.saturating_add(1);
+            self.worse.0[0] = log_sum([self.worse.0[0], said]);
+        }
+        if self.informative > 0 {
+            self.since[0].counted = self.since[0].counted.plus(both);
+        }
     }
 
     /// What a minute says for an alternative. Stable's own trouble can only lower it.
@@ -211,8 +236,7 @@ impl Trial {
         let since = self.since_wrong();
         let (candidate, stable) = (since.counted.candidate.rate(), since.counted.stable.rate());
         let high = question.floor.is_none() || self.matters.log_mean(&question.weights) >= FLOOR.ln();
-        let quiet = question.stable_at_most.is_none_or(|most| self.known.rate() <= most);
-        high && quiet && candidate > question.times * stable && candidate > stable + question.above
+        high && candidate > question.times * stable && candidate > stable + question.above
     }
 
     /// Whether harm of the size that a pass rules out is ruled out.

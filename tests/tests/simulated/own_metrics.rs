@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use super::scenarios::{SERVICE, promoted};
 
+/// How long stable has been there where little is to be known of its instances before.
+const DAY: Duration = Duration::from_secs(26 * 3600);
+
 /// A world with a promoted release, an hour of history, and such an analysis.
 async fn judged_by(analysis: Value) -> World {
     let mut world = promoted(&["us-central1"]).await;
@@ -71,20 +74,25 @@ async fn a_prometheus_that_is_not_listed_is_not_called_and_who_lists_it_is_told(
 
 #[tokio::test(start_paused = true)]
 async fn instances_that_breach_or_fail_their_probes_take_a_release_back() {
-    let presets = ["Errors", "Latency", "CpuUtilization", "MemoryUtilization", "HealthChecks", "StartupFailures"];
-    let mut world = judged_by(json!({"metrics": presets})).await;
+    let mut world = judged_by(json!({"metrics": ["Errors"]})).await;
+    let busy = ("SANDBOX_REQUESTS_PER_SECOND", "100");
+    world.release("api", "app:1", &[busy]).await;
+    world.run_for(DAY).await;
     let bad = [
-        ("SANDBOX_CPU_PERCENT", "97", "above 90 % of their CPU"),
-        ("SANDBOX_MEMORY_PERCENT", "97", "above 90 % of their memory"),
-        ("SANDBOX_UNHEALTHY_PERCENT", "20", "liveness probes failed"),
+        ("CpuUtilization", "SANDBOX_CPU_PERCENT", "97", "above 90 % of their CPU"),
+        ("MemoryUtilization", "SANDBOX_MEMORY_PERCENT", "97", "above 90 % of their memory"),
+        ("HealthChecks", "SANDBOX_UNHEALTHY_PERCENT", "100", "liveness probes failed"),
     ];
-    for (number, (name, value, why)) in (2..).zip(bad) {
-        world.release("api", &format!("app:{number}"), &[(name, value)]).await;
+    for (number, (preset, name, value, why)) in (2..).zip(bad) {
+        world.patch_rollout("api", json!({"spec": {"analysis": {"metrics": ["Errors", "Latency", preset]}}})).await;
+        world.release("api", &format!("app:{number}"), &[(name, value), busy]).await;
         world.run_until_phase("api", RolloutPhase::RolledBack).await;
         let message = world.status("api").await.failed.unwrap().message;
         assert!(message.contains(why), "{message}");
     }
-    world.release("api", "app:9", &[]).await;
+    let all = ["Errors", "Latency", "CpuUtilization", "MemoryUtilization", "HealthChecks", "StartupFailures"];
+    world.patch_rollout("api", json!({"spec": {"analysis": {"metrics": all}}})).await;
+    world.release("api", "app:9", &[busy]).await;
     world.run_until_weights(SERVICE, "app:9", &[100]).await;
     world.run_until_phase("api", RolloutPhase::Promoted).await;
     world.assert_promises();

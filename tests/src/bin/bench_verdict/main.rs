@@ -5,6 +5,7 @@
 mod cells;
 mod fast;
 mod hour;
+mod instances;
 mod ours;
 mod ranks;
 mod release;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     let mut bench = tables::Bench::new(sample);
     bench.begin();
     let only = std::env::args().skip_while(|arg| arg != "--only").nth(1);
-    let parts: [(&str, Part); 8] = [
+    let parts: [(&str, Part); 9] = [
         ("found", tables::Bench::found),
         ("false", tables::Bench::false_alarms),
         ("breaks", tables::Bench::breaks),
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         ("plans", tables::Bench::plans),
         ("logs", tables::Bench::fast_lane),
         ("peers", tables::Bench::late_peers),
+        ("own", tables::Bench::own_metrics),
     ];
     for (number, (name, part)) in (0..).zip(&parts) {
         // Each table has seeds of its own, whichever others are made.

@@ -2,6 +2,7 @@
 
 mod latency;
 mod logs;
+mod own;
 
 use orchestra_crds::Analysis;
 use std::process::ExitCode;
