@@ -29,6 +29,8 @@ const PAGE: usize = 1_000;
 const NO_INSTANCE: &str = "The request was aborted because there was no available instance.";
 /// The page when none is asked for.
 const USUAL_PAGE: usize = 50;
+/// The token of what was not searched yet.
+const START: &str = "c3RhcnQ";
 /// Different clients that the simulated users are.
 const CLIENTS: u32 = 250;
 
@@ -52,6 +54,8 @@ pub struct Unusual {
     pub delay_seconds: u32,
     /// Each entry comes twice, on one page or on two.
     pub twice: bool,
+    /// Pages hold fewer than are asked for, and the first has only a token: as where much is to be searched.
+    pub short_pages: bool,
     /// An exclusion filter of the sink drops entries of successes.
     pub without_successes: bool,
     /// An exclusion filter drops those of one revision.
@@ -129,7 +133,11 @@ impl Logs {
         if newest_first {
             found.reverse();
         }
-        page(&body, found, size)
+        match self.unusual.short_pages {
+            true if body["pageToken"].as_str().is_none_or(str::is_empty) => Ok(json!({"nextPageToken": START})),
+            true => page(&body, found, (size / 2).max(1)),
+            false => page(&body, found, size),
+        }
     }
 }
 
@@ -156,6 +164,7 @@ fn key(entry: &Value) -> String {
 fn page(body: &Value, found: Vec<(String, Value)>, size: usize) -> Result<Value, Problem> {
     let first = match body["pageToken"].as_str().filter(|token| !token.is_empty()) {
         None => 0,
+        Some(START) => 0,
         Some(token) => {
             let last = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             let last = last.ok_or_else(|| Problem::field("page_token", "it is not valid"))?;

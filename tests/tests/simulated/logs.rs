@@ -31,11 +31,12 @@ async fn ends(error_percent: &str, unusual: impl Fn(&str) -> Unusual) -> (Rollou
 
 #[tokio::test(start_paused = true)]
 async fn whatever_the_logs_are_like_the_end_is_the_same() {
-    let cases: [fn(&str) -> Unusual; 8] = [
+    let cases: [fn(&str) -> Unusual; 9] = [
         |_| Unusual::default(),
         |_| Unusual { delay_seconds: 60, ..Unusual::default() },
         |_| Unusual { delay_seconds: 3600, ..Unusual::default() },
         |_| Unusual { twice: true, ..Unusual::default() },
+        |_| Unusual { short_pages: true, ..Unusual::default() },
         |_| Unusual { without_successes: true, ..Unusual::default() },
         |candidate| Unusual { without_revision: Some(candidate.into()), ..Unusual::default() },
         |_| Unusual { sample_percent: Some(10), ..Unusual::default() },
