@@ -180,16 +180,17 @@ pub fn table(rollouts: &[Rollout], all_namespaces: bool) -> Vec<String> {
 /// How the last releases ended, and what can be gone back to.
 pub fn history(rollout: &Rollout) -> Vec<String> {
     let status = rollout.status.clone().unwrap_or_default();
-    let ended = status.history.iter().map(|record| {
+    let ended = status.history.iter().flat_map(|record| {
         let took = span(record.started_at.0, record.finished_at.0);
         let image = record.image.rsplit('/').next().unwrap_or_default();
         let at = record.finished_at.0.strftime("%Y-%m-%d %H:%M:%SZ");
-        format!(
+        let end = format!(
             "{at}   {:<10} {image}   {}   after {took}   {}",
             format!("{:?}", record.outcome),
             record.release,
             record.message
-        )
+        );
+        std::iter::once(end).chain(record.evidence.iter().map(evidence::recorded))
     });
     let mut lines: Vec<String> = ended.collect();
     if lines.is_empty() {

@@ -51,6 +51,9 @@ struct Serve {
     /// controller.log beside the kubeconfig.
     #[arg(long, conflicts_with = "google_only")]
     with_controller: bool,
+    /// A host that the controller may call for metrics of one's own. May be given several times.
+    #[arg(long, value_name = "HOST[:PORT][,private][,http]", requires = "with_controller")]
+    allowed_host: Vec<String>,
 }
 
 async fn serve(settings: Serve) -> Result<(), SandboxError> {
@@ -73,7 +76,8 @@ async fn serve(settings: Serve) -> Result<(), SandboxError> {
     if let (true, Some(path)) = (settings.with_controller, &settings.kubeconfig) {
         sandbox.install_crds()?;
         let log = path.with_file_name("controller.log");
-        controller = Some(Controller::start(path, google_address, &log)?);
+        let hosts = settings.allowed_host.iter().flat_map(|host| ["--allowed-host", host]);
+        controller = Some(Controller::start_with(&hosts.collect::<Vec<_>>(), path, google_address, &log)?);
         told.push(format!("controller: its log is in {}", log.display()));
     }
     told.push(format!("google: http://{google_address}"));

@@ -1,6 +1,9 @@
 //! The evidence for and against a candidate, on a screen.
 
-use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, FastStatus, Metric, Preset, RegionStatus, RolloutStatus};
+use orchestra_crds::{
+    Analysis, CountStatus, EvidenceStatus, FastStatus, JudgedRecord, Lane, Metric, Preset, RegionStatus, RolloutStatus,
+    Verdict,
+};
 use orchestra_planner::verdict::standing;
 
 /// Cells of the bar that shows the evidence.
@@ -63,6 +66,28 @@ fn by_logs(region: &RegionStatus, fast: &FastStatus) -> Vec<String> {
     };
     let waits = fast.waits_for.iter().map(|what| format!("  waits for  {what}"));
     [String::new(), told, format!("  rollback?  {}", bar(fast.evidence_percent))].into_iter().chain(waits).collect()
+}
+
+/// What was counted of a release that is over.
+pub fn recorded(record: &JudgedRecord) -> String {
+    let count = |bad: i64, total: Option<i64>| match total {
+        Some(total) => counted(CountStatus { total, bad }),
+        None => format!("{bad} failed"),
+    };
+    let by = match record.lane {
+        Lane::RequestLogs => "logs".to_string(),
+        Lane::Minutes | Lane::Looks => metric(record.metric),
+    };
+    let end = match record.verdict {
+        Verdict::NoData => "no data",
+        Verdict::Undecided => "undecided",
+        Verdict::Pass => "no sign that it is worse",
+        Verdict::Fail => "worse",
+    };
+    let looks = record.failed_looks.map(|failed| format!(", {failed} looks above the limit")).unwrap_or_default();
+    let (candidate, stable) =
+        (count(record.candidate_bad, record.candidate_total), count(record.stable_bad, record.stable_total));
+    format!("    {by:<10} candidate {candidate}   stable {stable}   {end}, {} %{looks}", record.evidence_percent)
 }
 
 fn counted(count: CountStatus) -> String {

@@ -110,6 +110,44 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
+/// What was counted of a release that has ended, by one metric and lane, over all regions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgedRecord {
+    /// What was measured.
+    pub metric: Metric,
+    /// What it was counted by.
+    pub lane: Lane,
+    /// Where the evidence stood, in the region where it said most.
+    pub verdict: Verdict,
+    /// How much of the evidence needed for a rollback there was, in the region where it said most.
+    pub evidence_percent: i32,
+    /// The candidate's bad ones.
+    pub candidate_bad: i64,
+    /// Stable's bad ones, at the same time.
+    pub stable_bad: i64,
+    /// All of the candidate's; none: logs tell of those that failed only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_total: Option<i64>,
+    /// All of stable's; none: logs tell of those that failed only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_total: Option<i64>,
+    /// In mode Threshold: looks of the last step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_looks: Option<i32>,
+}
+
+/// What a release is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Lane {
+    /// Closed minutes of a metric, compared with stable's.
+    Minutes,
+    /// Looks at a metric, held against fixed limits.
+    Looks,
+    /// Request logs, within seconds.
+    RequestLogs,
+}
+
 /// A count of two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::{Analysis, EvidenceStatus, FastStatus, RolloutPhase, Step};
+use super::{Analysis, EvidenceStatus, FastStatus, JudgedRecord, RolloutPhase, Step};
 use crate::{Ingress, known};
 
 /// What was last seen of a rollout. What this version of the controller can't read counts as lost.
@@ -322,6 +322,9 @@ pub struct ReleaseRecord {
     pub started_at: Time,
     /// When it ended.
     pub finished_at: Time,
+    /// What was counted of it until then, over all regions: what says most against it comes first.
+    #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<JudgedRecord>,
 }
 
 /// How a release ended.

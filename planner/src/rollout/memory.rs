@@ -1,5 +1,6 @@
 //! What is known of a Rollout, typed: read from its status once, completed from the marks, and written out once.
 
+mod judged;
 mod status;
 
 use jiff::Timestamp;
@@ -206,6 +207,7 @@ impl Memory {
             message,
             started_at: Time(started_at),
             finished_at: Time(finished_at),
+            evidence: judged::of(self, release),
         };
         self.history.insert(0, record);
         self.history.truncate(HISTORY_KEPT);

@@ -21,7 +21,7 @@ mod watched;
 
 use super::*;
 use model::{Traits, World};
-use orchestra_crds::{Outcome, Request};
+use orchestra_crds::{Lane, Metric, Outcome, Request, Verdict};
 
 /// The writes of a good release of app:2, in each region.
 fn all_steps(regions: &[&str]) -> Vec<String> {
@@ -66,6 +66,10 @@ fn a_bad_release_is_rolled_back_and_its_failure_latched_first() {
     world.release("app:2", Traits { error_percent: 5, ..Traits::default() });
     world.run(400);
     assert_eq!(world.phase(), RolloutPhase::RolledBack);
+    let evidence = &world.status().history[0].evidence;
+    let told: Vec<_> = evidence.iter().map(|e| (e.metric, e.lane, e.verdict == Verdict::Fail)).collect();
+    assert_eq!(told[0], (Metric::ERRORS, Lane::Minutes, true), "{evidence:?}");
+    assert!(evidence[0].candidate_bad > 0 && evidence[0].candidate_total > Some(0), "{evidence:?}");
     let (told, writes) = world.writes.split_last().unwrap();
     assert_eq!(writes, ["us-central1 deploy, app:1 100", "us-central1 app:1 90 app:2 10", "us-central1 app:1 100"]);
     assert_eq!(told, "us-west4 app:1 100", "its marks tell of the failure, too: one service may go");

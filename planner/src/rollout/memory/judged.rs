@@ -1,0 +1,79 @@
+//! What was counted of a release, as it is kept on record once it is over.
+
+use orchestra_crds::{EvidenceStatus, FastStatus, JudgedRecord, Lane, Metric, Verdict};
+use std::collections::BTreeMap;
+
+use super::Memory;
+use crate::names::ReleaseId;
+
+/// How much of it is kept: a status has room for so much of each release.
+const MOST_KEPT: usize = 4;
+
+/// What was counted, over all regions: what says most comes first.
+pub(super) fn of(memory: &Memory, release: &ReleaseId) -> Vec<JudgedRecord> {
+    let release = release.to_string();
+    let mut all = BTreeMap::<_, JudgedRecord>::new();
+    for region in memory.regions.values() {
+        let by_minutes = region.evidence.iter().filter(|evidence| evidence.release == release).map(by_minutes);
+        let by_logs = region.fast.iter().filter(|fast| fast.release == release).map(by_logs);
+        for told in by_minutes.chain(by_logs) {
+            let key = (told.lane == Lane::RequestLogs, told.metric);
+            let known = all.remove(&key).map_or_else(|| told.clone(), |known| together(known, &told));
+            all.insert(key, known);
+        }
+    }
+    let mut kept: Vec<JudgedRecord> = all.into_values().collect();
+    kept.sort_by_key(|told| std::cmp::Reverse(told.evidence_percent));
+    kept.truncate(MOST_KEPT);
+    kept
+}
+
+fn by_minutes(evidence: &EvidenceStatus) -> JudgedRecord {
+    JudgedRecord {
+        metric: evidence.metric,
+        lane: if evidence.looks.is_some() { Lane::Looks } else { Lane::Minutes },
+        verdict: evidence.verdict,
+        evidence_percent: evidence.evidence_percent,
+        candidate_bad: evidence.candidate.bad,
+        stable_bad: evidence.stable.bad,
+        candidate_total: Some(evidence.candidate.total),
+        stable_total: Some(evidence.stable.total),
+        failed_looks: evidence.looks.as_ref().map(|looks| looks.failed),
+    }
+}
+
+fn by_logs(fast: &FastStatus) -> JudgedRecord {
+    JudgedRecord {
+        metric: Metric::ERRORS,
+        lane: Lane::RequestLogs,
+        verdict: fast.verdict,
+        evidence_percent: fast.evidence_percent,
+        candidate_bad: fast.candidate_failed,
+        stable_bad: fast.stable_failed,
+        candidate_total: None,
+        stable_total: None,
+        failed_looks: None,
+    }
+}
+
+/// What two regions tell.
+fn together(one: JudgedRecord, other: &JudgedRecord) -> JudgedRecord {
+    let sum = |one: Option<i64>, other: Option<i64>| Some(one?.saturating_add(other?));
+    let says_more = match (one.verdict, other.verdict) {
+        (Verdict::Fail, _) => false,
+        (_, Verdict::Fail) => true,
+        _ => other.evidence_percent > one.evidence_percent,
+    };
+    let (verdict, evidence_percent) =
+        if says_more { (other.verdict, other.evidence_percent) } else { (one.verdict, one.evidence_percent) };
+    JudgedRecord {
+        verdict,
+        evidence_percent,
+        candidate_bad: one.candidate_bad.saturating_add(other.candidate_bad),
+        stable_bad: one.stable_bad.saturating_add(other.stable_bad),
+        candidate_total: sum(one.candidate_total, other.candidate_total),
+        stable_total: sum(one.stable_total, other.stable_total),
+        failed_looks: one.failed_looks.max(other.failed_looks),
+        ..one
+    }
+}
