@@ -250,6 +250,10 @@ fn begin_step(after: &mut EvidenceStatus, subject: &Subject<'_>, judgement: &mut
 fn by_test(after: &mut EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) {
     let evidence = judgement.evidence(&terms.question(after.metric));
     let beside = percent(evidence, terms.needed() - terms.weight(after.metric));
+    let beside = match terms.kind(after.metric).is_of_instances() {
+        true => while_in_breach(beside, judgement.minutes_in_breach()),
+        false => beside,
+    };
     after.evidence_percent = beside.max(percent(judgement.evidence_alone(), terms.needed_alone()));
     if !is_beside_stable(after, terms) && after.candidate.bad > 0 {
         // Nothing to compare with is no health.
@@ -257,6 +261,16 @@ fn by_test(after: &mut EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>)
     }
     after.verdict = verdict(after, judgement, terms);
     after.requests_needed = requests_needed(after, judgement, terms);
+}
+
+/// What a sum that does not forget says while a breach of instances goes on: nothing before and after it, and not all in its first
+/// minute.
+fn while_in_breach(percent: i32, minutes: f64) -> i32 {
+    match minutes {
+        minutes if minutes < 1.0 => 0,
+        minutes if minutes < 2.0 => percent.clamp(1, 99),
+        _ => percent.max(1),
+    }
 }
 
 /// Whether stable has anything of a metric that it may lack: a release may bring a metric, or a probe, of its own.

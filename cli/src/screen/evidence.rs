@@ -78,16 +78,20 @@ pub fn recorded(record: &JudgedRecord) -> String {
         Lane::RequestLogs => "logs".to_string(),
         Lane::Minutes | Lane::Looks => metric(record.metric),
     };
-    let end = match record.verdict {
-        Verdict::NoData => "no data",
-        Verdict::Undecided => "undecided",
-        Verdict::Pass => "no sign that it is worse",
-        Verdict::Fail => "worse",
+    let end = match (record.verdict, record.lane) {
+        (Verdict::NoData, _) => "no data".to_string(),
+        (Verdict::Undecided, Lane::Looks) => "undecided".to_string(),
+        (Verdict::Pass, Lane::Looks) => "within its limits".to_string(),
+        (Verdict::Fail, Lane::Looks) => "above its limits".to_string(),
+        (Verdict::Undecided, _) => format!("undecided, {} % of what a rollback needs", record.evidence_percent),
+        (Verdict::Pass, _) => "no harm found".to_string(),
+        (Verdict::Fail, _) => "worse".to_string(),
     };
-    let looks = record.failed_looks.map(|failed| format!(", {failed} looks above the limit")).unwrap_or_default();
+    let looks = record.failed_looks.filter(|failed| *failed > 0);
+    let looks = looks.map(|failed| format!(", {failed} looks of its last step failed")).unwrap_or_default();
     let (candidate, stable) =
         (count(record.candidate_bad, record.candidate_total), count(record.stable_bad, record.stable_total));
-    format!("    {by:<10} candidate {candidate}   stable {stable}   {end}, {} %{looks}", record.evidence_percent)
+    format!("    {by:<10} candidate {candidate}   stable {stable}   {end}{looks}")
 }
 
 fn counted(count: CountStatus) -> String {

@@ -322,8 +322,9 @@ pub struct ReleaseRecord {
     pub started_at: Time,
     /// When it ended.
     pub finished_at: Time,
-    /// What was counted of it until then, over all regions: what says most against it comes first.
+    /// What was counted of it until then, over all regions, of the last three: what says most against it comes first.
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["metric".into(), "lane".into()]))]
     pub evidence: Vec<JudgedRecord>,
 }
 

@@ -19,6 +19,7 @@ pub struct Incidents {
     /// Those that are open, of any policy of the project.
     pub open: Vec<Incident>,
     /// The policies that were asked about, by the last part of their names; none: there is none of that name.
+    #[serde(default)]
     pub policies: BTreeMap<String, Option<AlertPolicy>>,
 }
 

@@ -117,7 +117,8 @@ fn alone_since(candidate: &Candidate, state: &Progress) -> Option<Timestamp> {
 
 /// Why nothing is heard of a policy; none: incidents of it would be.
 fn silence(id: &str, told: &Incidents) -> Option<String> {
-    match told.policies.get(id)? {
+    let Some(policy) = told.policies.get(id) else { return Some(format!("nothing is told of the alert policy {id}")) };
+    match policy {
         None => Some(format!("there is no alert policy {id} in the project")),
         Some(AlertPolicy { called, enabled: false, .. }) => {
             Some(format!("the alert policy `{called}` is switched off"))

@@ -17,6 +17,9 @@ use crate::marks::{News, PROMOTED_KEPT, PromotedMark};
 use crate::names::{Fingerprint, Region, ReleaseId, RevisionName, TemplateHash};
 
 const HISTORY_KEPT: usize = 10;
+/// Of how many of them it is kept what was counted, and how much of what was said: a status has a limit.
+const EVIDENCE_KEPT: usize = 3;
+const MESSAGE_KEPT: usize = 300;
 const REQUESTS_KEPT: usize = 10;
 const LATCHES_KEPT: usize = 5;
 /// What is known of a Rollout.
@@ -204,13 +207,14 @@ impl Memory {
             revision: release.revision.to_string(),
             image,
             outcome,
-            message,
+            message: shortened(message),
             started_at: Time(started_at),
             finished_at: Time(finished_at),
             evidence: judged::of(self, release),
         };
         self.history.insert(0, record);
         self.history.truncate(HISTORY_KEPT);
+        self.history.iter_mut().skip(EVIDENCE_KEPT).for_each(|old| old.evidence.clear());
     }
 
     /// The highest number that any release had.
@@ -219,6 +223,14 @@ impl Memory {
         let known =
             self.candidate.iter().map(|c| c.release.number).chain(self.failure.iter().map(|f| f.release.number));
         recorded.map(|release| release.number).chain(known).max().unwrap_or(0)
+    }
+}
+
+/// A message as it is kept for long.
+fn shortened(message: String) -> String {
+    match message.char_indices().nth(MESSAGE_KEPT) {
+        Some((end, _)) => format!("{} …", message[..end].trim_end()),
+        None => message,
     }
 }
 

@@ -1,47 +1,59 @@
 //! What instances say, by looks at them or by probes. One that is bad stays so for a while, so minutes tell little of each other
 //! that is new: a test that multiplies what minutes say would count one instance again and again.
 //!
-//! Here what they say is added up. If the candidate's instances are bad no more often than stable's, a look at them is as one more
-//! among the K independent ones that stable's history has. So K + 1 times its part of all that is bad is on average at most 1 (a
-//! conformal e-value: Vovk, arXiv 2001.05989), and so is the sum over all minutes, each with a weight, where the weights sum to 1,
-//! whatever the minutes have to do with each other (Vovk and Wang, arXiv 1912.06116). The sum only grows, and by Markov's inequality
-//! it ever reaches 1/α with probability α at most.
+//! Here what they say is added up. Stable's history has K looks that are independent, X of them bad. If the candidate's instances
+//! are bad no more often than stable's, `(K + 1) · share / (X + 1)` is on average at most 1, of whatever number of looks the share of
+//! bad ones is, because `1 / (X + 1)` is on average at most `1 / ((K + 1) · rate)`. So is the sum over all minutes, each with a weight,
+//! where the weights sum to 1, whatever the minutes have to do with each other (Vovk and Wang, arXiv 1912.06116). The sum only
+//! grows, and by Markov's inequality it ever reaches 1/α with probability α at most.
+//!
+//! A sum does not forget, so it says nothing about now: a candidate leans to harm, and fails, only while a breach goes on.
 
 use super::Pair;
+use super::trial::Since;
 use crate::cloud::Count;
 
 /// What all minutes of the planned time weigh together; those after it weigh the rest.
-const PLANNED: f64 = 0.8;
+const PLANNED: f64 = 0.6;
 /// The fewest minutes that a release is planned to have.
 const LEAST_PLANNED: u32 = 20;
 
-/// What the `number`-th minute weighs, from 1, of a release planned to have so many.
+/// What the `number`-th minute weighs, from 1, of a release planned to have so many. After those it falls little faster than the
+/// number grows, so that a late break is still told.
 fn weight_of(number: u32, planned_minutes: u32) -> f64 {
     let (planned, number) = (f64::from(planned_minutes.max(LEAST_PLANNED)), f64::from(number.max(1)));
+    let spans = 1.0 + (number / planned).ln();
     match number <= planned {
         true => PLANNED / planned,
-        false => (1.0 - PLANNED) * planned / (number * (number - 1.0)),
+        false => (1.0 - PLANNED) / (number * spans * spans),
     }
 }
 
 /// How much likelier a share of bad ones is than among stable's, of which so many in a row are as one.
-fn evidence(beyond: f64, stable: Count, in_a_row: f64) -> f64 {
+fn evidence(share: f64, stable: Count, in_a_row: f64) -> f64 {
     let (all, bad) = (stable.total as f64 / in_a_row, stable.bad as f64 / in_a_row);
-    (all + 1.0) * beyond / (bad + beyond)
+    (all + 1.0) * share / (bad + 1.0)
 }
 
-/// The logarithm of what the `number`-th minute adds, by the candidate's share of bad ones beyond the worst of stable's at about that
-/// time: what hits both alike is not held against it. None: nothing.
-pub(super) fn said(
-    number: u32,
-    minute: &Pair,
-    last_of_stable: Count,
-    (known, in_a_row): (Count, f64),
-    planned_minutes: u32,
-) -> Option<f64> {
-    let beyond = minute.candidate.rate() - minute.stable.rate().max(last_of_stable.rate());
-    let weight = weight_of(number, planned_minutes);
-    (beyond > 0.0).then(|| (weight * evidence(beyond, known, in_a_row)).ln())
+/// The candidate's share of bad ones beyond the worst of stable's at about that time: what hits both alike is not held against it.
+pub(super) fn beyond(minute: &Pair, last_of_stable: Count) -> f64 {
+    minute.candidate.rate() - minute.stable.rate().max(last_of_stable.rate())
+}
+
+/// The logarithm of what the `number`-th minute adds, by such a share above zero.
+pub(super) fn said(number: u32, share: f64, (stable, in_a_row): (Count, f64), planned_minutes: u32) -> f64 {
+    (weight_of(number, planned_minutes) * evidence(share, stable, in_a_row)).ln()
+}
+
+impl Since {
+    /// Takes in a minute with or without a breach. Each without one takes one with one back.
+    pub(super) fn note_breach(&mut self, is_breach: bool, minute: &Pair) {
+        self.said = if is_breach { self.said + 1.0 } else { (self.said - 1.0).max(0.0) };
+        *self = match self.said > 0.0 {
+            true => Self { counted: self.counted.plus(minute), ..*self },
+            false => Self::default(),
+        };
+    }
 }
 
 #[cfg(test)]
@@ -55,27 +67,48 @@ mod tests {
     #[test]
     fn all_minutes_together_weigh_1() {
         for planned in [1, 20, 60] {
-            let sum: f64 = (1..=1_000_000).map(|number| weight_of(number, planned)).sum();
-            assert!(sum <= 1.0 + 1e-9 && sum > 0.99, "{planned}: {sum}");
+            let sum: f64 = (1..=10_000_000).map(|number| weight_of(number, planned)).sum();
+            // Slowly: what is after ten million weighs 0.4 by the logarithm of that.
+            assert!(sum <= 1.0 + 1e-9 && sum > 0.95, "{planned}: {sum}");
         }
     }
 
     #[test]
-    fn as_many_independent_looks_as_stables_day_has_are_said_at_most() {
-        let said = |bad| evidence(1.0, count(9 * 1_440, bad), 10.0);
-        assert!((evidence(1.0, Count::default(), 10.0) - 1.0).abs() < 1e-9, "without a day nothing is sure");
-        assert!((said(0) - 1_297.0).abs() < 1e-9, "nine instances for a day, none of them bad");
-        assert!((said(130) - 1_297.0 / 14.0).abs() < 1e-9);
+    fn the_mean_of_what_a_minute_says_is_at_most_1() {
+        // One look of the candidate, K independent ones of stable: all numbers of bad ones, each with its probability.
+        let (all, rate) = (200_i64, 0.01_f64);
+        let mut likely = (1.0 - rate).powi(200);
+        let mut mean = 0.0;
+        for bad in 0..=all {
+            mean += likely * rate * evidence(1.0, count(all, bad), 1.0);
+            likely *= (all - bad) as f64 / (bad + 1) as f64 * rate / (1.0 - rate);
+        }
+        assert!(mean <= 1.0 && mean > 0.8, "{mean}");
     }
 
     #[test]
-    fn what_hits_both_says_nothing() {
-        let both = Pair { candidate: count(2, 2), stable: count(9, 9) };
-        let alone = Pair { candidate: count(2, 2), stable: count(9, 0) };
-        let known = (count(9 * 1_440, 0), 10.0);
-        assert_eq!(said(1, &both, Count::default(), known, 20), None);
-        assert_eq!(said(1, &alone, count(9, 9), known, 20), None, "a minute ago");
-        let said = said(1, &alone, count(9, 0), known, 20).unwrap().exp();
-        assert!((said - 0.04 * 1_297.9).abs() < 0.1, "{said}");
+    fn as_many_independent_looks_as_stables_history_has_are_said_at_most() {
+        let said = |share, bad| evidence(share, count(9 * 1_440, bad), 5.0);
+        assert!((evidence(1.0, Count::default(), 5.0) - 1.0).abs() < 1e-9, "without a history nothing is sure");
+        assert!((said(1.0, 0) - 2_593.0).abs() < 1e-9, "nine instances for a day, none of them bad");
+        assert!((said(0.5, 0) - 2_593.0 / 2.0).abs() < 1e-9);
+        assert!((said(1.0, 130) - 2_593.0 / 27.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_hits_both_at_about_the_same_time_is_not_held_against_the_candidate() {
+        let beside = |stable| Pair { candidate: count(2, 2), stable };
+        assert_eq!(beyond(&beside(count(9, 9)), Count::default()), 0.0);
+        assert_eq!(beyond(&beside(count(9, 0)), count(9, 9)), 0.0, "a minute ago");
+        assert_eq!(beyond(&beside(count(9, 0)), count(9, 0)), 1.0);
+    }
+
+    #[test]
+    fn a_breach_is_over_when_as_many_minutes_had_none() {
+        let (mut since, minute) = (Since::default(), Pair { candidate: count(2, 2), stable: count(9, 0) });
+        [true, true, false].into_iter().for_each(|is_breach| since.note_breach(is_breach, &minute));
+        assert_eq!((since.said, since.counted.candidate), (1.0, count(6, 6)));
+        since.note_breach(false, &minute);
+        assert_eq!(since, Since::default());
     }
 }

@@ -110,6 +110,11 @@ impl Judgement {
         self.mean(question, |trial| trial.is_large(question))
     }
 
+    /// For how many minutes the candidate's instances have been in a breach.
+    pub fn minutes_in_breach(&self) -> f64 {
+        self.trials.iter().map(|trial| trial.since[0].said).fold(0.0, f64::max)
+    }
+
     /// What was counted since the candidate went wrong, by the bound that is told.
     pub(super) fn since_wrong(&self) -> Pair {
         self.trials.get(self.bounds.len() / 2).map(|trial| trial.since_wrong().counted).unwrap_or_default()

@@ -17,7 +17,8 @@ const ERRORS: f64 = 0.85;
 /// What all metrics of instances weigh together, where there are any. Their evidence has a bound, and needs it; that of the others
 /// grows by the minute, and half of it costs them less than one.
 const INSTANCES: f64 = 0.5;
-/// For how many minutes an instance that is bad stays so, on average, at most; a look at it each minute, a probe each ten seconds.
+/// For how many minutes an instance of stable's that is bad stays so, on average: there is a look at it each minute, by Cloud Run's
+/// metrics, and a probe each ten seconds, by its default.
 const STAYS_BAD: f64 = 5.0;
 const PROBES: f64 = 6.0;
 /// The share of looks or probes that must be bad to matter.

@@ -1,4 +1,4 @@
-//! The memory of a judgement as one text with a version: `2;EMPTY;TRIAL;TRIAL`. Logarithms are in ten-thousandths; the
+//! The memory of a judgement as one text with a version: `3;EMPTY;TRIAL;TRIAL`. Logarithms are in ten-thousandths; the
 //! empty minutes are counted since 1970. What another version wrote counts as lost.
 
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use super::spread::Spread;
 use super::trial::{ALTERNATIVES, Since, Trial};
 use crate::cloud::Count;
 
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 /// Parts of a nat that are kept.
 const PARTS: f64 = 1e4;
 

@@ -324,8 +324,10 @@ fn evidence_that_leans_to_harm_passes_nothing() {
 
 #[test]
 fn a_memory_of_another_version_counts_as_none() {
-    assert_eq!(Judgement::read("1;1,2,3,4;7"), None);
-    assert_eq!(Judgement::read("2;7;1,2"), None);
-    assert_eq!(Judgement::read("2;7;"), None);
-    assert!(Judgement::read("2;7").is_some());
+    assert_eq!(Judgement::read("2;1,2,3,4;7"), None);
+    assert_eq!(Judgement::read("3;7;1,2"), None);
+    assert_eq!(Judgement::read("3;7;"), None);
+    assert!(Judgement::read("3;7").is_some());
 }
+
+mod of_instances;

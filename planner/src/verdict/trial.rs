@@ -33,6 +33,8 @@ pub(super) const ABOVE_WEIGHTS: [f64; ALTERNATIVES] = [11.0, 6.0, 2.0, 1.0];
 const TROUBLED: f64 = 1.0;
 /// For how many minutes it is supposed to go on: bursts hide it in some.
 const TROUBLE_LASTS: i64 = 5;
+/// For how many minutes a breach of instances must go on to matter.
+const LEAST_BREACH: f64 = 2.0;
 /// From how many bad ones in a minute stable's trouble can be told.
 const TELLING: i64 = 10;
 
@@ -64,7 +66,7 @@ pub struct Question {
 /// What was counted since an alternative began to lead.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Since {
-    /// What was said for it since, as a logarithm; never below zero.
+    /// What was said for it since, as a logarithm, and of instances for how many minutes; never below zero.
     pub(super) said: f64,
     /// What was counted since.
     pub(super) counted: Pair,
@@ -131,6 +133,13 @@ impl Trial {
 
     /// Takes in a minute in which one weight was in effect. A candidate that has all requests is compared with nothing.
     pub(super) fn add(&mut self, number: i64, minute: &Pair, question: &Question, has_all: bool) {
+        if let Some(in_a_row) = question.in_a_row {
+            match has_all {
+                true => self.since[0] = Since::default(),
+                false => self.compare_instances(minute, question, in_a_row),
+            }
+            return self.learn(number, minute);
+        }
         let both = self.open.plus(minute);
         if minute.stable.bad >= TELLING && minute.stable.rate() > 3.0 * self.known.rate() {
             self.troubled_at = Some(number);
@@ -146,6 +155,10 @@ impl Trial {
         if has_all || minute.stable.total == 0 {
             self.add_alone(minute.candidate);
         }
+        self.learn(number, minute);
+    }
+
+    fn learn(&mut self, number: i64, minute: &Pair) {
         self.stable.learn(number, minute.stable);
         self.candidate.learn(number, minute.candidate);
         self.known = self.known.plus(minute.stable);
@@ -165,9 +178,6 @@ impl Trial {
     }
 
     fn compare(&mut self, number: i64, both: &Pair, minute: &Pair, question: &Question) {
-        if let Some(in_a_row) = question.in_a_row {
-            return self.compare_instances(both, question, in_a_row);
-        }
         let spread = Spread::of(&self.stable, &self.candidate, question.limits);
         let start = |number| weight_of_start(number, question.planned_minutes);
         self.compared = self.compared.saturating_add(1);
@@ -193,17 +203,22 @@ impl Trial {
         self.not_absolute = (self.not_absolute + absolute).min(most);
     }
 
-    /// Adds what a minute says of instances to the only sum that there is of them.
-    fn compare_instances(&mut self, both: &Pair, question: &Question, in_a_row: f64) {
-        self.compared = self.compared.saturating_add(1);
-        let last = self.stable.last.map(|(_, count)| count).unwrap_or_default();
-        let known = (self.known.plus(both.stable), in_a_row);
-        if let Some(said) = instances::said(self.compared, both, last, known, question.planned_minutes) {
-            self.informative = self.informative.saturating_add(1);
-            self.worse.0[0] = log_sum([self.worse.0[0], said]);
+    /// Adds what a minute says of instances to the only sum that there is of them. Where stable has none of them at the time, a
+    /// breach may be of both.
+    fn compare_instances(&mut self, minute: &Pair, question: &Question, in_a_row: f64) {
+        if minute.candidate.total == 0 {
+            return;
         }
-        if self.informative > 0 {
-            self.since[0].counted = self.since[0].counted.plus(both);
+        let last = self.stable.last.map(|(_, count)| count).unwrap_or_default();
+        let share = instances::beyond(minute, last);
+        let is_breach = share > question.above;
+        self.since[0].note_breach(is_breach, minute);
+        self.compared = self.compared.saturating_add(1);
+        if is_breach && minute.stable.total > 0 {
+            self.informative = self.informative.saturating_add(1);
+            let known = (self.known.plus(minute.stable), in_a_row);
+            let said = instances::said(self.compared, share, known, question.planned_minutes);
+            self.worse.0[0] = log_sum([self.worse.0[0], said]);
         }
     }
 
@@ -236,7 +251,8 @@ impl Trial {
         let since = self.since_wrong();
         let (candidate, stable) = (since.counted.candidate.rate(), since.counted.stable.rate());
         let high = question.floor.is_none() || self.matters.log_mean(&question.weights) >= FLOOR.ln();
-        high && candidate > question.times * stable && candidate > stable + question.above
+        let lasts = question.in_a_row.is_none() || since.said >= LEAST_BREACH;
+        high && lasts && candidate > question.times * stable && candidate > stable + question.above
     }
 
     /// Whether harm of the size that a pass rules out is ruled out.

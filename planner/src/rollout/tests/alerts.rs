@@ -11,11 +11,17 @@ const POLICY: &str = "projects/cherry-ai-project/alertPolicies/12";
 fn watched() -> World {
     let mut world = World::promoted(&["us-central1"]);
     world.rollout.spec.analysis.alert_policies.push(POLICY.into());
+    world.incidents = Ok(none_open());
     world
 }
 
+fn none_open() -> Incidents {
+    let policy = AlertPolicy { called: "5xx of api".into(), enabled: true, invalid: None };
+    Incidents { open: vec![], policies: BTreeMap::from([("12".to_string(), Some(policy))]) }
+}
+
 fn open(incident: Incident) -> crate::cloud::Reading<Incidents> {
-    Ok(Incidents { open: vec![incident], ..Incidents::default() })
+    Ok(Incidents { open: vec![incident], ..none_open() })
 }
 
 /// On its first weight.
@@ -80,7 +86,7 @@ fn one_that_names_no_revision_holds_and_takes_nothing_back() {
         message.contains("`5xx of api` is open since") && message.contains("it names the service, and no revision"),
         "{message}"
     );
-    world.incidents = Ok(Incidents::default());
+    world.incidents = Ok(none_open());
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
 }
 
@@ -110,7 +116,7 @@ fn where_incidents_can_not_be_read_nothing_goes_on_and_the_role_is_told() {
     world.run_until(|world| world.phase() == RolloutPhase::Paused);
     let message = world.status().message.unwrap();
     assert!(message.contains("can't be read (it needs roles/monitoring.alertViewer in the project): no"), "{message}");
-    world.incidents = Ok(Incidents::default());
+    world.incidents = Ok(none_open());
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
 }
 
@@ -126,7 +132,10 @@ fn policies_that_tell_nothing_let_nothing_pass() {
     let policy = |enabled, invalid: Option<&str>| {
         told(Some(AlertPolicy { called: "5xx".into(), enabled, invalid: invalid.map(String::from) }))
     };
+    let mut untold = watched();
+    untold.incidents = Ok(Incidents::default());
     let cases = [
+        (untold, "nothing is told of the alert policy 12"),
         (other, "is not of the environment's project"),
         (told(None), "there is no alert policy 12"),
         (policy(false, None), "the alert policy `5xx` is switched off"),
@@ -171,7 +180,7 @@ fn no_kind_of_step_goes_past_an_open_incident() {
         }
         let message = world.status().message.unwrap();
         assert!(message.contains("`5xx of api` is open since"), "{message}");
-        world.incidents = Ok(Incidents::default());
+        world.incidents = Ok(none_open());
         world.run_until(|world| world.phase() == RolloutPhase::Promoted);
     }
 }

@@ -80,13 +80,21 @@ fn at(minute: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_mins(30_000_000 + minute)
 }
 
-/// After which minute of so many it is taken back.
+/// How an hour ends.
+pub struct Ended {
+    /// After which minute it is taken back.
+    pub taken_back: Option<usize>,
+    /// Whether a breach goes on at its end, so that no step passes.
+    pub held: bool,
+}
+
+/// How it ends by that metric.
 fn judged(
     settings: &Analysis,
     metric: Metric,
     before: &[Count],
     during: impl Iterator<Item = (Count, Count)>,
-) -> Option<usize> {
+) -> Ended {
     let tally = |count: Count| Tally::of_errors(count.total, count.bad);
     let terms = Terms { settings, planned_minutes: 20, regions: 1 };
     let (question, needed) = (terms.question(metric), terms.needed() - terms.weight(metric));
@@ -99,15 +107,16 @@ fn judged(
     let minutes = (-BEFORE..0).zip(last).map(|(minute, count)| (at(minute), tally(*count))).collect();
     let mut judgement = Judgement::default();
     judgement.begin(Kind::of(metric, settings), &History { minutes, hours });
-    (0..).zip(during).position(|(minute, (candidate, stable))| {
+    let taken_back = (0..).zip(during).position(|(minute, (candidate, stable))| {
         let minute = Minute { start: at(minute), candidate: tally(candidate), stable: tally(stable) };
         judgement.add(&minute, &question, false);
         judgement.evidence_that_matters(&question) >= needed
-    })
+    });
+    Ended { taken_back: taken_back.map(|minute| minute + 1), held: judgement.minutes_in_breach() > 0.0 }
 }
 
-/// One run of an hour: after which minute the candidate is taken back.
-pub fn hold(seed: (u64, u64), instances: &Instances) -> Option<usize> {
+/// One run of an hour.
+pub fn hold(seed: (u64, u64), instances: &Instances) -> Ended {
     let mut random = StdRng::seed_from_u64(seed.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seed.1);
     let Instances { measured, bad, stays, .. } = *instances;
     let mut stable = Arm::new(instances.stable, bad.0, stays, &mut random);
@@ -120,7 +129,7 @@ pub fn hold(seed: (u64, u64), instances: &Instances) -> Option<usize> {
 }
 
 /// One run of an hour of a counter of which Prometheus sees so many seconds of each minute, and makes the whole of them.
-pub fn hold_thinned(seed: (u64, u64), rates: &Rates, seen_seconds: f64) -> Option<usize> {
+pub fn hold_thinned(seed: (u64, u64), rates: &Rates, seen_seconds: f64) -> Ended {
     let mut traffic = Traffic::new(seed.0, seed.1);
     let whole = |count: Count| {
         let extrapolated = |number: i64| (number as f64 * 60.0 / seen_seconds).round() as i64;

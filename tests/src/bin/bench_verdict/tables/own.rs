@@ -16,7 +16,7 @@ impl Bench {
         println!("## Looks at instances, and probes: an hour\n");
         println!(
             "An instance that is bad stays so for some minutes, on average; of each there is one look a minute, or six probes. One \
-             such metric, beside errors. Each cell: taken back in % of the runs / median minute. Columns: instances of stable and \
+             such metric, beside errors. Each cell: taken back in % of the runs / median minute / held at the end of the hour, in %. Columns: instances of stable and \
              candidate.\n"
         );
         let fleets = FLEETS.map(|(stable, candidate)| format!("{stable} and {candidate}"));
@@ -42,13 +42,15 @@ impl Bench {
             let instances = Instances { measured, stable, candidate, bad, stays };
             let cell = self.next();
             let all = runs(self.runs(4_000), |run| hold((cell, run), &instances));
-            let back: Vec<usize> = all.iter().flatten().map(|minute| minute + 1).collect();
+            let back: Vec<usize> = all.iter().filter_map(|ended| ended.taken_back).collect();
+            let held = all.iter().filter(|ended| ended.taken_back.is_none() && ended.held).count();
             if bad.0 == bad.1 {
                 self.bound(format!("false by {name}: {instances:?}"), back.len(), all.len(), LEVEL / 2.0);
             }
-            let share = back.len() as f64 * 100.0 / all.len() as f64;
+            let share = |many: usize| many as f64 * 100.0 / all.len() as f64;
+            let shown = share(back.len());
             let minute = median(back).map_or("–".to_string(), |minute| minute.to_string());
-            told.push(format!("{share:.2} / {minute}"));
+            told.push(format!("{shown:.2} / {minute} / {:.1}", share(held)));
         }
         println!("| {name} | {} → {} | {stays} min | {} |", percent(bad.0), percent(bad.1), told.join(" | "));
     }
@@ -65,7 +67,7 @@ impl Bench {
             for requests in REQUESTS {
                 let (cell, rates) = (self.next(), rates(requests, 0.01, 0.01, 0.25));
                 let all = runs(self.runs(4_000), |run| hold_thinned((cell, run), &rates, seen));
-                let back = all.iter().flatten().count();
+                let back = all.iter().filter(|ended| ended.taken_back.is_some()).count();
                 self.bound(
                     format!("false by a counter, {seen} s, {requests} requests/s"),
                     back,

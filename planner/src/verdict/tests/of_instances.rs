@@ -1,0 +1,94 @@
+//! Looks at instances and probes: what is held, what takes a release back, and what is forgotten.
+
+use super::*;
+use orchestra_crds::Preset;
+
+const PROBES: Metric = Metric::Preset(Preset::HealthChecks);
+
+/// Stable's probes, all good, of two instances for so many hours.
+fn good_for(hours: i64) -> History {
+    let minutes = (-60.min(hours * 60)..0).map(|n| (at(n * 60), Tally::of_errors(12, 0))).collect();
+    let hours = (-hours..0).map(|n| (at(n * 3_600), Tally::of_errors(720, 0))).collect();
+    History { minutes, hours }
+}
+
+/// What is known after those minutes, each counted as it comes.
+fn counted(history: &History, minutes: &[Minute]) -> EvidenceStatus {
+    let settings = Analysis { metrics: vec![Preset::Errors, Preset::HealthChecks], ..settings() };
+    let release = release();
+    let subject = Subject { metric: PROBES, ..subject(&release, 0) };
+    let mut known: Option<EvidenceStatus> = None;
+    for (number, minute) in (0..).zip(minutes) {
+        let history = known.is_none().then(|| history.clone());
+        let measured = Measured { minutes: vec![minute.clone()], history, delay_seconds: None };
+        let window = window_of(number * 60, (number + 1) * 60);
+        let after = count(known.as_ref(), &subject, &terms(&settings), &measured, window);
+        let is_over = after.verdict == Verdict::Fail;
+        known = Some(after);
+        if is_over {
+            break;
+        }
+    }
+    known.unwrap()
+}
+
+/// Minutes with so many bad ones of the candidate's twelve, beside a stable that is well.
+fn minutes(bad: impl IntoIterator<Item = i64>) -> Vec<Minute> {
+    (0..).zip(bad).map(|(number, bad)| minute(number, (12, bad), (12, 0))).collect()
+}
+
+#[test]
+fn all_bad_beside_a_week_of_health_fails_after_some_minutes() {
+    let evidence = counted(&good_for(168), &minutes([12; 20]));
+    assert_eq!((evidence.verdict, evidence.through.0), (Verdict::Fail, at(180)), "{evidence:?}");
+}
+
+#[test]
+fn beside_a_young_stable_all_bad_is_held_and_never_passes() {
+    for hours in [0, 1, 3] {
+        let evidence = counted(&good_for(hours), &minutes([12; 60]));
+        assert_eq!(evidence.verdict, Verdict::Undecided, "{hours}: {evidence:?}");
+        assert!(leans_to_harm(&evidence));
+    }
+}
+
+#[test]
+fn one_bad_minute_takes_nothing_back_and_is_forgotten() {
+    let blip = counted(&good_for(168), &minutes([0, 0, 12]));
+    assert_eq!((blip.verdict, blip.evidence_percent < 100), (Verdict::Undecided, true), "{blip:?}");
+    let after = counted(&good_for(168), &minutes([0, 0, 12, 0, 0]));
+    assert_eq!((after.verdict, after.evidence_percent), (Verdict::Pass, 0), "{after:?}");
+}
+
+#[test]
+fn few_bad_ones_are_no_breach() {
+    let evidence = counted(&good_for(168), &minutes([1; 60]));
+    assert_eq!((evidence.verdict, evidence.evidence_percent), (Verdict::Pass, 0), "{evidence:?}");
+}
+
+#[test]
+fn what_stable_can_not_be_seen_beside_holds() {
+    let alone = |number| minute(number, (12, 12), (0, 0));
+    let both = minutes([0; 5]).into_iter().chain((5..60).map(alone));
+    let evidence = counted(&good_for(168), &both.collect::<Vec<_>>());
+    assert_eq!((evidence.verdict, leans_to_harm(&evidence)), (Verdict::Undecided, true), "{evidence:?}");
+}
+
+#[test]
+fn a_late_break_is_held_at_once_and_found() {
+    let late = |good: i64, bad: i64| {
+        let bad = std::iter::repeat_n(12, usize::try_from(bad).unwrap());
+        minutes(std::iter::repeat_n(0, usize::try_from(good).unwrap()).chain(bad))
+    };
+    let soon = counted(&good_for(168), &late(60, 1));
+    assert_eq!((soon.verdict, leans_to_harm(&soon)), (Verdict::Undecided, true), "{soon:?}");
+    let found = counted(&good_for(168), &late(60, 240));
+    assert_eq!(found.verdict, Verdict::Fail, "{found:?}");
+}
+
+#[test]
+fn what_hits_stable_too_is_no_breach() {
+    let minutes: Vec<Minute> = (0..60).map(|number| minute(number, (12, 12), (12, 12))).collect();
+    let evidence = counted(&good_for(168), &minutes);
+    assert_eq!((evidence.verdict, evidence.evidence_percent), (Verdict::Pass, 0), "{evidence:?}");
+}
