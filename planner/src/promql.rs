@@ -97,8 +97,8 @@ struct Series {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// There are more series than any sensible answer has.
-    #[error("the query {0} gives more than {MOST_SERIES} series: aggregate, for example with sum(…)")]
-    TooMany(&'static str),
+    #[error("the query {0} gives more than {MOST_SERIES} series: aggregate, for example with {1}")]
+    TooMany(&'static str, &'static str),
     /// A series of a histogram has no bound.
     #[error("the query `buckets` gives a series without the label `le`: keep it, with sum by (le) (…)")]
     NoBound,
@@ -146,6 +146,15 @@ impl Answer {
 }
 
 impl Part {
+    /// What keeps the meaning of it.
+    fn aggregate(self) -> &'static str {
+        match self {
+            Self::Bad | Self::Total => "sum(…)",
+            Self::Buckets => "sum by (le) (…)",
+            Self::Values => "max by (instance) (…)",
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Bad => "`bad`",
@@ -220,7 +229,7 @@ impl Values {
     fn read(part: Part, answer: &Answer) -> Result<Self, Unusable> {
         let series = answer.series()?;
         if series.len() > MOST_SERIES {
-            return Err(Unusable::TooMany(part.word()));
+            return Err(Unusable::TooMany(part.word(), part.aggregate()));
         }
         let mut read = Self::default();
         for Series { metric, values, histograms } in series {

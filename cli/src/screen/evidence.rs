@@ -4,7 +4,7 @@ use orchestra_crds::{
     Analysis, CountStatus, EvidenceStatus, FastStatus, JudgedRecord, Lane, Metric, Preset, RegionStatus, RolloutStatus,
     Verdict,
 };
-use orchestra_planner::verdict::standing;
+use orchestra_planner::verdict::{counts_requests, standing};
 
 /// Cells of the bar that shows the evidence.
 const BAR: usize = 20;
@@ -39,11 +39,12 @@ fn of(region: &RegionStatus, evidence: &EvidenceStatus, settings: &Analysis) -> 
             region.region
         ),
         format!("  rollback?  {}   {}", bar(evidence.evidence_percent), standing(evidence, settings)),
-        match evidence.looks {
-            Some(_) => {
+        match (evidence.looks.is_some(), counts_requests(evidence.metric)) {
+            (_, false) => format!("  judged     {} at this step   metrics up to {through}", evidence.step_candidate),
+            (true, true) => {
                 format!("  judged     {} requests at this step   metrics up to {through}", evidence.step_candidate)
             }
-            None => format!(
+            (false, true) => format!(
                 "  judged     {} of {} requests at this step{enough}   metrics up to {through}",
                 evidence.step_candidate, settings.minimum_requests
             ),
@@ -71,6 +72,7 @@ fn by_logs(region: &RegionStatus, fast: &FastStatus) -> Vec<String> {
 /// What was counted of a release that is over.
 pub fn recorded(record: &JudgedRecord) -> String {
     let count = |bad: i64, total: Option<i64>| match total {
+        Some(0) => "nothing counted".to_string(),
         Some(total) => counted(CountStatus { total, bad }),
         None => format!("{bad} failed"),
     };

@@ -127,7 +127,7 @@ metrics! {
         "For the metric `Errors`: answered with 5xx; for `Latency`: slower than a bound of stable's; for `ClientErrors` and `TooManyRequests`: 4xx and 429; for `RequestLogs`: 5xx by the fast lane, whose requests aren't counted.";
     ROLLOUT_EVIDENCE = "orchestra_rollout_evidence_percent", Type::Gauge, ["namespace", "rollout", "region", "metric"],
         "How much of the evidence that a rollback needs there is against the candidate.",
-        "From 100 on it is sure that the candidate is worse; it is rolled back if the difference matters, too. It falls, too.";
+        "From 100 on it is sure that the candidate is worse; it is rolled back if the difference matters, too. It falls, too. In mode Threshold: looks that failed, of as many as fail a step.";
     ROLLOUT_VERDICT = "orchestra_rollout_verdict", Type::Gauge, ["namespace", "rollout", "region", "metric", "verdict"],
         "1, with where the evidence stands.",
         "Only the present verdict has a series, of the release under way or of the last one if it failed. `NoData` of `RequestLogs`: the fast lane is off.";

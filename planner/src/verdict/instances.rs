@@ -45,10 +45,17 @@ pub(super) fn said(number: u32, share: f64, (stable, in_a_row): (Count, f64), pl
     (weight_of(number, planned_minutes) * evidence(share, stable, in_a_row)).ln()
 }
 
+/// How much of a minute with a breach one without takes back: one in six is a breach that goes on.
+const TAKEN_BACK: f64 = 0.2;
+/// For how many minutes a breach is remembered at most, once it is over, times that.
+const LONGEST: f64 = 3.0;
+
 impl Since {
-    /// Takes in a minute with or without a breach. Each without one takes one with one back.
+    /// Takes in a minute with or without a breach.
     pub(super) fn note_breach(&mut self, is_breach: bool, minute: &Pair) {
-        self.said = if is_breach { self.said + 1.0 } else { (self.said - 1.0).max(0.0) };
+        let said = if is_breach { self.said + 1.0 } else { self.said - TAKEN_BACK };
+        // Sums of fifths are not exact.
+        self.said = if said < TAKEN_BACK / 2.0 { 0.0 } else { said.min(LONGEST) };
         *self = match self.said > 0.0 {
             true => Self { counted: self.counted.plus(minute), ..*self },
             false => Self::default(),
@@ -104,11 +111,23 @@ mod tests {
     }
 
     #[test]
-    fn a_breach_is_over_when_as_many_minutes_had_none() {
+    fn a_breach_is_over_after_five_minutes_each_and_fifteen_in_all() {
+        let minute = Pair { candidate: count(2, 2), stable: count(9, 0) };
+        for (breaches, minutes) in [(1, 5), (2, 10), (3, 15), (60, 15)] {
+            let mut since = Since::default();
+            (0..breaches).for_each(|_| since.note_breach(true, &minute));
+            let good = (1..).find(|_| {
+                since.note_breach(false, &minute);
+                since == Since::default()
+            });
+            assert_eq!(good, Some(minutes), "{breaches}");
+        }
+    }
+
+    #[test]
+    fn a_breach_that_comes_and_goes_goes_on() {
         let (mut since, minute) = (Since::default(), Pair { candidate: count(2, 2), stable: count(9, 0) });
-        [true, true, false].into_iter().for_each(|is_breach| since.note_breach(is_breach, &minute));
-        assert_eq!((since.said, since.counted.candidate), (1.0, count(6, 6)));
-        since.note_breach(false, &minute);
-        assert_eq!(since, Since::default());
+        (0..60).for_each(|number| since.note_breach(number % 3 == 0, &minute));
+        assert!(since.said >= 2.0, "{since:?}");
     }
 }

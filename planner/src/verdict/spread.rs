@@ -31,9 +31,9 @@ pub(super) struct Limits {
 const MOST: f64 = 16.0;
 
 impl Spread {
-    /// Learns from a minute. One that doesn't follow the last is no pair with it.
+    /// Learns from a minute. One that doesn't follow the last is no pair with it, and one without values is none.
     pub(super) fn learn(&mut self, minute: i64, count: Count) {
-        if self.last.is_some_and(|(last, _)| minute <= last) {
+        if count.total == 0 || self.last.is_some_and(|(last, _)| minute <= last) {
             return;
         }
         if let Some((last, before)) = self.last

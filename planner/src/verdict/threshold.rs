@@ -33,13 +33,11 @@ impl Held {
     /// Of a metric, as the analysis says.
     pub(super) fn of(metric: Metric, settings: &Analysis, limits: &Threshold) -> Self {
         let fixed = |fail_above_basis_points| ErrorLimits { fail_above_basis_points, pass_at_most_basis_points: None };
-        let own = settings
-            .promql(metric)
-            .map(|promql| promql.limits.as_ref().map_or_else(ErrorLimits::default, ErrorLimits::from));
+        let own = settings.promql(metric).and_then(|promql| promql.limits.as_ref().map(ErrorLimits::from));
         let limit = match (metric, Kind::of(metric, settings)) {
             (_, Kind::Durations) => return Self::Duration(limits.latency.clone()),
             (Metric::Preset(Preset::HealthChecks | Preset::StartupFailures), _) => fixed(PROBES),
-            (Metric::Preset(_), Kind::Looks) => fixed(BREACH),
+            (_, Kind::Looks) => own.unwrap_or_else(|| fixed(BREACH)),
             _ => own.unwrap_or_else(|| limits.errors.clone()),
         };
         Self::Share(limit, bad_of(metric, settings, None))

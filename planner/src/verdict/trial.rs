@@ -134,9 +134,8 @@ impl Trial {
     /// Takes in a minute in which one weight was in effect. A candidate that has all requests is compared with nothing.
     pub(super) fn add(&mut self, number: i64, minute: &Pair, question: &Question, has_all: bool) {
         if let Some(in_a_row) = question.in_a_row {
-            match has_all {
-                true => self.since[0] = Since::default(),
-                false => self.compare_instances(minute, question, in_a_row),
+            if !has_all {
+                self.compare_instances(number, minute, question, in_a_row);
             }
             return self.learn(number, minute);
         }
@@ -205,11 +204,11 @@ impl Trial {
 
     /// Adds what a minute says of instances to the only sum that there is of them. Where stable has none of them at the time, a
     /// breach may be of both.
-    fn compare_instances(&mut self, minute: &Pair, question: &Question, in_a_row: f64) {
+    fn compare_instances(&mut self, number: i64, minute: &Pair, question: &Question, in_a_row: f64) {
         if minute.candidate.total == 0 {
             return;
         }
-        let last = self.stable.last.map(|(_, count)| count).unwrap_or_default();
+        let last = self.stable.last.filter(|(last, _)| number - last <= 2).map(|(_, count)| count).unwrap_or_default();
         let share = instances::beyond(minute, last);
         let is_breach = share > question.above;
         self.since[0].note_breach(is_breach, minute);

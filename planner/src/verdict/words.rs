@@ -64,7 +64,10 @@ pub(super) fn bad_of(metric: Metric, settings: &Analysis, slow_above: Option<i64
 /// Evidence by several metrics in one line: what is the same for each is said once.
 pub fn all_in_words(evidence: &[&EvidenceStatus], settings: &Analysis) -> String {
     let mut told: Vec<String> = vec![];
-    for words in evidence.iter().map(|evidence| in_words(evidence, settings)) {
+    let mut sorted = evidence.to_vec();
+    // What says most against it is read first.
+    sorted.sort_by_key(|evidence| std::cmp::Reverse(evidence.evidence_percent));
+    for words in sorted.into_iter().map(|evidence| in_words(evidence, settings)) {
         if !told.contains(&words) {
             told.push(words);
         }
@@ -94,6 +97,9 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         return by_limits(evidence.verdict, looks, &limits);
     }
     match evidence.verdict {
+        Verdict::NoData if evidence.step_candidate > 0 => {
+            format!("nothing more of the candidate comes by {}", evidence.metric)
+        }
         Verdict::NoData => {
             let at_step = if evidence.candidate.total > 0 { " at this step" } else { "" };
             match what(evidence.metric) {
@@ -110,6 +116,7 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
             ),
             None => "sure enough that it is worse".to_string(),
         },
+        Verdict::Pass if evidence.candidate.total == 0 => format!("nothing was measured by {}", evidence.metric),
         Verdict::Pass if Need::of(evidence.metric, settings) < Need::NoHarm => "no sign that it is worse".to_string(),
         Verdict::Pass => "harm is ruled out".to_string(),
         Verdict::Undecided if evidence.evidence_percent >= 100 => {
@@ -142,13 +149,14 @@ fn hint(metric: Metric) -> &'static str {
     }
 }
 
+/// Whether what a metric counts are requests.
+pub fn counts_requests(metric: Metric) -> bool {
+    matches!(metric, Metric::Preset(Preset::Errors | Preset::Latency | Preset::ClientErrors | Preset::TooManyRequests))
+}
+
 /// What a metric is called that counts something else than requests.
 fn what(metric: Metric) -> Option<String> {
-    let counts_requests = matches!(
-        metric,
-        Metric::Preset(Preset::Errors | Preset::Latency | Preset::ClientErrors | Preset::TooManyRequests)
-    );
-    (!counts_requests).then(|| metric.to_string())
+    (!counts_requests(metric)).then(|| metric.to_string())
 }
 
 /// Whether it is told to be alone, without more to say.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use super::Memory;
 use crate::names::ReleaseId;
+use crate::verdict::{Judgement, leans_to_harm};
 
 /// How much of it is kept: a status has room for so much of each release.
-const MOST_KEPT: usize = 4;
+const MOST_KEPT: usize = 6;
 
 /// What was counted, over all regions: what says most comes first.
 pub(super) fn of(memory: &Memory, release: &ReleaseId) -> Vec<JudgedRecord> {
@@ -32,13 +33,22 @@ fn by_minutes(evidence: &EvidenceStatus) -> JudgedRecord {
     JudgedRecord {
         metric: evidence.metric,
         lane: if evidence.looks.is_some() { Lane::Looks } else { Lane::Minutes },
-        verdict: evidence.verdict,
+        verdict: standing(evidence),
         evidence_percent: evidence.evidence_percent,
         candidate_bad: evidence.candidate.bad,
         stable_bad: evidence.stable.bad,
         candidate_total: Some(evidence.candidate.total),
         stable_total: Some(evidence.stable.total),
         failed_looks: evidence.looks.as_ref().map(|looks| looks.failed),
+    }
+}
+
+/// Where it stood: at 100 % nothing is beside it, and what was ruled out before stays so.
+fn standing(evidence: &EvidenceStatus) -> Verdict {
+    let was_ruled_out = || Judgement::read(&evidence.state).is_some_and(|judgement| judgement.is_ruled_out());
+    match evidence.verdict {
+        Verdict::Undecided if !leans_to_harm(evidence) && evidence.looks.is_none() && was_ruled_out() => Verdict::Pass,
+        verdict => verdict,
     }
 }
 

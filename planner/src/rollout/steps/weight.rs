@@ -128,11 +128,15 @@ impl Weight {
                 format!("{words}. It goes on by itself only when that is no longer so: promote or abort"),
             )),
             (_, fallback) => {
-                let what = match evidence.iter().any(|evidence| evidence.looks.is_some()) {
-                    true => "its looks are not as many, or not as good, as its limits want",
-                    false => "there were too few requests for a verdict",
+                let by_looks = evidence.iter().any(|evidence| evidence.looks.is_some());
+                let (reason, what) = match (by_looks, leans) {
+                    (true, _) => (Reason::Undecided, "its looks are not as many, or not as good, as its limits want"),
+                    (false, true) => {
+                        (Reason::LeansToHarm, "there are signs that it is worse, and no certainty in time")
+                    }
+                    (false, false) => (Reason::Undecided, "there were too few requests for a verdict"),
                 };
-                without_verdict(fallback, Reason::Undecided, what, words)
+                without_verdict(fallback, reason, what, words)
             }
         }
     }

@@ -57,9 +57,11 @@ fn failed(query: &FailuresQuery, each_second: i64, change: impl Fn(&mut FailedRe
 
 #[test]
 fn a_load_test_on_the_address_of_the_tag() {
-    survives("a load test", |told, query, _| {
+    let world = survives("a load test", |told, query, _| {
         told.extend(failed(query, 20, |request| request.host = "candidate---api-abc.a.run.app".into()));
     });
+    let fast = world.status().regions[0].fast.clone().unwrap();
+    assert_eq!(fast.off_because, None, "logs that have more than the metrics lack nothing");
 }
 
 #[test]

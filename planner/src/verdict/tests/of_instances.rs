@@ -56,8 +56,16 @@ fn beside_a_young_stable_all_bad_is_held_and_never_passes() {
 fn one_bad_minute_takes_nothing_back_and_is_forgotten() {
     let blip = counted(&good_for(168), &minutes([0, 0, 12]));
     assert_eq!((blip.verdict, blip.evidence_percent < 100), (Verdict::Undecided, true), "{blip:?}");
-    let after = counted(&good_for(168), &minutes([0, 0, 12, 0, 0]));
+    let after = counted(&good_for(168), &minutes([0, 0, 12, 0, 0, 0, 0, 0]));
     assert_eq!((after.verdict, after.evidence_percent), (Verdict::Pass, 0), "{after:?}");
+}
+
+#[test]
+fn what_is_bad_every_other_or_third_minute_never_passes() {
+    for span in [2, 3, 5] {
+        let evidence = counted(&good_for(168), &minutes((0..60).map(|number| if number % span == 0 { 6 } else { 0 })));
+        assert!(evidence.verdict != Verdict::Pass && leans_to_harm(&evidence), "{span}: {evidence:?}");
+    }
 }
 
 #[test]
@@ -84,6 +92,27 @@ fn a_late_break_is_held_at_once_and_found() {
     assert_eq!((soon.verdict, leans_to_harm(&soon)), (Verdict::Undecided, true), "{soon:?}");
     let found = counted(&good_for(168), &late(60, 240));
     assert_eq!(found.verdict, Verdict::Fail, "{found:?}");
+}
+
+#[test]
+fn a_gauge_that_falls_silent_is_no_data_though_stable_has_values() {
+    use orchestra_crds::{GaugeQuery, MetricName, Promql};
+    let name = MetricName::new("pool").unwrap();
+    let gauge = Some(GaugeQuery { value: "used".into(), bad_above: "0.9".into() });
+    let pool = Promql { name, address: None, ratio: None, histogram: None, gauge, limits: None };
+    let settings = Analysis { promql: vec![pool], ..settings() };
+    let (release, metric) = (release(), Metric::Named(name));
+    let subject = Subject { metric, ..subject(&release, 0) };
+    let minutes: Vec<Minute> =
+        (0..60).map(|number| minute(number, (if number < 3 { 2 } else { 0 }, 0), (9, 0))).collect();
+    let measured = Measured { minutes, history: Some(good_for(24)), delay_seconds: None };
+    let evidence = count(None, &subject, &terms(&settings), &measured, window_of(0, 3_600));
+    assert_eq!(evidence.verdict, Verdict::NoData, "{evidence:?}");
+    assert!(
+        in_words(&evidence, &settings).contains("nothing more of the candidate comes by pool"),
+        "{}",
+        in_words(&evidence, &settings)
+    );
 }
 
 #[test]

@@ -94,7 +94,7 @@ pub(super) const ROLLOUT: Dashboard = Dashboard {
                 ),
                 panel!(
                     "Evidence against the candidate",
-                    "From 100 % on it is sure that it is worse; it is rolled back if the difference matters.",
+                    "By each metric, of one's own too, and by request logs. From 100 % on it is sure that it is worse; it is rolled back if the difference matters. In mode Threshold: looks that failed, of as many as fail a step.",
                     Draws::Lines,
                     "percent",
                     12,
