@@ -9,7 +9,8 @@
 //! their start, at most one in 20 passes. Between the two it is undecided. No data is neither.
 //!
 //! Each part is a file: what a minute says (`likelihood`), how much minutes vary (`spread`), a test that any minute may
-//! start (`restarts`), a comparison of one count (`trial`), values of instances, which follow each other (`instances`), all of one metric (`judgement`), its constants (`question`). `fast` judges errors from request logs within seconds.
+//! start (`restarts`), a comparison of one count (`trial`), values of instances, which follow each other (`instances`), all of
+//! one metric (`judgement`), its constants (`question`). `fast` judges errors from request logs within seconds.
 
 mod by_limits;
 pub mod fast;
@@ -251,7 +252,7 @@ fn by_test(after: &mut EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>)
     let evidence = judgement.evidence(&terms.question(after.metric));
     let beside = percent(evidence, terms.needed() - terms.weight(after.metric));
     let beside = match terms.kind(after.metric).is_of_instances() {
-        true => while_in_breach(beside, judgement.minutes_in_breach()),
+        true => instances::in_breach(beside, judgement.minutes_in_breach()),
         false => beside,
     };
     after.evidence_percent = beside.max(percent(judgement.evidence_alone(), terms.needed_alone()));
@@ -261,16 +262,6 @@ fn by_test(after: &mut EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>)
     }
     after.verdict = verdict(after, judgement, terms);
     after.requests_needed = requests_needed(after, judgement, terms);
-}
-
-/// What a sum that does not forget says while a breach of instances goes on: nothing before and after it, and not all in its first
-/// minute.
-fn while_in_breach(percent: i32, minutes: f64) -> i32 {
-    match minutes {
-        minutes if minutes < 1.0 => 0,
-        minutes if minutes < 2.0 => percent.clamp(1, 99),
-        _ => percent.max(1),
-    }
 }
 
 /// Whether stable has anything of a metric that it may lack: a release may bring a metric, or a probe, of its own.

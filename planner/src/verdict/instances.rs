@@ -50,6 +50,19 @@ const TAKEN_BACK: f64 = 0.2;
 /// For how many minutes a breach is remembered at most, once it is over, times that.
 const LONGEST: f64 = 3.0;
 
+/// For how many minutes a breach must go on to matter.
+pub(super) const LEAST_BREACH: f64 = 2.0;
+
+/// What a sum that does not forget says, in percent of what is needed, while a breach goes on for so many minutes: nothing before and
+/// after it, and not all in its first minute.
+pub(super) fn in_breach(percent: i32, minutes: f64) -> i32 {
+    match minutes {
+        minutes if minutes <= 0.0 => 0,
+        minutes if minutes < LEAST_BREACH => percent.clamp(1, 99),
+        _ => percent.max(1),
+    }
+}
+
 impl Since {
     /// Takes in a minute with or without a breach.
     pub(super) fn note_breach(&mut self, is_breach: bool, minute: &Pair) {

@@ -33,8 +33,6 @@ pub(super) const ABOVE_WEIGHTS: [f64; ALTERNATIVES] = [11.0, 6.0, 2.0, 1.0];
 const TROUBLED: f64 = 1.0;
 /// For how many minutes it is supposed to go on: bursts hide it in some.
 const TROUBLE_LASTS: i64 = 5;
-/// For how many minutes a breach of instances must go on to matter.
-const LEAST_BREACH: f64 = 2.0;
 /// From how many bad ones in a minute stable's trouble can be told.
 const TELLING: i64 = 10;
 
@@ -250,7 +248,7 @@ impl Trial {
         let since = self.since_wrong();
         let (candidate, stable) = (since.counted.candidate.rate(), since.counted.stable.rate());
         let high = question.floor.is_none() || self.matters.log_mean(&question.weights) >= FLOOR.ln();
-        let lasts = question.in_a_row.is_none() || since.said >= LEAST_BREACH;
+        let lasts = question.in_a_row.is_none() || since.said >= instances::LEAST_BREACH;
         high && lasts && candidate > question.times * stable && candidate > stable + question.above
     }
 

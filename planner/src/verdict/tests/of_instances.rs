@@ -56,6 +56,8 @@ fn beside_a_young_stable_all_bad_is_held_and_never_passes() {
 fn one_bad_minute_takes_nothing_back_and_is_forgotten() {
     let blip = counted(&good_for(168), &minutes([0, 0, 12]));
     assert_eq!((blip.verdict, blip.evidence_percent < 100), (Verdict::Undecided, true), "{blip:?}");
+    let soon = counted(&good_for(168), &minutes([0, 0, 12, 0, 0, 0, 0]));
+    assert_eq!(soon.verdict, Verdict::Undecided, "four minutes after: {soon:?}");
     let after = counted(&good_for(168), &minutes([0, 0, 12, 0, 0, 0, 0, 0]));
     assert_eq!((after.verdict, after.evidence_percent), (Verdict::Pass, 0), "{after:?}");
 }
