@@ -34,7 +34,9 @@ const TROUBLED: f64 = 1.0;
 /// For how many minutes it is supposed to go on: bursts hide it in some.
 const TROUBLE_LASTS: i64 = 5;
 /// From how many bad ones in a minute stable's trouble can be told.
-const TELLING: i64 = 10;
+const TELLING: i64 = 3;
+/// From how many its end can: fewer fall to a third by chance.
+const END_TELLING: i64 = 10;
 
 /// What is asked of a test, by metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -224,7 +226,7 @@ impl Trial {
         let said = log_ratio(both, ratio, 1.0, spread);
         let last = self.stable.last.map(|(_, count)| count).unwrap_or_default();
         let troubled = self.troubled_at.is_some_and(|at| number - at <= TROUBLE_LASTS);
-        let recovers = last.bad >= TELLING && stable.rate() < last.rate() / 3.0;
+        let recovers = last.bad >= END_TELLING && stable.rate() < last.rate() / 3.0;
         match (troubled, recovers) {
             (_, true) => said.min(0.0),
             (true, false) => said.min(log_ratio(both, ratio, 1.0, spread.max(TROUBLED))),
