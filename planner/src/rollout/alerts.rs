@@ -142,11 +142,11 @@ pub(super) fn holds(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -
     match &pass.seen.incidents {
         Some(Err(fault)) => Some(fault.unread("the incidents of its alert policies", "roles/monitoring.alertViewer")),
         None => Some("the incidents of its alert policies are not known yet".to_string()),
-        Some(Ok(told)) if policies(pass, candidate).flatten().any(|id| silence(id, told).is_some()) => {
+        Some(Ok(told)) => {
             let silent: Vec<String> = policies(pass, candidate).flatten().filter_map(|id| silence(id, told)).collect();
-            Some(silent.join("; "))
-        }
-        Some(Ok(_)) => {
+            if !silent.is_empty() {
+                return Some(silent.join("; "));
+            }
             open(pass, candidate, place).find(|(_, about)| *about != About::Other).map(|(incident, about)| {
                 let what = match about {
                     About::Candidate => "it names this revision, and is of before this release",
