@@ -4,6 +4,7 @@ mod model;
 
 use google_cloud_iam_v1::model::{GetPolicyOptions, Policy};
 use google_cloud_run_v2::client::{Revisions, Services};
+use google_cloud_run_v2::model::RevisionTemplate;
 use google_cloud_wkt::FieldMask;
 use orchestra_planner::cloud::{PolicyView, RevisionView, ServiceId, ServiceView};
 use orchestra_planner::names::{Etag, ProjectId, Region, RevisionName};
@@ -72,7 +73,7 @@ impl CloudRun {
             marks: Some(new.marks.clone()),
             settings: Some(new.settings.clone()),
         };
-        let (service, _) = model::service(id, &change);
+        let (service, _) = model::service(id, &change, RevisionTemplate::default());
         let create = self.writes.create_service().set_parent(parent(id)).set_service_id(id.name.as_str());
         Ok(self.calls.call("create service", once(create.set_service(service)).send()).await?.name)
     }
@@ -82,11 +83,25 @@ impl CloudRun {
     /// # Errors
     /// Conflict when it has changed since it was read.
     pub async fn update(&self, id: &ServiceId, etag: &Etag, change: &ServiceChange) -> Result<String, CloudError> {
-        let (service, mask) = model::service(id, change);
+        let base = match &change.template {
+            Some((revision, _)) => self.base(id, revision).await?,
+            None => RevisionTemplate::default(),
+        };
+        let (service, mask) = model::service(id, change, base);
         let service = service.set_name(path(id)).set_etag(etag.0.as_str());
         let update = self.writes.update_service().set_service(service);
         let update = update.set_update_mask(FieldMask::default().set_paths(mask));
         Ok(self.calls.call("update service", once(update).send()).await?.name)
+    }
+
+    /// What a new template is put over, read for it: what Google adds to templates later survives our writes. Whether it
+    /// is still what the plan follows from, the etag of the write tells.
+    async fn base(&self, id: &ServiceId, revision: &RevisionName) -> Result<RevisionTemplate, CloudError> {
+        let service = self.services.get_service().set_name(path(id)).send();
+        let known = self.revisions.get_revision().set_name(format!("{}/revisions/{revision}", path(id))).send();
+        let (service, known) =
+            (self.calls.call("get service", service).await?, self.calls.find("get revision", known).await?);
+        Ok(model::base(service, known))
     }
 
     /// Deletes a service; gives the name of the operation.

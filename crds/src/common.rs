@@ -36,6 +36,11 @@ fn int_or_string<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
     }
 }
 
+/// A number of GPUs: `"1"`, the only one that an instance can have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Gpu(pub String);
+
 macro_rules! quantity {
     ($name:ident, $pattern:literal, $description:literal) => {
         impl<'de> Deserialize<'de> for $name {
@@ -62,6 +67,7 @@ macro_rules! quantity {
     };
 }
 quantity!(Cpu, r"^([0-9]+m|[0-9]+(\.[0-9]{1,3})?)$", "CPU, as Kubernetes writes it: `2`, `\"0.5\"`, `500m`.");
+quantity!(Gpu, r"^1$", "A number of GPUs: `\"1\"`, the only one that an instance can have.");
 quantity!(Memory, r"^[0-9]+(\.[0-9]{1,3})?(Mi|Gi|M|G)$", "Memory, as Kubernetes writes it: `512Mi`, `0.5Gi`, `512M`.");
 
 /// What one container instance gets.
@@ -77,17 +83,20 @@ pub struct Resources {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
-    "!has(self.cpu) || (!quantity(string(self.cpu)).isLessThan(quantity('80m')) && !quantity(string(self.cpu)).isGreaterThan(quantity('1'))) || string(self.cpu) in ['2', '4', '6', '8', '2000m', '4000m', '6000m', '8000m']",
-    "cpu must be 80m to 1, or 2, 4, 6 or 8: Cloud Run has no other sizes"
+    "!has(self.cpu) || (!quantity(string(self.cpu)).isLessThan(quantity('80m')) && !quantity(string(self.cpu)).isGreaterThan(quantity('1'))) || string(self.cpu) in ['2', '4', '6', '8', '2000m', '4000m', '6000m', '8000m'] || (has(self.nvidia__dot__com__slash__gpu) && string(self.cpu) in ['20', '22', '24', '26', '28', '30'])",
+    "cpu must be 80m to 1, or 2, 4, 6 or 8, or with a large GPU 20 to 30 in steps of 2: Cloud Run has no other sizes"
 ), validation = (
-    "!has(self.memory) || (!quantity(string(self.memory)).isLessThan(quantity('128Mi')) && !quantity(string(self.memory)).isGreaterThan(quantity('32Gi')))",
-    "memory must be 128Mi to 32Gi, with its unit: 512Mi, not 512"
+    "!has(self.memory) || (!quantity(string(self.memory)).isLessThan(quantity('128Mi')) && !quantity(string(self.memory)).isGreaterThan(quantity('120Gi')))",
+    "memory must be 128Mi to 32Gi, or with a large GPU 120Gi, with its unit: 512Mi, not 512"
 ), validation = (
-    "!has(self.cpu) || !has(self.memory) || !quantity(string(self.memory)).isGreaterThan(quantity(quantity(string(self.cpu)).isLessThan(quantity('500m')) ? '512Mi' : quantity(string(self.cpu)).isLessThan(quantity('1')) ? '1Gi' : quantity(string(self.cpu)).isLessThan(quantity('2')) ? '4Gi' : quantity(string(self.cpu)).isLessThan(quantity('4')) ? '8Gi' : quantity(string(self.cpu)).isLessThan(quantity('6')) ? '16Gi' : quantity(string(self.cpu)).isLessThan(quantity('8')) ? '24Gi' : '32Gi'))",
+    "!has(self.cpu) || !has(self.memory) || !quantity(string(self.memory)).isGreaterThan(quantity(quantity(string(self.cpu)).isLessThan(quantity('500m')) ? '512Mi' : quantity(string(self.cpu)).isLessThan(quantity('1')) ? '1Gi' : quantity(string(self.cpu)).isLessThan(quantity('2')) ? '4Gi' : quantity(string(self.cpu)).isLessThan(quantity('4')) ? '8Gi' : quantity(string(self.cpu)).isLessThan(quantity('6')) ? '16Gi' : quantity(string(self.cpu)).isLessThan(quantity('8')) ? '24Gi' : quantity(string(self.cpu)).isLessThan(quantity('20')) ? '32Gi' : '120Gi'))",
     "memory is more than this cpu can have: 512Mi below 500m, 1Gi below 1, 4Gi with 1, 8Gi with 2, 16Gi with 4, 24Gi with 6, 32Gi with 8"
 ), validation = (
     "!has(self.cpu) || !has(self.memory) || quantity(string(self.cpu)).isLessThan(quantity('4')) || !quantity(string(self.memory)).isLessThan(quantity(quantity(string(self.cpu)).isLessThan(quantity('6')) ? '2Gi' : '4Gi'))",
     "memory is too little for this cpu: at least 2Gi with 4, and 4Gi with 6 or 8"
+), validation = (
+    "!has(self.nvidia__dot__com__slash__gpu) || (has(self.cpu) && has(self.memory) && !quantity(string(self.cpu)).isLessThan(quantity('4')) && !quantity(string(self.memory)).isLessThan(quantity('16Gi')))",
+    "a container with a GPU needs cpu 4 and memory 16Gi at least"
 ))]
 pub struct Limits {
     /// CPU. Default: the environment's, or else 1.
@@ -96,6 +105,9 @@ pub struct Limits {
     /// Memory. Default: the environment's, or else 512Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
+    /// GPUs, of the kind that `nodeSelector.accelerator` names. Default: none.
+    #[serde(default, rename = "nvidia.com/gpu", skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
 }
 
 /// Number of instances of a service, shared by its revisions in proportion to their traffic.

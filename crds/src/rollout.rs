@@ -4,18 +4,24 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod container;
 mod evidence;
 mod metric;
+mod probe;
 mod status;
 mod strategy;
 mod template;
 mod threshold;
+mod volume;
+pub use container::*;
 pub use evidence::*;
 pub use metric::*;
+pub use probe::*;
 pub use status::*;
 pub use strategy::*;
 pub use template::*;
 pub use threshold::*;
+pub use volume::*;
 
 use crate::{Access, Scaling};
 

@@ -4,12 +4,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::cloud::{
-    ContainerView, PolicyView, RedisView, RevisionView, ServiceSettings, ServiceView, Target, TrafficTarget,
-};
+use crate::cloud::{PolicyView, RedisView, RevisionView, ServiceSettings, ServiceView, Target, TrafficTarget};
 use crate::names::Percent;
 use crate::plan::{Effect, NewService, ServiceChange};
-use crate::template::{Container, EffectiveTemplate, shown};
+use crate::template::{EffectiveTemplate, words};
 
 /// One thing that a write changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,10 +92,10 @@ fn of_service(
         let known = revision.map(|revision| &revision.name);
         let known = known.or_else(|| before.and_then(|service| service.template_revision.as_ref()));
         found.push(changed("revision", known.map(ToString::to_string).unwrap_or_default(), name.to_string()));
-        let of_template = of_template(template, revision);
-        // What a revision is read by are its containers' images, variables, commands and arguments.
+        let of_template = of_template(template, revision.map(|revision| &revision.template));
+        // The same number of a secret that was made anew, or another attempt at what failed.
         let is_other = revision.is_some_and(|revision| revision.name != *name) && of_template.is_empty();
-        found.extend(is_other.then(|| new("template", "other settings: the call has all of it".into())));
+        found.extend(is_other.then(|| new("template", "the same settings, as another revision".into())));
         found.extend(of_template);
     }
     if let Some(traffic) = &change.traffic {
@@ -113,36 +111,39 @@ fn of_service(
     found
 }
 
-/// What a template changes of the revision before it, as far as that was read. Of variables the names are told, never a
-/// value.
-fn of_template(template: &EffectiveTemplate, before: Option<&RevisionView>) -> Vec<Difference> {
-    let nothing = ContainerView::default();
-    let known = before.map(|revision| revision.containers.as_slice()).unwrap_or_default();
-    let pairs = template.containers.iter().enumerate();
-    pairs.flat_map(|(at, container)| of_container(container, known.get(at).unwrap_or(&nothing))).collect()
+/// What a template changes of the one before it. Of variables the names are told, never a value. What nobody asked for and
+/// Cloud Run filled in is no change.
+fn of_template(template: &EffectiveTemplate, before: Option<&EffectiveTemplate>) -> Vec<Difference> {
+    let nothing = EffectiveTemplate::default();
+    let known = before.unwrap_or(&nothing);
+    let mut found = vec![];
+    if !before.is_some_and(|before| template.is_run_by(before)) {
+        let (asked, known) = (words::settings(template), words::settings(known));
+        let names: BTreeSet<&String> = asked.keys().chain(known.keys()).collect();
+        let of = |all: &BTreeMap<String, String>, name: &String| all.get(name).cloned().unwrap_or_default();
+        let other = |name: &String| {
+            (asked.get(name) != known.get(name)).then(|| changed(name, of(&known, name), of(&asked, name)))
+        };
+        found.extend(names.into_iter().filter_map(other));
+    }
+    found.extend(of_variables(&words::variables(template), &words::variables(known)));
+    found
 }
 
-fn of_container(container: &Container, before: &ContainerView) -> Vec<Difference> {
-    let mut found = vec![];
-    if container.image != before.image {
-        found.push(changed("image", before.image.clone(), container.image.clone()));
-    }
-    if !before.image.is_empty() && (&container.command, &container.args) != (&before.command, &before.args) {
-        found.push(new("command and arguments", "others".into()));
-    }
+fn of_variables(asked: &BTreeMap<String, String>, known: &BTreeMap<String, String>) -> Vec<Difference> {
     let is_in = |name: &&String, these: bool, those: bool| {
-        (container.env.contains_key(*name), before.env.contains_key(*name)) == (these, those)
+        (asked.contains_key(*name), known.contains_key(*name)) == (these, those)
     };
-    let other = |name: &&String| container.env.get(*name).map(shown).as_ref() != before.env.get(*name);
-    let names: BTreeSet<&String> = container.env.keys().chain(before.env.keys()).filter(other).collect();
-    for (what, these, those) in
-        [("variables added", true, false), ("variables changed", true, true), ("variables removed", false, true)]
-    {
+    let other = |name: &&String| asked.get(*name) != known.get(*name);
+    let names: BTreeSet<&String> = asked.keys().chain(known.keys()).filter(other).collect();
+    let told =
+        [("variables added", true, false), ("variables changed", true, true), ("variables removed", false, true)];
+    let told = told.map(|(what, these, those)| {
         let names: Vec<&str> =
             names.iter().filter(|name| is_in(name, these, those)).map(|name| name.as_str()).collect();
-        found.extend((!names.is_empty()).then(|| new(what, names.join(", "))));
-    }
-    found
+        (!names.is_empty()).then(|| new(what, names.join(", ")))
+    });
+    told.into_iter().flatten().collect()
 }
 
 /// A split as people write it: `api-1 90 %, api-2 10 % as candidate`.
@@ -203,7 +204,7 @@ mod tests {
     use super::*;
     use crate::cloud::Binding;
     use crate::names::{Etag, RevisionName};
-    use crate::template::EnvValue;
+    use crate::template::{Container, EnvValue};
 
     fn to(revision: &str, percent: i32) -> TrafficTarget {
         let percent = Percent::clamped(percent);
@@ -221,20 +222,21 @@ mod tests {
 
     #[test]
     fn of_a_template_what_changes_is_told_and_of_variables_the_names_alone() {
-        let container = Container {
-            image: "app:1".into(),
-            env: [("A".to_string(), EnvValue::Plain("hush".into())), ("B".into(), EnvValue::Plain("b".into()))].into(),
-            ..Container::default()
+        let template = |env: &[(&str, &str)], concurrency| EffectiveTemplate {
+            containers: vec![Container {
+                image: "app:1".into(),
+                env: env.iter().map(|(k, v)| (k.to_string(), EnvValue::Plain(v.to_string()))).collect(),
+                ..Container::default()
+            }],
+            concurrency,
+            ..EffectiveTemplate::default()
         };
-        let before = ContainerView {
-            image: "app:1".into(),
-            env: [("A".to_string(), "old".to_string()), ("B".into(), "b".into()), ("C".into(), "c".into())].into(),
-            ..ContainerView::default()
-        };
-        let told: Vec<String> = of_container(&container, &before).iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["variables changed: A", "variables removed: C"]);
-        let first: Vec<String> =
-            of_container(&container, &ContainerView::default()).iter().map(|d| d.to_string()).collect();
+        let wanted = template(&[("A", "hush"), ("B", "b")], Some(10));
+        let before = template(&[("A", "old"), ("B", "b"), ("C", "c")], None);
+        let told: Vec<String> = of_template(&wanted, Some(&before)).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["concurrency: 10", "variables changed: A", "variables removed: C"]);
+        let wanted = template(&[("A", "hush"), ("B", "b")], None);
+        let first: Vec<String> = of_template(&wanted, None).iter().map(|d| d.to_string()).collect();
         assert_eq!(first, ["image: app:1", "variables added: A, B"]);
     }
 

@@ -61,6 +61,7 @@ macro_rules! reasons {
 reasons! {
     Aborted: Person, "A person ended the release; requests go back to stable, where there is one.", "Change the template, or try the same again: `kubectl orchestra retry NAME`.";
     AccessDenied: Person, "Google refuses the controller something: a role is missing, or an API is not enabled.", "The message names what was refused; docs/install.md lists the roles and why each is needed. It is tried again by itself.";
+    AlertPolicyHolds: Person, "No step passes: an incident of an alert policy in `analysis.alertPolicies` is open that is not surely about the candidate, or a policy tells nothing.", "The message says which. Close the incident, or mend the policy; it goes on by itself then. A policy that is not there: `abort`, correct the list and `retry`; or `promote`.";
     AnalysisFailed: Person, "The candidate was worse than stable beside it, or its step ended without a verdict and the analysis says Rollback then. It is taken back in every region.", "`kubectl orchestra status NAME` has the counts. Mend the image and change the template. Was it something else: `kubectl orchestra retry NAME`.";
     CapacityLimited: Person, "Requests of the candidate meet no free instance, because Cloud Run divides the service's maximum by the share of the traffic. That is not held against the candidate, and no step passes meanwhile.", "Raise `scaling.maxInstances`, or the weight of the step.";
     CloudRejected: Person, "Google refused a call for what it asked: a limit, a policy of the organisation, or a value that the API does not take.", "The message is Google's. Change the field that it names; it is tried again within minutes.";
@@ -172,6 +173,8 @@ impl Reason {
         (Severity::Warning, Self::ReleaseFailed),
         (Severity::Warning, Self::MetricsUnavailable),
     ];
+    /// What is told by a warning as soon as it holds a release, though nothing is at an end yet.
+    pub const TOLD_AT_ONCE: [Self; 1] = [Self::AlertPolicyHolds];
     /// What was changed past Orchestra: each is told by a warning.
     pub const DRIFT: [Self; 4] = [Self::TrafficCorrected, Self::TrafficChanged, Self::MarksRestored, Self::ServiceGone];
 }

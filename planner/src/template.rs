@@ -1,28 +1,46 @@
 //! The effective template: what a revision runs, once the environment has added its part and every secret is a number.
+//!
+//! It is the whole of what Orchestra knows of Cloud Run's template, one file a thing: [`Container`], [`Probe`], [`Volume`],
+//! [`NetworkAccess`]. It is made of specs (`build`) and read from revisions (the cloud adapter); what is at Cloud Run's
+//! default is the same however it is written (`normal`), and hashed in one form (`form`).
 
 mod build;
+mod container;
+mod fit;
 mod form;
+mod network;
+mod normal;
+mod probe;
 mod quantity;
+mod volume;
+pub(crate) mod words;
 
-use jiff::Timestamp;
-use orchestra_crds::{Egress, OrchestraEnvironment};
+use orchestra_crds::{CpuAllocation, ExecutionEnvironment, OrchestraEnvironment};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::cloud::ContainerView;
 use crate::conditions::{Note, note};
 use crate::reason::Reason;
 pub(crate) use build::account;
 pub use build::{Wanted, own_hash};
+pub use container::{Container, EnvValue, Mount, SecretVersion, Version, shown};
+pub use network::{NetworkAccess, Route};
+pub use probe::{Check, Probe};
 pub use quantity::{Bytes, Millis};
+pub use volume::{SecretFile, Volume};
 
 /// What a revision runs. Two equal templates are the same revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EffectiveTemplate {
-    /// Its containers; the first takes the requests.
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Its containers; of several the one with a port takes the requests.
     pub containers: Vec<Container>,
-    /// Files that hold secrets, by the name of their volume.
-    pub volumes: BTreeMap<String, SecretFile>,
+    /// Its volumes, by name.
+    pub volumes: BTreeMap<String, Volume>,
     /// Requests at once; none: Cloud Run's default.
     pub concurrency: Option<i32>,
     /// Longest request, in seconds; none: Cloud Run's default.
@@ -33,67 +51,24 @@ pub struct EffectiveTemplate {
     pub service_account: Option<String>,
     /// How it reaches the VPC; none: it doesn't.
     pub network: Option<NetworkAccess>,
-}
-
-/// A container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Container {
-    /// Its name.
-    pub name: String,
-    /// Its image.
-    pub image: String,
-    /// Entrypoint; empty: the image's.
-    pub command: Vec<String>,
-    /// Arguments of the entrypoint.
-    pub args: Vec<String>,
-    /// Port that requests come to; none: Cloud Run's default.
-    pub port: Option<i32>,
-    /// Environment variables, by name.
-    pub env: BTreeMap<String, EnvValue>,
-    /// Names of volumes, by the folder where they appear.
-    pub mounts: BTreeMap<String, String>,
-    /// CPU; none: Cloud Run's default.
-    pub cpu: Option<Millis>,
-    /// Memory; none: Cloud Run's default.
-    pub memory: Option<Bytes>,
-}
-
-/// Value of an environment variable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum EnvValue {
-    /// As it is.
-    Plain(String),
-    /// From Secret Manager.
-    Secret(SecretVersion),
-}
-
-/// One version of a secret. Never its value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretVersion {
-    /// ID of the secret.
-    pub secret: String,
-    /// Number of the version.
-    pub version: i64,
-    /// When that version was created: the same number of a secret that was made anew is another value.
-    pub created_at: Option<Timestamp>,
-}
-
-/// One file that holds a secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretFile {
-    /// Name of the file.
-    pub path: String,
-    /// What is in it.
-    pub version: SecretVersion,
-}
-
-/// How a revision reaches the VPC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkAccess {
-    /// The connector, by its short name: the region is added where it is written.
-    pub connector: String,
-    /// Which traffic goes through it.
-    pub egress: Egress,
+    /// Fewest instances of this revision alone.
+    pub min_instances: i32,
+    /// Most instances of this revision alone; none: Cloud Run's default.
+    pub max_instances: Option<i32>,
+    /// When it has CPU.
+    pub cpu_allocation: CpuAllocation,
+    /// Whether it has more of it at the start.
+    pub startup_cpu_boost: bool,
+    /// Its sandbox; none: Cloud Run chooses.
+    pub execution_environment: Option<ExecutionEnvironment>,
+    /// Kind of its GPU; none: it has none.
+    pub accelerator: Option<String>,
+    /// Whether its GPUs may all be in one zone.
+    pub gpu_zonal_redundancy_disabled: bool,
+    /// Key that encrypts its image.
+    pub encryption_key: Option<String>,
+    /// Whether it is ready without having started once.
+    pub health_check_disabled: bool,
 }
 
 /// What is in the way of a release.
@@ -114,45 +89,14 @@ impl Gate {
 }
 
 impl EffectiveTemplate {
+    /// The container that takes the requests.
+    pub fn serving(&self) -> Option<&Container> {
+        self.containers.iter().find(|container| container.port.is_some()).or_else(|| self.containers.first())
+    }
+
     /// Image of the container that takes the requests.
     pub fn image(&self) -> &str {
-        self.containers.first().map_or("", |container| container.image.as_str())
-    }
-
-    /// Whether a revision that was read runs this template, as far as what was read tells: a name alone says nothing.
-    pub fn is_run_by(&self, containers: &[ContainerView]) -> bool {
-        let same = |(wanted, read): (&Container, &ContainerView)| {
-            let runs = |name: &String, value: &EnvValue| read.env.get(name).is_some_and(|v| *v == shown(value));
-            same_image(&wanted.image, &read.image)
-                && wanted.command == read.command
-                && wanted.args == read.args
-                && wanted.env.len() == read.env.len()
-                && wanted.env.iter().all(|(name, value)| runs(name, value))
-        };
-        self.containers.len() == containers.len() && self.containers.iter().zip(containers).all(same)
-    }
-}
-
-/// A variable's value as a container view has it.
-pub fn shown(value: &EnvValue) -> String {
-    match value {
-        EnvValue::Plain(text) => text.clone(),
-        EnvValue::Secret(secret) => format!("secret {} version {}", secret.secret, secret.version),
-    }
-}
-
-/// Whether two names are of the same image. Google may answer with a digest where a tag was asked for.
-fn same_image(wanted: &str, read: &str) -> bool {
-    let repository = |image: &str| {
-        let name = image.split('@').next().unwrap_or(image);
-        let tag = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
-        tag.map_or(name.to_string(), |(repository, _)| repository.to_string())
-    };
-    let digest = |image: &str| image.split_once('@').map(|(_, digest)| digest.to_string());
-    match (digest(wanted), digest(read)) {
-        (Some(wanted), Some(read)) => wanted == read,
-        (None, Some(_)) => repository(wanted) == repository(read),
-        _ => wanted == read,
+        self.serving().map_or("", |container| container.image.as_str())
     }
 }
 

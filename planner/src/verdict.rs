@@ -42,7 +42,7 @@ pub use kind::Kind;
 use kind::Need;
 pub use question::Terms;
 pub use trial::Question;
-pub use words::{all_in_words, counts_requests, in_words, standing};
+pub use words::{all_in_words, counts_requests, decisive, in_words, standing};
 
 /// The least that Cloud Run's metrics have to be waited for: they arrive so late at most, by Google's documentation.
 const LEAST_DELAY_SECONDS: i32 = 180;

@@ -1,29 +1,35 @@
 //! Between the SDK's model of Cloud Run and the planner's.
 
-use google_cloud_iam_v1::model::{Binding as IamBinding, Policy};
+mod container;
+mod policy;
+mod template;
+mod volume;
+
 use google_cloud_run_v2::model::{
-    Condition, Container, ContainerPort, EnvVar, EnvVarSource, IngressTraffic, ResourceRequirements, Revision,
-    RevisionTemplate, SecretKeySelector, SecretVolumeSource, Service, ServiceScaling, TrafficTarget as SdkTarget,
-    TrafficTargetAllocationType as Allocation, VersionToPath, Volume, VolumeMount, VpcAccess, condition, vpc_access,
+    Condition, IngressTraffic, Revision, RevisionTemplate, Service, ServiceScaling, TrafficTarget as SdkTarget,
+    TrafficTargetAllocationType as Allocation, condition,
 };
 use google_cloud_wkt as wkt;
 use jiff::Timestamp;
-use orchestra_crds::{Egress, Ingress};
+use orchestra_crds::Ingress;
 use orchestra_planner::cloud::{
-    Binding, ContainerView, Expr, PolicyView, Readiness, RevisionView, SecretVersionId, ServiceId, ServiceSettings,
-    ServiceView, Target, TrafficTarget, Trouble,
+    Readiness, RevisionView, SecretVersionId, ServiceId, ServiceSettings, ServiceView, Target, TrafficTarget, Trouble,
 };
 use orchestra_planner::marks::Marks;
 use orchestra_planner::names::{Etag, Percent, RevisionName};
 use orchestra_planner::plan::ServiceChange;
-use orchestra_planner::template::{self, EffectiveTemplate, EnvValue, SecretVersion};
+use orchestra_planner::template::{EffectiveTemplate, EnvValue, SecretVersion, Version, Volume};
 use std::collections::BTreeSet;
 
-/// The service to send, and the mask that says which of its fields count.
-pub(super) fn service(id: &ServiceId, change: &ServiceChange) -> (Service, Vec<&'static str>) {
+pub(super) use policy::{policy, policy_view};
+pub(super) use template::base;
+
+/// The service to send, and the mask that says which of its fields count. Its template is put over what is there: what
+/// Orchestra does not know of it stays.
+pub(super) fn service(id: &ServiceId, change: &ServiceChange, base: RevisionTemplate) -> (Service, Vec<&'static str>) {
     let (mut service, mut mask) = (Service::new(), vec![]);
     if let Some((revision, effective)) = &change.template {
-        service = service.set_template(template(id, revision, effective));
+        service = service.set_template(template::write(id, revision, effective, base));
         mask.push("template");
     }
     if let Some(traffic) = &change.traffic {
@@ -51,71 +57,6 @@ pub(super) fn service(id: &ServiceId, change: &ServiceChange) -> (Service, Vec<&
         }
     }
     (service, mask)
-}
-
-fn template(id: &ServiceId, revision: &RevisionName, from: &EffectiveTemplate) -> RevisionTemplate {
-    let mut template = RevisionTemplate::new()
-        .set_revision(revision.as_str())
-        .set_containers(from.containers.iter().map(container))
-        .set_volumes(from.volumes.iter().map(|(name, file)| volume(name, file)))
-        .set_session_affinity(from.session_affinity);
-    if let Some(concurrency) = from.concurrency {
-        template = template.set_max_instance_request_concurrency(concurrency);
-    }
-    if let Some(seconds) = from.timeout_seconds {
-        template = template.set_timeout(wkt::Duration::clamp(seconds.into(), 0));
-    }
-    if let Some(account) = &from.service_account {
-        template = template.set_service_account(account);
-    }
-    if let Some(network) = &from.network {
-        let connector = format!("projects/{}/locations/{}/connectors/{}", id.project, id.region, network.connector);
-        template =
-            template.set_vpc_access(VpcAccess::new().set_connector(connector).set_egress(match network.egress {
-                Egress::PrivateRangesOnly => vpc_access::VpcEgress::PrivateRangesOnly,
-                Egress::AllTraffic => vpc_access::VpcEgress::AllTraffic,
-            }));
-    }
-    template
-}
-
-fn container(from: &template::Container) -> Container {
-    let mount = |(path, volume): (&String, &String)| VolumeMount::new().set_name(volume).set_mount_path(path);
-    let mut container = Container::new()
-        .set_image(&from.image)
-        .set_command(&from.command)
-        .set_args(&from.args)
-        .set_env(from.env.iter().map(|(name, value)| variable(name, value)))
-        .set_volume_mounts(from.mounts.iter().map(mount));
-    if let Some(port) = from.port {
-        container = container.set_ports([ContainerPort::new().set_container_port(port)]);
-    }
-    let limits = [("cpu", from.cpu.map(|cpu| cpu.to_string())), ("memory", from.memory.map(|m| m.to_string()))];
-    let limits: Vec<_> = limits.into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect();
-    if !limits.is_empty() {
-        // Sent with resources, it must be said that CPU is only needed during requests: the default turns over.
-        container = container.set_resources(ResourceRequirements::new().set_limits(limits).set_cpu_idle(true));
-    }
-    container
-}
-
-/// A volume of one file that holds a secret.
-fn volume(name: &str, file: &template::SecretFile) -> Volume {
-    let version = file.version.version.to_string();
-    let item = VersionToPath::new().set_path(&file.path).set_version(version);
-    let source = SecretVolumeSource::new().set_secret(&file.version.secret).set_items([item]);
-    Volume::new().set_name(name).set_secret(source)
-}
-
-fn variable(name: &str, value: &EnvValue) -> EnvVar {
-    let variable = EnvVar::new().set_name(name);
-    match value {
-        EnvValue::Plain(text) => variable.set_value(text.as_str()),
-        EnvValue::Secret(secret) => {
-            let selector = SecretKeySelector::new().set_secret(&secret.secret).set_version(secret.version.to_string());
-            variable.set_value_source(EnvVarSource::new().set_secret_key_ref(selector))
-        }
-    }
 }
 
 fn target(target: &TrafficTarget) -> SdkTarget {
@@ -198,48 +139,32 @@ pub(super) fn revision_view(id: &ServiceId, name: &RevisionName, revision: &Revi
         Some((condition::State::ConditionFailed, condition)) => Readiness::Failed(trouble(condition)),
         _ => Readiness::Pending,
     };
-    RevisionView {
-        name: name.clone(),
-        containers: revision.containers.iter().map(container_view).collect(),
-        secrets: secrets(id, revision),
-        readiness,
-    }
+    let template = template::read(id, revision);
+    RevisionView { name: name.clone(), secrets: secrets(id, &template), template, readiness }
 }
 
 /// What a revision reads of its project by a number. One that is bound to `latest` reads whatever is there.
-fn secrets(id: &ServiceId, revision: &Revision) -> BTreeSet<SecretVersionId> {
-    let variables = revision.containers.iter().flat_map(|container| &container.env);
-    let keys = variables.filter_map(|variable| variable.value_source()?.secret_key_ref.as_ref());
-    let in_variables = keys.map(|key| (&key.secret, &key.version));
-    let volumes = revision.volumes.iter().filter_map(|volume| volume.secret());
-    let in_files = volumes.flat_map(|secret| secret.items.iter().map(|item| (&secret.secret, &item.version)));
+fn secrets(id: &ServiceId, template: &EffectiveTemplate) -> BTreeSet<SecretVersionId> {
+    let variables = template.containers.iter().flat_map(|container| container.env.values());
+    let in_variables = variables.filter_map(|value| match value {
+        EnvValue::Secret(version) => Some(version),
+        EnvValue::Plain(_) => None,
+    });
+    let in_files = template.volumes.values().flat_map(|volume| match volume {
+        Volume::Secret { files, .. } => files.values().map(|file| &file.version).collect(),
+        _ => vec![],
+    });
     let own = format!("projects/{}/secrets/", id.project);
-    let of_project = |(secret, version): (&String, &String)| {
-        let name = secret.strip_prefix(&own).unwrap_or(secret);
-        let version = version.parse().ok().filter(|_| !name.contains('/'))?;
-        Some(SecretVersionId { secret: name.to_string(), version })
-    };
-    in_variables.chain(in_files).filter_map(of_project).collect()
-}
-
-fn container_view(container: &Container) -> ContainerView {
-    let value = |variable: &EnvVar| {
-        let secret = variable.value_source().and_then(|source| source.secret_key_ref.as_ref());
-        match secret {
-            Some(secret) => template::shown(&EnvValue::Secret(SecretVersion {
-                secret: short(&secret.secret).to_string(),
-                version: secret.version.parse().unwrap_or_default(),
-                created_at: None,
-            })),
-            None => variable.value().cloned().unwrap_or_default(),
+    let of_project = |read: &SecretVersion| {
+        let name = read.secret.strip_prefix(&own).unwrap_or(&read.secret);
+        match read.version {
+            Version::Number(version) if !name.contains('/') => {
+                Some(SecretVersionId { secret: name.to_string(), version })
+            }
+            _ => None,
         }
     };
-    ContainerView {
-        image: container.image.clone(),
-        command: container.command.clone(),
-        args: container.args.clone(),
-        env: container.env.iter().map(|variable| (variable.name.clone(), value(variable))).collect(),
-    }
+    in_variables.chain(in_files).filter_map(of_project).collect()
 }
 
 fn trouble(condition: &Condition) -> Trouble {
@@ -263,45 +188,4 @@ fn camel_case(name: &str) -> String {
 
 fn time(time: Option<&wkt::Timestamp>) -> Option<Timestamp> {
     time.and_then(|t| Timestamp::new(t.seconds(), t.nanos()).ok())
-}
-
-pub(super) fn policy_view(policy: Policy) -> PolicyView {
-    use base64::Engine;
-    let binding = |b: IamBinding| Binding {
-        role: b.role,
-        members: b.members,
-        condition: b.condition.map(|c| Expr {
-            title: c.title,
-            description: c.description,
-            location: c.location,
-            expression: c.expression,
-        }),
-    };
-    PolicyView {
-        etag: Etag(base64::engine::general_purpose::STANDARD.encode(&policy.etag)),
-        bindings: policy.bindings.into_iter().map(binding).collect(),
-    }
-}
-
-pub(super) fn policy(view: &PolicyView) -> Policy {
-    use base64::Engine;
-    let binding = |b: &Binding| {
-        let sent = IamBinding::new().set_role(&b.role).set_members(&b.members);
-        match &b.condition {
-            None => sent,
-            Some(expr) => sent.set_condition(
-                google_cloud_type::model::Expr::new()
-                    .set_title(&expr.title)
-                    .set_description(&expr.description)
-                    .set_location(&expr.location)
-                    .set_expression(&expr.expression),
-            ),
-        }
-    };
-    let conditional = view.bindings.iter().any(|b| b.condition.is_some());
-    let etag = base64::engine::general_purpose::STANDARD.decode(&view.etag.0).unwrap_or_default();
-    Policy::new()
-        .set_version(if conditional { 3 } else { 1 })
-        .set_bindings(view.bindings.iter().map(binding))
-        .set_etag(etag)
 }

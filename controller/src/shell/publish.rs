@@ -12,6 +12,14 @@ use crate::cluster::kube_call;
 const NOTE: usize = 1000;
 const ACTION: usize = 128;
 
+/// What fits, with a sign that there was more.
+fn cut(note: &str) -> String {
+    match note.chars().nth(NOTE) {
+        None => note.to_string(),
+        Some(_) => note.chars().take(NOTE - 1).chain(['…']).collect(),
+    }
+}
+
 impl Shell {
     /// Tells people. An event that is lost loses nothing else.
     pub(super) async fn publish<R: Resource<DynamicType = ()>>(&self, object: &R, events: &[Event]) {
@@ -31,7 +39,7 @@ impl Shell {
                     Severity::Warning => EventType::Warning,
                 },
                 reason: event.reason.clone(),
-                note: Some(event.note.chars().take(NOTE).collect()),
+                note: Some(cut(&event.note)),
                 action: if event.action.is_empty() {
                     "Reconcile".into()
                 } else {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::SecretVersionId;
 use crate::marks::Marks;
 use crate::names::{Etag, Percent, ProjectId, Region, RevisionName, ServiceName};
+use crate::template::EffectiveTemplate;
 
 /// A Cloud Run service in one region.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,8 +96,9 @@ pub struct ServiceSettings {
 pub struct RevisionView {
     /// Its name.
     pub name: RevisionName,
-    /// What its containers run.
-    pub containers: Vec<ContainerView>,
+    /// What it runs, as far as it tells one template from another.
+    #[serde(flatten)]
+    pub template: EffectiveTemplate,
     /// The versions of secrets that it reads, in variables and files.
     #[serde(default)]
     pub secrets: BTreeSet<SecretVersionId>,
@@ -107,21 +109,8 @@ pub struct RevisionView {
 impl RevisionView {
     /// Image of the container that takes the requests.
     pub fn image(&self) -> Option<&str> {
-        self.containers.first().map(|container| container.image.as_str())
+        Some(self.template.image()).filter(|image| !image.is_empty())
     }
-}
-
-/// What a container of a revision runs, as far as it tells one template from another.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContainerView {
-    /// Its image.
-    pub image: String,
-    /// Its entrypoint.
-    pub command: Vec<String>,
-    /// Arguments of the entrypoint.
-    pub args: Vec<String>,
-    /// Its variables: the value, or for a secret its ID and version.
-    pub env: BTreeMap<String, String>,
 }
 
 /// Whether a revision can serve.

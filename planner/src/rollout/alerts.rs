@@ -13,7 +13,9 @@ use super::pass::Pass;
 use super::place::Place;
 use super::progress::Progress;
 use crate::cloud::{AlertPolicy, Incident, Incidents, IncidentsQuery};
+use crate::conditions::{Note, note};
 use crate::names::Percent;
+use crate::reason::Reason;
 
 /// For how long what was asked is told to all who ask, in seconds.
 const TOLD_TO_ALL: i64 = 30;
@@ -130,10 +132,17 @@ fn silence(id: &str, told: &Incidents) -> Option<String> {
 }
 
 /// Why no step passes; none: nothing is open, or no policies are listed.
-pub(super) fn holds(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -> Option<String> {
+pub(super) fn holds(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -> Option<Note> {
     if !has_policies(pass, candidate) {
         return None;
     }
+    if pass.seen.incidents.is_none() {
+        return Some(note(Reason::Holding, "the incidents of its alert policies are not known yet"));
+    }
+    why_held(pass, candidate, place).map(|why| note(Reason::AlertPolicyHolds, why))
+}
+
+fn why_held(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -> Option<String> {
     if let Some(other) = policies(pass, candidate).find_map(Result::err) {
         return Some(format!(
             "the alert policy {other} is not of the environment's project, by its ID: list one that is"
@@ -141,7 +150,7 @@ pub(super) fn holds(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -
     }
     match &pass.seen.incidents {
         Some(Err(fault)) => Some(fault.unread("the incidents of its alert policies", "roles/monitoring.alertViewer")),
-        None => Some("the incidents of its alert policies are not known yet".to_string()),
+        None => None,
         Some(Ok(told)) => {
             let silent: Vec<String> = policies(pass, candidate).flatten().filter_map(|id| silence(id, told)).collect();
             if !silent.is_empty() {

@@ -76,8 +76,10 @@ fn steps_in_effect(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
         (!same).then_some((now, step))
     });
     let event = |(now, step): (&RegionStatus, &orchestra_crds::StepStatus)| {
+        // Evidence of now is about the step that begins: why the one before it is over, the status before says.
         let own = |evidence: &&EvidenceStatus| evidence.release == candidate.release && evidence.candidate.total > 0;
-        let judged: Vec<&EvidenceStatus> = now.evidence.iter().filter(own).collect();
+        let before = old.regions.iter().find(|before| before.region == now.region);
+        let judged: Vec<&EvidenceStatus> = before.iter().flat_map(|before| &before.evidence).filter(own).collect();
         let before = match judged.as_slice() {
             [] => String::new(),
             judged => format!("; up to here {}", all_in_words(judged, &course.analysis)),
@@ -144,10 +146,11 @@ fn occasion(about: &str, note: &Note) -> String {
     format!("{about}-{}", Fingerprint::of(&note.message))
 }
 
-/// Something was changed past Orchestra.
+/// Something was changed past Orchestra, or holds a release that is not at the end of its time.
 fn warned(old: &RolloutStatus, new: &RolloutStatus, decision: &Decision) -> Option<Event> {
     let Overall::Reconciling(note) = &decision.overall else { return None };
-    let tell = Reason::DRIFT.iter().any(|reason| note.reason == *reason) && reason(old) != reason(new);
+    let mut told = Reason::DRIFT.iter().chain(&Reason::TOLD_AT_ONCE);
+    let tell = told.any(|reason| note.reason == *reason) && reason(old) != reason(new);
     let about = format!("generation-{}", new.observed_generation.unwrap_or_default());
     tell.then(|| Event::told(Severity::Warning, &note.reason, occasion(&about, note), &note.message))
 }

@@ -1,6 +1,6 @@
 //! A release failed: it is latched, and what was new in it is not released again until it changes or a retry is asked.
 
-use orchestra_crds::{Outcome, Request, RolloutPhase};
+use orchestra_crds::{EvidenceStatus, Outcome, Request, RolloutPhase};
 
 use super::decision::Decision;
 use super::desire::Desire;
@@ -11,7 +11,7 @@ use super::{Turn, keep, reach, requests, rollback};
 use crate::conditions::{Note, Overall, note};
 use crate::names::RevisionName;
 use crate::reason::Reason;
-use crate::verdict::in_words;
+use crate::verdict::all_in_words;
 
 /// Latches the failure; the next turn rolls back. The shell writes the status before the traffic.
 pub(super) fn latch(pass: &Pass<'_>, memory: &mut Memory, why: Note) -> Turn {
@@ -87,14 +87,19 @@ fn note_end(pass: &Pass<'_>, memory: &mut Memory, failure: &Failure, beyond: &[S
     }
     let told_already = failure.reason == Reason::AnalysisFailed;
     let settings = &pass.seen.rollout.spec.analysis;
-    let counted = memory.regions.values().flat_map(|known| known.evidence_about(&failure.release)).next();
-    let evidence = counted.filter(|_| !told_already).map(|evidence| in_words(evidence, settings));
+    let counted: Vec<&EvidenceStatus> =
+        memory.regions.values().flat_map(|known| known.evidence_about(&failure.release)).collect();
+    let evidence = (!told_already && !counted.is_empty()).then(|| all_in_words(&counted, settings));
     let why = words(failure);
-    let message = evidence.map_or(why.clone(), |evidence| format!("{why}. Counted so far: {evidence}"));
     let outcome = if beyond.is_empty() && memory.stable.is_some() { Outcome::RolledBack } else { Outcome::Failed };
+    // A record is cut: what matters most comes first.
     let message = match beyond {
-        [] => message,
-        stuck => format!("{message}. It can't be taken back in {}", stuck.join(", ")),
+        [] => why,
+        stuck => format!("{why}. It can't be taken back in {}", stuck.join(", ")),
+    };
+    let message = match evidence {
+        None => message,
+        Some(evidence) => format!("{message}. Counted so far: {evidence}"),
     };
     let times = (failure.started_at, pass.seen.now);
     memory.note_end((&failure.release, failure.image.clone()), outcome, message, times);

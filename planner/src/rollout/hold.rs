@@ -20,5 +20,5 @@ pub(super) fn of(
     let limited = standing.weight.and_then(|weight| capacity::limited(candidate, known, place, weight));
     let limited = limited.map(|why| Hold { why: note(Reason::CapacityLimited, why), excuses: true });
     let alerted = || alerts::holds(pass, candidate, place);
-    limited.or_else(|| alerted().map(|why| Hold { why: note(Reason::Undecided, why), excuses: false }))
+    limited.or_else(|| alerted().map(|why| Hold { why, excuses: false }))
 }

@@ -98,7 +98,7 @@ impl<'a> Pass<'a> {
 
     /// Whether a revision of that name is known that runs something else.
     pub(super) fn is_other(&self, name: &RevisionName, wanted: &Wanted) -> bool {
-        self.places.iter().filter_map(|p| p.revision(name)).any(|read| !wanted.template.is_run_by(&read.containers))
+        self.places.iter().filter_map(|p| p.revision(name)).any(|read| !wanted.template.is_run_by(&read.template))
     }
 
     /// Whether a revision of that name is known that can't serve.

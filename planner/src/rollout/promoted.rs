@@ -1,6 +1,6 @@
 //! The end of a release that went well: its revision is stable from now on, with what its users met.
 
-use orchestra_crds::Outcome;
+use orchestra_crds::{AnalysisMode, EvidenceStatus, Outcome};
 
 use super::desire::Desire;
 use super::memory::{Candidate, Memory, RegionMemory};
@@ -8,12 +8,15 @@ use super::pass::Pass;
 use super::steps::Steps;
 use super::{Turn, judge};
 use crate::names::Region;
-use crate::verdict::in_words;
+use crate::verdict::all_in_words;
 
 /// What its users met, region by region where there are several. None: nothing was judged.
 fn judged_words(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Option<String> {
     let settings = judge::analysis(pass, candidate);
-    let of = |known: &RegionMemory| known.evidence_about(&candidate.release).next().map(|e| in_words(e, settings));
+    let of = |known: &RegionMemory| {
+        let judged: Vec<&EvidenceStatus> = known.evidence_about(&candidate.release).collect();
+        (!judged.is_empty()).then(|| all_in_words(&judged, settings))
+    };
     let regions: Vec<(&Region, Option<String>)> =
         pass.waves().filter_map(|place| Some((place.region(), of(memory.regions.get(place.region())?)))).collect();
     match regions.as_slice() {
@@ -31,6 +34,9 @@ fn judged_words(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Opti
 pub(super) fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Candidate) -> Turn {
     let spreads_stable = memory.spreads_stable();
     let message = match judged_words(pass, memory, &candidate) {
+        Some(words) if judge::analysis(pass, &candidate).mode == AnalysisMode::Observe => {
+            format!("analysis.mode is Observe, which acts on nothing: {words}")
+        }
         Some(words) => words,
         None if memory.stable.is_none() => "first revision: nothing to compare with".to_string(),
         None if candidate.steps() == Steps::default() => {

@@ -12,9 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Analysis, EvidenceStatus, Promql, Step as StepSpec, StepKind, Strategy, Threshold};
 use std::fmt::Write;
 
-use crate::conditions::Note;
+use crate::conditions::{Note, note};
 use crate::marks::Position;
 use crate::names::{Percent, TemplateHash};
+use crate::reason::Reason;
 use crate::verdict;
 pub(super) use pause::Pause;
 pub(super) use watch::Watch;
@@ -64,6 +65,14 @@ impl Hold {
 }
 
 impl StepContext<'_> {
+    /// What is told while the step waits: that it is held, and by what, comes before what it waits for otherwise.
+    fn waiting(&self, otherwise: Reason, message: String) -> Note {
+        match &self.held_by {
+            Some(hold) => Note::told(hold.why.reason.clone(), message),
+            None => note(otherwise, message),
+        }
+    }
+
     /// Why the candidate fails now that there is no more time; none: it doesn't.
     fn fails_at_end(&self) -> Option<String> {
         self.evidence.iter().find_map(|evidence| verdict::fails_at_end(evidence, self.analysis))

@@ -1,11 +1,17 @@
 //! Takes the Rollout's template, the environment's part, and resolved secret versions together.
 
-use orchestra_crds::{EnvVar, EnvironmentStatus, OrchestraEnvironment, Resources, ServiceDefaults, Template, Volume};
+use orchestra_crds::{
+    Container as ContainerSpec, EnvVar, EnvironmentStatus, Limits, OrchestraEnvironment, Resources, ServiceDefaults,
+    Template, VolumeMount,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::form::{Form, MAIN, egress_word};
-use super::quantity::misfit;
-use super::{Bytes, Container, EffectiveTemplate, EnvValue, Gate, Millis, NetworkAccess, SecretFile, SecretVersion};
+use super::fit;
+use super::form::Form;
+use super::{
+    Bytes, Container, EffectiveTemplate, EnvValue, Gate, Millis, Mount, NetworkAccess, Probe, SecretVersion, Version,
+    Volume,
+};
 use crate::conditions::note;
 use crate::names::{Fingerprint, TemplateHash};
 use crate::reason::Reason;
@@ -29,14 +35,16 @@ struct Shared {
     defaults: ServiceDefaults,
     secrets: BTreeMap<String, SecretVersion>,
     redis: Option<(String, i32)>,
+    project: String,
     service_account: Option<String>,
     network: Option<NetworkAccess>,
 }
 
 /// Hash of what the user wrote, whatever the environment adds: form 1, pinned by tests.
 pub fn own_hash(template: &Template) -> TemplateHash {
-    let unresolved =
-        |name: &str| (name.to_string(), SecretVersion { secret: name.into(), version: 0, created_at: None });
+    let unresolved = |name: &str| {
+        (name.to_string(), SecretVersion { secret: name.into(), version: Version::Number(0), created_at: None })
+    };
     let secrets = used_secrets(template).map(unresolved).collect();
     let redis = template.redis.then(|| (String::new(), 0));
     let mut form = Form::new("orchestra own template 1");
@@ -53,13 +61,8 @@ impl Wanted {
     pub fn build(template: &Template, environment: &OrchestraEnvironment) -> Result<Self, Gate> {
         let shared = Shared::of(template, environment)?;
         let effective = assemble(template, &shared);
-        for container in &effective.containers {
-            if let Some(why) = misfit(container.cpu, container.memory) {
-                let message = format!(
-                    "spec.template.containers[0].resources.limits, with the environment's spec.defaults.resources: {why}"
-                );
-                return Err(Gate::Blocked(note(Reason::InvalidResources, message)));
-            }
+        if let Some(why) = fit::refusal(&effective) {
+            return Err(Gate::Blocked(note(Reason::InvalidResources, why)));
         }
         let inputs = shared.inputs(template);
         Ok(Self { hash: effective.hash(), own: own_hash(template), inputs, template: effective })
@@ -71,8 +74,9 @@ impl Shared {
         let spec = &environment.spec;
         let mut shared = Self {
             defaults: spec.defaults.clone().unwrap_or_default(),
+            project: spec.project.clone(),
             service_account: spec.service_account.as_ref().map(|name| account(name, &spec.project)),
-            network: spec.network.as_ref().map(|n| NetworkAccess { connector: n.connector.clone(), egress: n.egress }),
+            network: spec.network.as_ref().and_then(NetworkAccess::of),
             ..Self::default()
         };
         if template.redis {
@@ -89,7 +93,6 @@ impl Shared {
     fn inputs(&self, template: &Template) -> BTreeSet<Fingerprint> {
         let own = template.serving();
         let is_own = |name: &str| own.is_some_and(|c| c.env.iter().any(|e| e.name == name));
-        let limits = |r: Option<&Resources>| r.and_then(|r| r.limits.clone()).unwrap_or_default();
         let (mine, theirs) = (limits(own.and_then(|c| c.resources.as_ref())), limits(self.defaults.resources.as_ref()));
         let mut lines: Vec<String> = vec![];
         let defaults = self.defaults.env.iter().filter(|e| !is_own(&e.name));
@@ -114,8 +117,10 @@ impl Shared {
             ("timeout", self.defaults.timeout_seconds.filter(|_| template.timeout_seconds.is_none())),
         ];
         lines.extend(numbers.iter().filter_map(|(key, n)| n.map(|n| format!("{key} {n}"))));
-        lines.extend(self.service_account.iter().map(|account| format!("account {account}")));
-        lines.extend(self.network.iter().map(|n| format!("network {} {}", n.connector, egress_word(n.egress))));
+        let account = self.service_account.iter().filter(|_| template.service_account.is_none());
+        lines.extend(account.map(|account| format!("account {account}")));
+        let network = self.network.iter().filter(|_| template.network.is_none());
+        lines.extend(network.map(|network| format!("network {}", network.line())));
         lines.iter().map(|line| Fingerprint::of(line)).collect()
     }
 }
@@ -124,38 +129,65 @@ impl Shared {
 fn used_secrets(template: &Template) -> impl Iterator<Item = &str> {
     let variables = template.containers.iter().flat_map(|c| &c.env).filter_map(|e| e.value_from.as_ref());
     let variables = variables.map(|source| source.secret.name.as_str());
-    variables.chain(template.volumes.iter().map(|volume| volume.secret.name.as_str()))
+    variables.chain(template.volumes.iter().filter_map(|volume| Some(volume.secret.as_ref()?.name.as_str())))
+}
+
+fn limits(resources: Option<&Resources>) -> Limits {
+    resources.and_then(|resources| resources.limits.clone()).unwrap_or_default()
 }
 
 fn assemble(template: &Template, shared: &Shared) -> EffectiveTemplate {
-    let container = |own: &orchestra_crds::Container| {
-        let limits = |r: &Option<Resources>| r.as_ref().and_then(|r| r.limits.clone()).unwrap_or_default();
-        let (mine, theirs) = (limits(&own.resources), limits(&shared.defaults.resources));
-        Container {
-            name: own.name.clone().unwrap_or_else(|| MAIN.into()),
-            image: own.image.clone(),
-            command: own.command.clone(),
-            args: own.args.clone(),
-            port: own.ports.first().map(|port| port.container_port),
-            env: variables(&own.env, shared),
-            mounts: own.volume_mounts.iter().map(|m| (m.mount_path.clone(), m.name.clone())).collect(),
-            cpu: mine.cpu.or(theirs.cpu).and_then(|cpu| Millis::parse(&cpu.0)),
-            memory: mine.memory.or(theirs.memory).and_then(|memory| Bytes::parse(&memory.0)),
-        }
-    };
-    let file = |volume: &Volume| {
-        let path = volume.secret.path.clone().unwrap_or_else(|| volume.secret.name.clone());
-        let version = shared.secrets.get(&volume.secret.name)?.clone();
-        Some((volume.name.clone(), SecretFile { path, version }))
-    };
+    // The environment's defaults and its Redis are for the container that takes the requests: a sidecar gets what it asks
+    // for.
+    let nothing = Shared { secrets: shared.secrets.clone(), ..Shared::default() };
+    let serving = template.serving();
+    let part = |own: &ContainerSpec| if serving.is_some_and(|s| std::ptr::eq(s, own)) { shared } else { &nothing };
+    let volumes = template.volumes.iter();
+    let scaling = template.scaling.clone().unwrap_or_default();
+    let own_account = template.service_account.as_ref().map(|name| account(name, &shared.project));
     EffectiveTemplate {
-        containers: template.containers.iter().map(container).collect(),
-        volumes: template.volumes.iter().filter_map(file).collect(),
+        labels: template.labels.clone(),
+        annotations: template.annotations.clone(),
+        containers: template.containers.iter().map(|own| container(own, part(own))).collect(),
+        volumes: volumes.filter_map(|v| Some((v.name.clone(), Volume::of(v, &shared.secrets)?))).collect(),
         concurrency: template.concurrency.or(shared.defaults.concurrency),
         timeout_seconds: template.timeout_seconds.or(shared.defaults.timeout_seconds),
         session_affinity: template.session_affinity,
-        service_account: shared.service_account.clone(),
-        network: shared.network.clone(),
+        service_account: own_account.or_else(|| shared.service_account.clone()),
+        network: template.network.as_ref().and_then(NetworkAccess::of).or_else(|| shared.network.clone()),
+        min_instances: scaling.min_instances.unwrap_or_default(),
+        max_instances: scaling.max_instances,
+        cpu_allocation: template.cpu_allocation.unwrap_or_default(),
+        startup_cpu_boost: template.startup_cpu_boost,
+        execution_environment: template.execution_environment,
+        accelerator: template.node_selector.as_ref().map(|selector| selector.accelerator.clone()),
+        gpu_zonal_redundancy_disabled: template.gpu_zonal_redundancy_disabled,
+        encryption_key: template.encryption_key.clone(),
+        health_check_disabled: template.health_check_disabled,
+    }
+}
+
+fn container(own: &ContainerSpec, shared: &Shared) -> Container {
+    let (mine, theirs) = (limits(own.resources.as_ref()), limits(shared.defaults.resources.as_ref()));
+    let mount =
+        |m: &VolumeMount| (m.mount_path.clone(), Mount { volume: m.name.clone(), sub_path: m.sub_path.clone() });
+    Container {
+        name: own.name.clone().unwrap_or_default(),
+        image: own.image.clone(),
+        command: own.command.clone(),
+        args: own.args.clone(),
+        working_dir: own.working_dir.clone(),
+        port: own.ports.first().map(|port| port.container_port),
+        protocol: own.ports.first().and_then(|port| port.protocol).unwrap_or_default(),
+        env: variables(&own.env, shared),
+        mounts: own.volume_mounts.iter().map(mount).collect(),
+        cpu: mine.cpu.or(theirs.cpu).and_then(|cpu| Millis::parse(&cpu.0)),
+        memory: mine.memory.or(theirs.memory).and_then(|memory| Bytes::parse(&memory.0)),
+        gpus: mine.gpu.or(theirs.gpu).and_then(|gpu| gpu.0.parse().ok()).unwrap_or_default(),
+        startup: own.startup_probe.as_ref().and_then(Probe::of_startup),
+        liveness: own.liveness_probe.as_ref().and_then(Probe::of_health),
+        readiness: own.readiness_probe.as_ref().and_then(Probe::of_health),
+        depends_on: own.depends_on.iter().cloned().collect(),
     }
 }
 
@@ -215,7 +247,7 @@ fn secret_version(
     resolved
         .map(|s| SecretVersion {
             secret: s.secret.clone(),
-            version: s.version,
+            version: Version::Number(s.version),
             created_at: s.created_at.as_ref().map(|at| at.0),
         })
         .ok_or_else(|| {

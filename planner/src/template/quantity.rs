@@ -26,6 +26,10 @@ const SIZES: [(u64, u64, Bytes, Bytes); 7] = [
     (8000, 8000, Bytes(4 * GIBIBYTE), Bytes(32 * GIBIBYTE)),
 ];
 
+/// CPU that goes with a large GPU; with each, 80 GiB of memory at least and 4 GiB for each CPU at most.
+const LARGE: [Millis; 6] =
+    [Millis(20_000), Millis(22_000), Millis(24_000), Millis(26_000), Millis(28_000), Millis(30_000)];
+
 impl Millis {
     /// Cloud Run's default.
     pub const DEFAULT: Self = Self(1000);
@@ -43,10 +47,18 @@ impl Bytes {
     /// Cloud Run's default.
     pub const DEFAULT: Self = Self(512 * MEBIBYTE);
 
-    /// Reads `512Mi`, `0.5Gi`, `512M`. None: it is no amount of memory.
+    /// Reads `512Mi`, `0.5Gi`, `512M`, and as Cloud Run may tell it, bytes without a unit. None: it is no amount of memory.
     pub fn parse(text: &str) -> Option<Self> {
-        let units = [("Mi", MEBIBYTE), ("Gi", GIBIBYTE), ("M", 1_000_000), ("G", 1_000_000_000)];
-        let (number, unit) = units.iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))?;
+        const UNITS: [(&str, u64); 7] = [
+            ("Ki", KIBI),
+            ("Mi", MEBIBYTE),
+            ("Gi", GIBIBYTE),
+            ("k", 1000),
+            ("M", 1_000_000),
+            ("G", 1_000_000_000),
+            ("", 1),
+        ];
+        let (number, unit) = UNITS.iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))?;
         Some(Self(thousandths(number)?.checked_mul(*unit)? / 1000))
     }
 }
@@ -82,13 +94,15 @@ impl fmt::Display for Bytes {
 }
 
 /// Why Cloud Run has no container of this size; none: it has.
-pub(super) fn misfit(cpu: Option<Millis>, memory: Option<Bytes>) -> Option<String> {
+pub(super) fn misfit(cpu: Option<Millis>, memory: Option<Bytes>, has_gpu: bool) -> Option<String> {
     let (cpu, memory) = (cpu.unwrap_or(Millis::DEFAULT), memory.unwrap_or(Bytes::DEFAULT));
     let size = SIZES.iter().find(|(least, most, ..)| (*least..=*most).contains(&cpu.0));
-    let Some((.., least, most)) = size else {
+    let large = LARGE.iter().find(|cpus| has_gpu && **cpus == cpu);
+    let large = large.map(|cpus| (Bytes(80 * GIBIBYTE), Bytes(cpus.0 / 1000 * 4 * GIBIBYTE)));
+    let Some((least, most)) = size.map(|(.., least, most)| (*least, *most)).or(large) else {
         return Some(format!("cpu {cpu} is none that Cloud Run has: set 80m to 1, or 2, 4, 6 or 8"));
     };
-    (!(least..=most).contains(&&memory))
+    (!(least..=most).contains(&memory))
         .then(|| format!("memory {memory} does not go with cpu {cpu}: set {least} to {most}, or another cpu"))
 }
 
@@ -120,9 +134,9 @@ mod tests {
 
     #[test]
     fn sizes_that_cloud_run_does_not_have_are_told() {
-        assert_eq!(misfit(None, None), None);
-        assert_eq!(misfit(Millis::parse("8"), Bytes::parse("32Gi")), None);
-        assert!(misfit(Millis::parse("3"), None).is_some_and(|why| why.contains("cpu 3")));
-        assert!(misfit(Millis::parse("4"), None).is_some_and(|why| why.contains("2Gi to 16Gi")));
+        assert_eq!(misfit(None, None, false), None);
+        assert_eq!(misfit(Millis::parse("8"), Bytes::parse("32Gi"), false), None);
+        assert!(misfit(Millis::parse("3"), None, false).is_some_and(|why| why.contains("cpu 3")));
+        assert!(misfit(Millis::parse("4"), None, false).is_some_and(|why| why.contains("2Gi to 16Gi")));
     }
 }

@@ -158,7 +158,8 @@ pub fn count_failures(
             before,
             look.subject.release,
             window.to,
-            "more requests fail than its share of the read quota tells of".into(),
+            "more requests of the project's releases fail than one read of the logs tells of, or more releases are under way than \
+             the read quota has pages for".into(),
         );
     }
     let beside = errors.and_then(Beside::of);

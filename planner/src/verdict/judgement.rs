@@ -115,9 +115,15 @@ impl Judgement {
         self.trials.iter().map(|trial| trial.since[0].said).fold(0.0, f64::max)
     }
 
-    /// What was counted since the candidate went wrong, by the bound that is told.
-    pub(super) fn since_wrong(&self) -> Pair {
-        self.trials.get(self.bounds.len() / 2).map(|trial| trial.since_wrong().counted).unwrap_or_default()
+    /// The bound that tells that the candidate is worse, and what was counted by it since it went wrong: the one that is told,
+    /// unless another says far more.
+    pub(super) fn since_wrong(&self) -> Option<(i64, Pair)> {
+        let said = |trial: &Trial| trial.worse.log_mean(&ABOVE_WEIGHTS);
+        let all = || self.bounds.iter().zip(&self.trials);
+        let told = all().nth(self.bounds.len() / 2)?;
+        let most = all().max_by(|(_, one), (_, other)| said(one).total_cmp(&said(other)))?;
+        let (bound, trial) = if said(told.1) < said(most.1) / 2.0 { most } else { told };
+        Some((*bound, trial.since_wrong().counted))
     }
 
     /// The logarithm of the evidence that it is above a ceiling, where none is beside it.

@@ -245,7 +245,30 @@ fn a_latency_is_judged_by_bounds_from_stables_history() {
     let (slow, same) = (judged(2), judged(1));
     assert_eq!((slow.verdict, slow.slow_above_micros), (Verdict::Fail, Some(80_000)), "{}", told(&slow));
     assert_eq!(same.verdict, Verdict::Pass, "{}", told(&same));
-    assert!(told(&slow).contains("slower than 80 ms"), "{}", told(&slow));
+    assert!(told(&slow).contains("slower than 40 ms"), "{}", told(&slow));
+}
+
+#[test]
+fn the_bound_of_a_latency_is_told_that_decided() {
+    let tally = |fast: i64, middle: i64| {
+        let mut tally = Tally::default();
+        [(100, fast), (200, middle), (400, 10)].iter().for_each(|(ms, hits)| tally.add(ms * 1_000, *hits));
+        tally
+    };
+    let (release, settings) = (release(), settings());
+    let subject = Subject { metric: Metric::LATENCY, ..subject(&release, 0) };
+    let usual = || tally(850, 140);
+    let history = History {
+        minutes: (-60..0).map(|n| (at(n * 60), usual())).collect(),
+        hours: (-24..0).map(|n| (at(n * 3_600), usual())).collect(),
+    };
+    // Slower than 200 ms are as many as of stable; slower than 100 ms three times as many.
+    let minutes = (0..6).map(|n| Minute { start: at(n * 60), candidate: tally(500, 490), stable: usual() }).collect();
+    let measured = Measured { minutes, history: Some(history), delay_seconds: None };
+    let slow = count(None, &subject, &terms(&settings), &measured, window_of(0, 360));
+    assert_eq!(slow.verdict, Verdict::Fail, "{}", told(&slow));
+    assert!(told(&slow).contains("3000 of 6000 slower than 100 ms (50.00 %)"), "{}", told(&slow));
+    assert_eq!(decisive(&slow).map(|(_, counted)| counted.candidate.bad), Some(3000));
 }
 
 #[test]

@@ -6,19 +6,23 @@ use super::kind::Need;
 use super::{Judgement, Pair, leans_to_harm};
 use crate::cloud::Count;
 
+/// By how much more often bad instances are told of, once their breach is over.
+const WORSE_BY: f64 = 0.05;
+
 /// The evidence in one line, for people.
 pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
-    let bad = bad_of(evidence.metric, settings, evidence.slow_above_micros);
     let none = if what(evidence.metric).is_some() { "nothing" } else { "no requests" };
+    let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
+    let earlier = matches!(evidence.verdict, Verdict::NoData) && evidence.candidate.total > 0;
+    let (candidate, stable, when) = match decisive(evidence) {
+        Some((_, Pair { candidate, stable })) => (count(candidate), count(stable), ", since it went wrong"),
+        None => (evidence.candidate, evidence.stable, ""),
+    };
+    let slow_above = evidence.slow_above_micros.map(|known| decisive(evidence).map_or(known, |(bound, _)| bound));
+    let bad = bad_of(evidence.metric, settings, slow_above);
     let rate = |count: CountStatus| match count.total {
         0 => none.to_string(),
         total => format!("{} of {total} {bad} ({:.2} %)", count.bad, count.bad as f64 * 100.0 / total as f64),
-    };
-    let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
-    let earlier = matches!(evidence.verdict, Verdict::NoData) && evidence.candidate.total > 0;
-    let (candidate, stable, when) = match since_wrong(evidence) {
-        Some(Pair { candidate, stable }) => (count(candidate), count(stable), ", since it went wrong"),
-        None => (evidence.candidate, evidence.stable, ""),
     };
     if evidence.candidate.total == 0 {
         let stable = evidence.stable.total;
@@ -75,11 +79,14 @@ pub fn all_in_words(evidence: &[&EvidenceStatus], settings: &Analysis) -> String
     told.join("; ")
 }
 
-/// What was counted since a candidate that fails went wrong, if that was later than at its start.
-fn since_wrong(evidence: &EvidenceStatus) -> Option<Pair> {
+/// What tells that a candidate fails, if that is not all that was counted: since it went wrong, and of latencies by the bound
+/// that says most.
+pub fn decisive(evidence: &EvidenceStatus) -> Option<(i64, Pair)> {
     let is_compared = evidence.verdict == Verdict::Fail && evidence.looks.is_none() && ceiling(evidence).is_none();
-    let since = Judgement::read(&evidence.state).filter(|_| is_compared)?.since_wrong();
-    (since.candidate.bad > 0 && since.candidate.total < evidence.candidate.total).then_some(since)
+    let (bound, since) = Judgement::read(&evidence.state).filter(|_| is_compared)?.since_wrong()?;
+    let differs = evidence.slow_above_micros.is_some_and(|told| told != bound);
+    let is_part = since.candidate.total < evidence.candidate.total;
+    (since.candidate.bad > 0 && (is_part || differs)).then_some((bound, since))
 }
 
 /// The ceiling, where that is what a candidate is above.
@@ -104,7 +111,7 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
             let at_step = if evidence.candidate.total > 0 { " at this step" } else { "" };
             match what(evidence.metric) {
                 Some(named) => {
-                    format!("nothing of the candidate{at_step} is counted yet by {named}{}", hint(evidence.metric))
+                    format!("nothing of the candidate{at_step} is counted yet by {named}{}", hint(evidence))
                 }
                 None => format!("no requests of the candidate{at_step} are counted yet"),
             }
@@ -117,6 +124,9 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
             None => "sure enough that it is worse".to_string(),
         },
         Verdict::Pass if evidence.candidate.total == 0 => format!("nothing was measured by {}", evidence.metric),
+        Verdict::Pass if Need::of(evidence.metric, settings) < Need::NoHarm && was_worse(evidence) => {
+            "no breach goes on now, and those that were are no proof that it is worse".to_string()
+        }
         Verdict::Pass if Need::of(evidence.metric, settings) < Need::NoHarm => "no sign that it is worse".to_string(),
         Verdict::Pass => "harm is ruled out".to_string(),
         Verdict::Undecided if evidence.evidence_percent >= 100 => {
@@ -141,11 +151,18 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
     }
 }
 
+/// Whether instances of the candidate were bad, and clearly more often than stable's.
+fn was_worse(evidence: &EvidenceStatus) -> bool {
+    let rate = |count: CountStatus| if count.total == 0 { 0.0 } else { count.bad as f64 / count.total as f64 };
+    rate(evidence.candidate) > WORSE_BY + rate(evidence.stable)
+}
+
 /// What may be wrong where nothing comes of a metric.
-fn hint(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Named(_) => ": do its queries find that revision?",
-        Metric::Preset(_) => "",
+fn hint(evidence: &EvidenceStatus) -> &'static str {
+    match evidence.metric {
+        // A query that was refused has found nothing out.
+        Metric::Named(_) if evidence.fault.is_none() => ": do its queries find that revision?",
+        Metric::Named(_) | Metric::Preset(_) => "",
     }
 }
 

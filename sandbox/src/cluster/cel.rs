@@ -58,7 +58,7 @@ fn undefined(schema: &Value, rule: &str) -> Option<(usize, String)> {
             if open && node["additionalProperties"].is_null() && node["type"] != "string" {
                 break;
             }
-            let unescaped = name.replace("__dash__", "-").replace("__dot__", ".");
+            let unescaped = name.replace("__dash__", "-").replace("__dot__", ".").replace("__slash__", "/");
             match node["properties"].get(&unescaped).or_else(|| node.get("additionalProperties")) {
                 Some(property) => node = property,
                 None if matches!(unescaped.as_str(), "apiVersion" | "kind" | "metadata") => break,

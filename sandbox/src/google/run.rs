@@ -17,6 +17,7 @@ use super::monitoring::{Metrics, Source};
 use super::operations::Operations;
 use super::users::{Behaviour, ROUND_SECONDS, round};
 use entry::Entry;
+pub(super) use limits::ingress;
 use service::Settled;
 
 /// A project and a region.

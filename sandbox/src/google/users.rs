@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
 use super::problem::Problem;
+use super::run::ingress;
 
 /// How long one round of requests lasts, in seconds.
 pub(super) const ROUND_SECONDS: i64 = 10;
@@ -59,10 +60,10 @@ pub(super) enum Startup {
 }
 
 impl Behaviour {
-    /// Reads the plain environment variables of a template's first container. What the sandbox can't follow is refused:
+    /// Reads the plain environment variables of the container that takes the requests. What the sandbox can't follow is refused:
     /// nobody should wait for errors that never come.
     pub(super) fn of(template: &Value) -> Result<Self, Problem> {
-        let env = template["containers"][0]["env"].as_array();
+        let env = ingress(template)["env"].as_array();
         let value = |name: &str| env.into_iter().flatten().find(|v| v["name"] == name)?["value"].as_str();
         let refuse = |name: &str, value: &str, wanted: String| {
             let why = format!("{name} is \"{value}\" and must be {wanted}");

@@ -13,7 +13,7 @@ fn api(world: &World, kind: &str) -> Api<DynamicObject> {
 }
 
 /// Creates as `kubectl apply` does, with strict field validation.
-async fn refusal(world: &World, kind: &str, spec: Value) -> String {
+pub(super) async fn refusal(world: &World, kind: &str, spec: Value) -> String {
     let object =
         json!({"apiVersion": "orchestra.cherry-ai.me/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": spec});
     let plural = format!("{}s", kind.to_lowercase());

@@ -8,4 +8,5 @@ mod manifests;
 mod measured;
 mod people;
 mod recordings;
+mod templates;
 mod wire;

@@ -12,7 +12,8 @@ use orchestra_planner::marks::{Marks, Owner};
 use orchestra_planner::names::{Percent, ProjectId, Region, RevisionName, ServiceName};
 use orchestra_planner::plan::{NewService, ServiceChange};
 use orchestra_planner::template::{
-    Bytes, Container, EffectiveTemplate, EnvValue, Millis, NetworkAccess, SecretFile, SecretVersion,
+    Bytes, Container, EffectiveTemplate, EnvValue, Millis, Mount, NetworkAccess, Route, SecretFile, SecretVersion,
+    Version, Volume,
 };
 use orchestra_planner::traffic::{all_to, split, weight_of};
 use orchestra_sandbox::Sandbox;
@@ -72,7 +73,9 @@ pub(super) fn revision(name: &str) -> RevisionName {
 }
 
 fn template(image: &str) -> EffectiveTemplate {
-    let version = |secret: &str| SecretVersion { secret: secret.into(), version: 1, created_at: None };
+    let version = |secret: &str| SecretVersion { secret: secret.into(), version: Version::Number(1), created_at: None };
+    let file = SecretFile { version: version("file"), mode: None };
+    let files = BTreeMap::from([("key".into(), file)]);
     let container = Container {
         name: "main".into(),
         image: image.into(),
@@ -80,16 +83,19 @@ fn template(image: &str) -> EffectiveTemplate {
             ("LEVEL".into(), EnvValue::Plain("info".into())),
             ("KEY".into(), EnvValue::Secret(version("key"))),
         ]),
-        mounts: BTreeMap::from([("/secrets".into(), "keys".into())]),
+        mounts: BTreeMap::from([("/secrets".into(), Mount { volume: "keys".into(), sub_path: None })]),
         cpu: Millis::parse("2"),
         memory: Bytes::parse("2Gi"),
         ..Container::default()
     };
     EffectiveTemplate {
         containers: vec![container],
-        volumes: BTreeMap::from([("keys".into(), SecretFile { path: "key".into(), version: version("file") })]),
+        volumes: BTreeMap::from([("keys".into(), Volume::Secret { secret: "file".into(), files, default_mode: None })]),
         timeout_seconds: Some(60),
-        network: Some(NetworkAccess { connector: "dev".into(), egress: orchestra_crds::Egress::AllTraffic }),
+        network: Some(NetworkAccess {
+            route: Route::Connector("dev".into()),
+            egress: orchestra_crds::Egress::AllTraffic,
+        }),
         ..EffectiveTemplate::default()
     }
 }
@@ -138,8 +144,8 @@ async fn a_service_is_created_changed_and_deleted() {
     assert_eq!(weight_of(&revision("api-one"), &view.serving), Percent::ALL);
     let ready = cloud.run.revision(&id(), &revision("api-one")).await.unwrap().unwrap();
     assert_eq!((&ready.readiness, ready.image()), (&Readiness::Ready, Some("app:1")));
-    assert!(new_service().template.is_run_by(&ready.containers), "{:?}", ready.containers);
-    assert!(!template("app:2").is_run_by(&ready.containers));
+    assert!(new_service().template.is_run_by(&ready.template), "{:?}", ready.template);
+    assert!(!template("app:2").is_run_by(&ready.template));
     assert_eq!(
         ready.secrets.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["file/versions/1", "key/versions/1"]

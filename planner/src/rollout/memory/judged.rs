@@ -1,11 +1,12 @@
 //! What was counted of a release, as it is kept on record once it is over.
 
-use orchestra_crds::{EvidenceStatus, FastStatus, JudgedRecord, Lane, Metric, Verdict};
+use orchestra_crds::{CountStatus, EvidenceStatus, FastStatus, JudgedRecord, Lane, Metric, Verdict};
 use std::collections::BTreeMap;
 
 use super::Memory;
+use crate::cloud::Count;
 use crate::names::ReleaseId;
-use crate::verdict::{Judgement, leans_to_harm};
+use crate::verdict::{Judgement, Pair, decisive, leans_to_harm};
 
 /// How much of it is kept: a status has room for so much of each release.
 const MOST_KEPT: usize = 6;
@@ -30,17 +31,24 @@ pub(super) fn of(memory: &Memory, release: &ReleaseId) -> Vec<JudgedRecord> {
 }
 
 fn by_minutes(evidence: &EvidenceStatus) -> JudgedRecord {
+    // What decided, where that is not all that was counted.
+    let Pair { candidate, stable } = decisive(evidence).map_or_else(|| all(evidence), |(_, counted)| counted);
     JudgedRecord {
         metric: evidence.metric,
         lane: if evidence.looks.is_some() { Lane::Looks } else { Lane::Minutes },
         verdict: standing(evidence),
         evidence_percent: evidence.evidence_percent,
-        candidate_bad: evidence.candidate.bad,
-        stable_bad: evidence.stable.bad,
-        candidate_total: Some(evidence.candidate.total),
-        stable_total: Some(evidence.stable.total),
+        candidate_bad: candidate.bad,
+        stable_bad: stable.bad,
+        candidate_total: Some(candidate.total),
+        stable_total: Some(stable.total),
         failed_looks: evidence.looks.as_ref().map(|looks| looks.failed),
     }
+}
+
+fn all(evidence: &EvidenceStatus) -> Pair {
+    let count = |count: CountStatus| Count { total: count.total, bad: count.bad };
+    Pair { candidate: count(evidence.candidate), stable: count(evidence.stable) }
 }
 
 /// Where it stood: at 100 % nothing is beside it, and what was ruled out before stays so.

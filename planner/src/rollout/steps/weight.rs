@@ -69,7 +69,7 @@ impl Weight {
                 return ruling;
             }
             let message = format!("{} left at {}; {words}", span(now, hold_ends), self.share);
-            return Ruling::Wait(note(Reason::Holding, message), Some(hold_ends));
+            return Ruling::Wait(context.waiting(Reason::Holding, message), Some(hold_ends));
         }
         if analysis.mode == AnalysisMode::Observe {
             return Ruling::Pass;
@@ -88,7 +88,7 @@ impl Weight {
                 "waiting for the metrics of its last minutes, {} more at most; {words}",
                 span(now, metrics_end)
             );
-            return Ruling::Wait(note(Reason::Holding, message), Some(metrics_end));
+            return Ruling::Wait(context.waiting(Reason::Holding, message), Some(metrics_end));
         }
         // Minutes that could not be read may still come.
         let is_empty = !evidence.is_empty() && evidence.iter().all(|evidence| is_whole(evidence));
@@ -114,13 +114,17 @@ impl Weight {
         if now < until {
             let needs = needs(evidence, since);
             let message = format!("at {} for {} more at most{needs}: {words}", self.share, span(now, until));
-            return Ruling::Wait(note(Reason::Extended, message), Some(until));
+            return Ruling::Wait(context.waiting(Reason::Extended, message), Some(until));
         }
         if let Some(hold) = context.held_by.as_ref().filter(|hold| hold.excuses || verdict == Verdict::Pass) {
             return hold.asks(words);
         }
         if let Some(why) = context.fails_at_end() {
             return Ruling::Fail(why);
+        }
+        // What the end of its time says is about evidence that could have passed it: it does not lapse while the step is held.
+        if let Some(hold) = &context.held_by {
+            return hold.asks(words);
         }
         match (leans, analysis.on_inconclusive) {
             (true, Fallback::Promote | Fallback::Pause) => Ruling::AskPerson(note(
@@ -203,6 +207,9 @@ fn without_verdict(fallback: Fallback, reason: Reason, what: &str, words: &str) 
     match fallback {
         Fallback::Promote => Ruling::Pass,
         Fallback::Rollback => Ruling::Fail(format!("{what}, and the analysis says Rollback then; {words}")),
-        Fallback::Pause => Ruling::AskPerson(note(reason, format!("{what}: promote or abort. {words}"))),
+        Fallback::Pause => Ruling::AskPerson(note(
+            reason,
+            format!("{what}: promote or abort; it goes on by itself once that has changed. {words}"),
+        )),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cloud::{AlertPolicy, Fault, FaultClass, Incident, Incidents};
-use orchestra_crds::AnalysisMode;
+use orchestra_crds::{AnalysisMode, Fallback};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -146,6 +146,31 @@ fn policies_that_tell_nothing_let_nothing_pass() {
         world.run_until(|world| world.phase() == RolloutPhase::Paused);
         let message = world.status().message.unwrap();
         assert!(message.contains(why), "{message}");
+    }
+}
+
+#[test]
+fn what_the_end_of_a_step_says_does_not_lapse_while_a_policy_holds_it() {
+    for fallback in [Fallback::Promote, Fallback::Pause, Fallback::Rollback] {
+        let mut world = watched();
+        world.incidents = Ok(Incidents { open: vec![], policies: BTreeMap::from([("12".to_string(), None)]) });
+        // Never enough for a pass.
+        (world.rollout.spec.analysis.minimum_requests, world.rollout.spec.analysis.on_inconclusive) =
+            (1_000_000, fallback);
+        let mut world = on_a_weight(world);
+        world.run_until(|world| world.phase() == RolloutPhase::Paused);
+        let ready = world.status().conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
+        assert_eq!(ready.reason, "AlertPolicyHolds", "{fallback:?}: {}", ready.message);
+        world.run(200);
+        assert_eq!((world.phase(), world.weights("app:2")), (RolloutPhase::Paused, vec![10]), "{fallback:?}");
+        world.incidents = Ok(none_open());
+        world.run(200);
+        let expected = match fallback {
+            Fallback::Promote => RolloutPhase::Promoted,
+            Fallback::Pause => RolloutPhase::Paused,
+            Fallback::Rollback => RolloutPhase::RolledBack,
+        };
+        assert_eq!(world.phase(), expected, "{fallback:?}");
     }
 }
 

@@ -11,13 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Counts, Logged, Observation, RegionQuestions, RegionView, plan, questions, services};
 use crate::cloud::{
-    ContainerView, FailedRequest, Failures, FailuresQuery, Fault, FaultClass, Incidents, Measured, PolicyView,
-    Readiness, Reading, RevisionView, SecretVersionId, ServiceView, Target, Trouble, VersionView,
+    FailedRequest, Failures, FailuresQuery, Fault, FaultClass, Incidents, Measured, PolicyView, Readiness, Reading,
+    RevisionView, SecretVersionId, ServiceView, Target, Trouble, VersionView,
 };
 use crate::marks::Marks;
 use crate::names::{Etag, Percent, RevisionName};
 use crate::plan::{Effect, Finalizer};
 use crate::resource::FailedWrites;
+use crate::template::{Container, EffectiveTemplate};
 use crate::traffic::weight_of;
 
 /// How the revisions of an image behave.
@@ -289,7 +290,10 @@ impl World {
             let image = self.revisions.get(name.as_str()).filter(|_| self.cloud.contains_key(place));
             let view = image.filter(|_| self.deployed(place, &name)).map(|image| RevisionView {
                 name: name.clone(),
-                containers: vec![ContainerView { image: image.clone(), ..ContainerView::default() }],
+                template: EffectiveTemplate {
+                    containers: vec![Container { image: image.clone(), ..Container::default() }],
+                    ..EffectiveTemplate::default()
+                },
                 secrets: self.secret_of.get(image).cloned().into_iter().collect(),
                 readiness: match self.traits.get(image).and_then(|t| t.broken_in) == Some(place) {
                     true => Readiness::Failed(Trouble {

@@ -91,19 +91,74 @@ pub(super) fn with_defaults(mut template: Value) -> Value {
             template[field] = value;
         }
     }
-    if let Some(container) = template["containers"].get_mut(0) {
-        if container["resources"].is_null() {
-            container["resources"] = json!({"limits": {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY}, "cpuIdle": true});
-        }
-        if container["ports"].is_null() {
-            container["ports"] = json!([{"name": "http1", "containerPort": 8080}]);
-        }
-        if container["startupProbe"].is_null() {
-            let port = container["ports"][0]["containerPort"].clone();
-            container["startupProbe"] = json!({"timeoutSeconds": 240, "periodSeconds": 240, "failureThreshold": 1, "tcpSocket": {"port": port}});
+    let alone = template["containers"].as_array().is_some_and(|containers| containers.len() == 1);
+    let sql = template["volumes"].as_array().into_iter().flatten().any(|volume| !volume["cloudSqlInstance"].is_null());
+    for container in template["containers"].as_array_mut().into_iter().flatten() {
+        fill_container(container, alone, sql);
+    }
+    for volume in template["volumes"].as_array_mut().into_iter().flatten() {
+        if volume["emptyDir"].is_object() && volume["emptyDir"]["medium"].is_null() {
+            volume["emptyDir"]["medium"] = json!("MEMORY");
         }
     }
+    if template["vpcAccess"].is_object() && template["vpcAccess"]["egress"].is_null() {
+        template["vpcAccess"]["egress"] = json!("PRIVATE_RANGES_ONLY");
+    }
     template
+}
+
+/// A container, which is the only one or has sidecars, of a revision with or without Cloud SQL.
+fn fill_container(container: &mut Value, alone: bool, sql: bool) {
+    if container["resources"].is_null() {
+        container["resources"] = json!({"limits": {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY}, "cpuIdle": true});
+    }
+    if alone && container["ports"].is_null() {
+        container["ports"] = json!([{"name": "http1", "containerPort": 8080}]);
+    }
+    let serves = container["ports"].as_array().is_some_and(|ports| !ports.is_empty());
+    if serves && container["ports"][0]["name"].as_str().unwrap_or_default().is_empty() {
+        container["ports"][0]["name"] = json!("http1");
+    }
+    let port = container["ports"].get(0).map(|port| port["containerPort"].clone()).unwrap_or_default();
+    if serves && container["startupProbe"].is_null() {
+        container["startupProbe"] =
+            json!({"timeoutSeconds": 240, "periodSeconds": 240, "failureThreshold": 1, "tcpSocket": {"port": port}});
+    }
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        if container[probe].is_object() {
+            fill_probe(&mut container[probe], &port);
+        } else if let Some(fields) = container.as_object_mut() {
+            fields.remove(probe);
+        }
+    }
+    // It is noted of the revision as a whole, and shown where the requests come to.
+    if sql && let Some(fields) = container.as_object_mut() {
+        let mounts = fields.entry("volumeMounts").or_insert_with(|| json!([]));
+        if let Some(mounts) = mounts.as_array_mut() {
+            mounts.retain(|mount| mount["name"] != "cloudsql");
+            mounts.extend(serves.then(|| json!({"name": "cloudsql", "mountPath": "/cloudsql"})));
+        }
+    }
+}
+
+fn fill_probe(probe: &mut Value, port: &Value) {
+    for (field, default) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("failureThreshold", 3)] {
+        if probe[field].as_i64().unwrap_or(0) == 0 {
+            probe[field] = json!(default);
+        }
+    }
+    if let Some(fields) = probe.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    for action in ["httpGet", "tcpSocket", "grpc"] {
+        let Some(asked) = probe.get_mut(action).filter(|asked| asked.is_object()) else { continue };
+        if asked["port"].as_i64().unwrap_or(0) == 0 && !port.is_null() {
+            asked["port"] = port.clone();
+        }
+        if action == "httpGet" && asked["path"].as_str().unwrap_or_default().is_empty() {
+            asked["path"] = json!("/");
+        }
+    }
 }
 
 pub(super) fn of_revision(entry: &Entry, revision: &Revision) -> Value {

@@ -1,35 +1,34 @@
-//! What Cloud Run allows a service and its containers to ask for.
+//! What Cloud Run allows a service and its revisions to ask for, one file a thing. Texts are Google's own where they are
+//! known.
 
-use regex::Regex;
+mod container;
+mod probe;
+mod resources;
+mod volume;
+
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::sync::LazyLock;
 
 use super::super::problem::Problem;
+pub(super) use resources::{DEFAULT_CPU, DEFAULT_MEMORY, default_concurrency};
 
-/// What names an image, by the grammar of github.com/distribution/reference.
-static IMAGE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let label = "[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?";
-    let part = "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*";
-    let tag = "[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}";
-    let host = format!("{label}([.]{label})*(:[0-9]+)?");
-    Regex::new(&format!("^({host}/)?{part}(/{part})*(:{tag})?(@sha256:[0-9a-f]{{64}})?$")).ok()
-});
-/// Names that Cloud Run sets itself.
-const RESERVED_VARIABLES: [&str; 4] = ["PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
-/// Thousandths of a CPU that a container can have, and the mebibytes that go with them.
-const SIZES: [(RangeInclusive<i64>, RangeInclusive<f64>); 7] = [
-    (80..=499, 128.0..=512.0),
-    (500..=999, 128.0..=1024.0),
-    (1000..=1000, 128.0..=4.0 * 1024.0),
-    (2000..=2000, 128.0..=8.0 * 1024.0),
-    (4000..=4000, 2.0 * 1024.0..=16.0 * 1024.0),
-    (6000..=6000, 4.0 * 1024.0..=24.0 * 1024.0),
-    (8000..=8000, 4.0 * 1024.0..=32.0 * 1024.0),
-];
-pub(super) const DEFAULT_CPU: &str = "1000m";
-pub(super) const DEFAULT_MEMORY: &str = "512Mi";
+/// Most containers, and most variables and arguments of all of them.
+const CONTAINERS: usize = 10;
+const ENTRIES: usize = 1000;
+const DESCRIPTION: usize = 512;
+
+fn items<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+    value[field].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
+
+fn is_set(value: &Value) -> bool {
+    !(value.is_null() || *value == Value::Bool(false) || *value == 0 || *value == "")
+}
 
 fn within(field: &str, value: &Value, allowed: RangeInclusive<i64>) -> Result<(), Problem> {
     // Zero is not set.
@@ -42,6 +41,12 @@ fn within(field: &str, value: &Value, allowed: RangeInclusive<i64>) -> Result<()
     }
 }
 
+/// The container that takes the requests.
+pub(in crate::google) fn ingress(template: &Value) -> &Value {
+    let containers = items(template, "containers");
+    containers.iter().find(|c| !items(c, "ports").is_empty()).or_else(|| containers.first()).unwrap_or(&Value::Null)
+}
+
 pub(super) fn check_scaling(spec: &Value) -> Result<(), Problem> {
     for (scaling, field) in [(&spec["scaling"], "scaling"), (&spec["template"]["scaling"], "template.scaling")] {
         let count = |name: &str| scaling[name].as_i64().unwrap_or(0);
@@ -50,21 +55,51 @@ pub(super) fn check_scaling(spec: &Value) -> Result<(), Problem> {
             return Err(Problem::field(field, format!("at least {least} and at most {most} instances can't be")));
         }
     }
+    if spec["scaling"]["manualInstanceCount"].is_i64() && spec["scaling"]["scalingMode"] != "MANUAL" {
+        return Err(Problem::field("scaling.manual_instance_count", "scaling mode must be set to MANUAL"));
+    }
+    Ok(())
+}
+
+/// Settings of a service that make no revision.
+pub(super) fn check_service(spec: &Value) -> Result<(), Problem> {
+    if text(spec, "description").chars().count() > DESCRIPTION {
+        return Err(Problem::field("description", format!("length cannot exceed {DESCRIPTION}")));
+    }
+    let binary = &spec["binaryAuthorization"];
+    let policy = text(binary, "policy");
+    let is_policy = |policy: &str| {
+        matches!(policy.split('/').collect::<Vec<_>>().as_slice(), ["projects", _, "platforms", "cloudRun", _])
+    };
+    if is_set(&binary["useDefault"]) && !policy.is_empty() {
+        return Err(Problem::invalid("oneof field 'binauthz_method' is already set. Cannot set 'policy'"));
+    }
+    if !policy.is_empty() && !is_policy(policy) {
+        let rule = "must be in form projects/{project}/platforms/cloudRun/{policy-name}";
+        return Err(Problem::field("binary_authorization.policy", rule));
+    }
     Ok(())
 }
 
 /// Keys and values of labels.
 pub(in crate::google) fn check_labels(spec: &Value) -> Result<(), Problem> {
+    labels(&spec["labels"], "labels")
+}
+
+/// A key may have a domain before it, as Kubernetes' labels have.
+fn labels(labels: &Value, field: &str) -> Result<(), Problem> {
     let fits = |text: &str| {
         let allowed = |c: char| c == '-' || c == '_' || (c.is_alphanumeric() && !c.is_uppercase());
         text.chars().count() <= 63 && text.chars().all(allowed)
     };
-    let is_key = |key: &str| fits(key) && key.starts_with(char::is_alphabetic);
-    let mut labels = spec["labels"].as_object().into_iter().flatten();
-    match labels.find(|(key, value)| !is_key(key) || !value.as_str().is_some_and(fits)) {
+    let domain = |text: &str| text.split('.').all(|part| !part.is_empty() && fits(part));
+    let name = |key: &str| fits(key) && key.starts_with(char::is_alphabetic);
+    let is_key = |key: &str| key.split_once('/').map_or(name(key), |(prefix, key)| domain(prefix) && name(key));
+    let mut all = labels.as_object().into_iter().flatten();
+    match all.find(|(key, value)| !is_key(key) || !value.as_str().is_some_and(fits)) {
         Some((key, _)) => {
             let rule = "lowercase letters, digits, _ and -, 63 at most";
-            Err(Problem::field("labels", format!("'{key}' or its value is no label: {rule}")))
+            Err(Problem::field(field, format!("'{key}' or its value is no label: {rule}")))
         }
         None => Ok(()),
     }
@@ -72,96 +107,103 @@ pub(in crate::google) fn check_labels(spec: &Value) -> Result<(), Problem> {
 
 /// What a revision may ask for.
 pub(super) fn check_template(template: &Value) -> Result<(), Problem> {
-    let containers = template["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let has_port = |container: &&Value| container["ports"].as_array().is_some_and(|ports| !ports.is_empty());
-    match containers {
-        [] => return Err(Problem::field("template.containers", "a container is required")),
-        [_, _, ..] if containers.iter().filter(has_port).count() != 1 => {
-            return Err(Problem::field("template.containers", "exactly one of several containers must have a port"));
+    labels(&template["labels"], "template.labels")?;
+    let containers = items(template, "containers");
+    let with_port = containers.iter().filter(|container| !items(container, "ports").is_empty()).count();
+    let refuse = |why: String| Err(Problem::field("template.containers", why));
+    match containers.len() {
+        0 => return refuse("must contain at least one container".into()),
+        n if n > CONTAINERS => return refuse(format!("at most {CONTAINERS} containers")),
+        n if n > 1 && with_port != 1 => {
+            return refuse("Revision template should contain exactly one container with an exposed port.".into());
         }
         _ => {}
     }
+    for (field, what) in [("env", "EnvVars"), ("args", "args")] {
+        let all: usize = containers.iter().map(|container| items(container, field).len()).sum();
+        if all > ENTRIES {
+            return refuse(format!("exceeds the limit on {what} across all containers: {ENTRIES}"));
+        }
+    }
+    check_names(containers)?;
     let timeout = template["timeout"].as_str().map(|text| text.strip_suffix('s').and_then(|t| t.parse::<f64>().ok()));
     if timeout.is_some_and(|timeout| !timeout.is_some_and(|t| (1.0..=3600.0).contains(&t))) {
         return Err(Problem::field("template.timeout", "it must be between 1 and 3600 seconds"));
     }
     let concurrency = &template["maxInstanceRequestConcurrency"];
     within("template.max_instance_request_concurrency", concurrency, 1..=1000)?;
-    if default_concurrency(template) == 1 && concurrency.as_i64() > Some(1) {
-        let description = "Total cpu < 1 is not supported with concurrency > 1.";
-        return Err(Problem::field("template.containers[0].resources.limits.cpu", description));
-    }
-    containers.iter().try_for_each(check_container)
+    check_network(&template["vpcAccess"])?;
+    check_key(template)?;
+    containers.iter().enumerate().try_for_each(|(at, c)| container::check(at, c, template))?;
+    volume::check(template)?;
+    resources::check_total(template)
 }
 
-fn check_container(container: &Value) -> Result<(), Problem> {
-    let refuse = |name: &str, why: String| Err(Problem::field(&format!("template.containers[0].{name}"), why));
-    let image = container["image"].as_str().unwrap_or_default();
-    if !IMAGE.as_ref().is_some_and(|grammar| grammar.is_match(image)) {
-        let why = format!("Expected an image path like [host/]repo-path[:tag and/or @digest], but obtained {image}");
-        return refuse("image", why);
+/// Names of containers, and which waits for which.
+fn check_names(containers: &[Value]) -> Result<(), Problem> {
+    let names: Vec<&str> = containers.iter().map(|c| text(c, "name")).filter(|name| !name.is_empty()).collect();
+    if names.iter().collect::<BTreeSet<_>>().len() < names.len() {
+        return Err(Problem::field("template.containers", "duplicate container names"));
     }
-    within("template.containers[0].ports[0].container_port", &container["ports"][0]["containerPort"], 1..=65535)?;
-    let mut names = BTreeSet::new();
-    for variable in container["env"].as_array().into_iter().flatten() {
-        let name = variable["name"].as_str().unwrap_or_default();
-        if name.is_empty() || RESERVED_VARIABLES.contains(&name) || !names.insert(name) {
-            return refuse("env", format!("{name:?} is empty, reserved, or given twice"));
+    let mut after: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (at, container) in containers.iter().enumerate() {
+        let field = format!("template.containers[{at}].depends_on");
+        for name in items(container, "dependsOn").iter().filter_map(Value::as_str) {
+            match containers.iter().find(|other| text(other, "name") == name) {
+                None => return Err(Problem::field(&field, format!("Dependent container '{name}' does not exist"))),
+                Some(other) if other["startupProbe"].is_null() => {
+                    let why = format!("Dependent container '{name}' must have startup probe specified");
+                    return Err(Problem::field(&field, why));
+                }
+                Some(_) => after.entry(text(container, "name")).or_default().push(name),
+            }
         }
     }
-    check_resources(&container["resources"]["limits"])
+    // Who waits for nobody that is left has started; when nobody has, those that are left wait for each other.
+    while !after.is_empty() {
+        let waiting: BTreeSet<&str> = after.keys().copied().collect();
+        let before = after.len();
+        after.retain(|_, names| names.iter().any(|name| waiting.contains(name)));
+        if after.len() == before {
+            return Err(Problem::field("template.containers", "dependency cycle detected"));
+        }
+    }
+    Ok(())
 }
 
-fn check_resources(limits: &Value) -> Result<(), Problem> {
-    let refuse =
-        |name: &str, why: String| Err(Problem::field(&format!("template.containers[0].resources.limits.{name}"), why));
-    let cpu = millis(limits["cpu"].as_str().unwrap_or(DEFAULT_CPU));
-    let Some((cpu, memory)) = cpu.and_then(|cpu| Some((cpu, memory_with(cpu)?))) else {
-        return refuse(
-            "cpu",
-            "Invalid value specified for cpu. It must be between 0.08 and 1, or 2, 4, 6 or 8.".into(),
-        );
-    };
-    let wanted = mebibytes(limits["memory"].as_str().unwrap_or(DEFAULT_MEMORY));
-    if wanted.is_some_and(|wanted| memory.contains(&wanted)) {
+fn check_network(access: &Value) -> Result<(), Problem> {
+    if access.is_null() {
         return Ok(());
     }
-    let (cpu, least, most) = (cpu as f64 / 1000.0, amount(*memory.start()), amount(*memory.end()));
-    let rule = format!("For {cpu:?} CPU, memory must be between {least} and {most} inclusive.");
-    refuse("memory", format!("Invalid value specified for memory. {rule}"))
-}
-
-fn memory_with(cpu: i64) -> Option<RangeInclusive<f64>> {
-    SIZES.into_iter().find(|(cpus, _)| cpus.contains(&cpu)).map(|(_, memory)| memory)
-}
-
-/// `512Mi`, `4Gi`.
-fn amount(mebibytes: f64) -> String {
-    if mebibytes < 1024.0 { format!("{mebibytes}Mi") } else { format!("{}Gi", mebibytes / 1024.0) }
-}
-
-/// Requests that an instance takes at once, if it is not said: one, where its containers have less than a CPU.
-pub(super) fn default_concurrency(template: &Value) -> i64 {
-    let containers = template["containers"].as_array().into_iter().flatten();
-    let cpu = |container: &Value| millis(container["resources"]["limits"]["cpu"].as_str().unwrap_or(DEFAULT_CPU));
-    if containers.filter_map(cpu).fold(0, i64::saturating_add) < 1000 { 1 } else { 80 }
-}
-
-/// `2` or `500m`.
-fn millis(text: &str) -> Option<i64> {
-    match text.strip_suffix('m') {
-        Some(millis) => millis.parse().ok(),
-        None => text.parse::<f64>().ok().map(|cpu| (cpu * 1000.0).round() as i64),
+    let (connector, interfaces) = (text(access, "connector"), items(access, "networkInterfaces"));
+    if connector.is_empty() == interfaces.is_empty() {
+        let rule = "one and only one of connector and network_interfaces must be set.";
+        return Err(Problem::field("template.vpc_access.connector", rule));
     }
+    if interfaces.len() > 1 {
+        return Err(Problem::field("template.vpc_access.network_interfaces", "only 1 network interface is allowed"));
+    }
+    if interfaces.iter().any(|i| text(i, "network").is_empty() && text(i, "subnetwork").is_empty()) {
+        let rule = "at least one of network or subnetwork should not be empty";
+        return Err(Problem::field("template.vpc_access.network_interfaces[0]", rule));
+    }
+    Ok(())
 }
 
-/// `512Mi`, `2Gi`, `1G`.
-fn mebibytes(text: &str) -> Option<f64> {
-    const MEBIBYTE: f64 = 1024.0 * 1024.0;
-    let units =
-        [("Ki", 1024.0), ("Mi", MEBIBYTE), ("Gi", 1024.0 * MEBIBYTE), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("", 1.0)];
-    let (number, unit) = units.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)))?;
-    number.parse::<f64>().ok().map(|number| number * unit / MEBIBYTE)
+fn check_key(template: &Value) -> Result<(), Problem> {
+    let key = text(template, "encryptionKey");
+    let parts: Vec<&str> = key.split('/').collect();
+    match parts.as_slice() {
+        [""] if is_set(&template["encryptionKeyRevocationAction"]) => Err(Problem::field(
+            "template.encryption_key_revocation_action",
+            "encryption_key must be set if this field is set",
+        )),
+        [""] | ["projects", _, "locations", _, "keyRings", _, "cryptoKeys", _] => Ok(()),
+        _ => {
+            let rule = "must conform to projects/{P}/locations/{L}/keyRings/{R}/cryptoKeys/{K}";
+            Err(Problem::field("template.encryption_key", rule))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::problem::Problem;
 use super::super::users::{Behaviour, Startup};
+use super::limits::ingress;
 use super::rules::unusable_secret;
 use super::service::Failure;
 
@@ -69,7 +70,7 @@ fn start(
         let message = format!("Secret {missing} was not found or has no enabled version.");
         return (2, Some(Failure { code: 9, reason: "SECRETS_ACCESS_CHECK_FAILED", message }));
     }
-    let port = template["containers"][0]["ports"][0]["containerPort"].as_i64().unwrap_or(8080);
+    let port = ingress(template)["ports"][0]["containerPort"].as_i64().unwrap_or(8080);
     match startup {
         Startup::FailIn(elsewhere) if elsewhere != region => (random.random_range(8..25), None),
         Startup::Ok => (random.random_range(8..25), None),

@@ -5,16 +5,21 @@ use serde_json::Value;
 use super::super::problem::Problem;
 use super::revision::Usable;
 
-/// Prefixes that annotations may not have.
+/// Prefixes that annotations and labels may not have.
 const RESERVED: [&str; 4] =
     ["run.googleapis.com/", "cloud.googleapis.com/", "serving.knative.dev/", "autoscaling.knative.dev/"];
 
 pub(super) fn check_annotations(spec: &Value) -> Result<(), Problem> {
-    let keys = spec["annotations"].as_object().into_iter().flat_map(|a| a.keys());
-    match keys.into_iter().find(|key| RESERVED.iter().any(|prefix| key.starts_with(prefix))) {
-        Some(key) => Err(Problem::field("annotations", format!("'{key}' is in a reserved namespace"))),
-        None => Ok(()),
+    for (place, holder) in [("", spec), ("template.", &spec["template"])] {
+        for field in ["annotations", "labels"] {
+            let mut keys = holder[field].as_object().into_iter().flat_map(|all| all.keys());
+            if let Some(key) = keys.find(|key| RESERVED.iter().any(|prefix| key.starts_with(prefix))) {
+                let rule = format!("system {field} are not supported in Cloud Run API v2.");
+                return Err(Problem::field(&format!("{place}{field}[{key}]"), rule));
+            }
+        }
     }
+    Ok(())
 }
 
 pub(super) fn check_traffic(traffic: &Value) -> Result<(), Problem> {
@@ -42,15 +47,20 @@ pub(super) fn check_traffic(traffic: &Value) -> Result<(), Problem> {
 }
 
 pub(super) fn unusable_secret(template: &Value, usable: Usable<'_>) -> Option<String> {
-    let container = &template["containers"][0];
-    let variables = container["env"].as_array().into_iter().flatten().filter_map(|variable| {
+    let containers = template["containers"].as_array().into_iter().flatten();
+    let variables = containers.flat_map(|container| container["env"].as_array().into_iter().flatten());
+    let variables = variables.filter_map(|variable| {
         let reference = variable["valueSource"].get("secretKeyRef")?;
         Some((reference["secret"].as_str()?.to_string(), reference["version"].as_str().unwrap_or("latest").to_string()))
     });
-    let volumes = template["volumes"].as_array().into_iter().flatten().filter_map(|volume| {
-        let secret = volume.get("secret")?;
-        let version = secret["items"][0]["version"].as_str().unwrap_or("latest");
-        Some((secret["secret"].as_str()?.to_string(), version.to_string()))
+    let secrets = template["volumes"].as_array().into_iter().flatten().filter_map(|volume| volume.get("secret"));
+    let volumes = secrets.flat_map(|secret| {
+        let name = secret["secret"].as_str().unwrap_or_default();
+        let items = secret["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let versions = items.iter().map(|item| item["version"].as_str().unwrap_or("latest"));
+        // Without items it is the newest.
+        let newest = items.is_empty().then_some("latest");
+        versions.chain(newest).map(|version| (name.to_string(), version.to_string())).collect::<Vec<_>>()
     });
     variables
         .chain(volumes)

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::super::mask::Mask;
 use super::super::problem::Problem;
 use super::document::with_defaults;
-use super::limits::{check_labels, check_scaling, check_template};
+use super::limits::{check_labels, check_scaling, check_service, check_template};
 use super::revision::{Outcome, Revision, Usable, letters, new_uid};
 use super::rules::{check_annotations, check_traffic};
 
@@ -144,6 +144,7 @@ impl Service {
         check_annotations(&spec)?;
         check_labels(&spec)?;
         check_scaling(&spec)?;
+        check_service(&spec)?;
         check_traffic(&spec["traffic"])?;
         check_template(&spec["template"])?;
         // What is shown where nothing was set changes nothing when it is written back.

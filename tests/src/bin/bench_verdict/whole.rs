@@ -3,12 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Analysis, FastLane, Metric, OrchestraEnvironment, Rollout, RolloutPhase};
 use orchestra_planner::cloud::{
-    ContainerView, Count, CountsQuery, History, Measured, Minute, PolicyView, Readiness, RevisionView, ServiceView,
-    Tally,
+    Count, CountsQuery, History, Measured, Minute, PolicyView, Readiness, RevisionView, ServiceView, Tally,
 };
 use orchestra_planner::names::{Etag, Percent, RevisionName};
 use orchestra_planner::plan::{Effect, Finalizer, ServiceChange};
 use orchestra_planner::rollout::{Counts, Observation, RegionView, plan, questions, services};
+use orchestra_planner::template::EffectiveTemplate;
 use orchestra_planner::traffic::weight_of;
 use orchestra_planner::verdict::Pair;
 use serde_json::json;
@@ -133,7 +133,7 @@ impl World {
     fn revision(&self, name: RevisionName) -> Option<RevisionView> {
         self.revisions.contains(&name).then(|| RevisionView {
             name,
-            containers: vec![ContainerView::default()],
+            template: EffectiveTemplate::default(),
             secrets: BTreeSet::new(),
             readiness: Readiness::Ready,
         })
