@@ -80,6 +80,8 @@ pub enum Command {
     Abort(NameArgs),
     /// Try what failed again, as a new revision.
     Retry(NameArgs),
+    /// Go back to a revision that was promoted, at once and in every region, and stay there until the template changes.
+    Undo(UndoArgs),
     /// A script that completes commands in a shell.
     Completion {
         /// Which shell.
@@ -103,6 +105,15 @@ pub struct NameArgs {
     /// Print the objects instead.
     #[arg(short, long, value_enum)]
     pub output: Option<Output>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct UndoArgs {
+    #[command(flatten)]
+    pub of: NameArgs,
+    /// The revision; `history` and `status.promoted` list those that can be gone back to. Default: the one before stable.
+    #[arg(long, value_name = "REVISION")]
+    pub to: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]

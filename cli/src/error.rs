@@ -20,6 +20,18 @@ pub enum CliError {
     /// There is nothing to ask for.
     #[error("Rollout `{0}`: {1}")]
     NothingTo(String, &'static str),
+    /// A revision can't be gone back to.
+    #[error(
+        "Rollout `{rollout}`: `{revision}` is none of the last promoted revisions ({kept}): name one of them with --to"
+    )]
+    NotPromoted {
+        /// The Rollout.
+        rollout: String,
+        /// What was asked for.
+        revision: String,
+        /// What could be.
+        kept: String,
+    },
     /// A file can't be read.
     #[error("{0}: {1}")]
     File(String, String),

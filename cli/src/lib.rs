@@ -187,6 +187,7 @@ async fn run_on(cluster: &Cluster, command: &Command) -> Result<ExitCode, CliErr
         Command::Resume(args) => ask(cluster, Verb::Resume, args).await?,
         Command::Abort(args) => ask(cluster, Verb::Abort, args).await?,
         Command::Retry(args) => ask(cluster, Verb::Retry, args).await?,
+        Command::Undo(args) => ask(cluster, Verb::Undo { to: args.to.clone() }, &args.of).await?,
         Command::Lint(_)
         | Command::Backtest(_)
         | Command::Completion { .. }

@@ -18,15 +18,18 @@ fn is_asked(of: &Rollout, status: &RolloutStatus) -> bool {
         Request::Retry => failed,
         // Held, it waits until somebody resumes.
         Request::Promote => candidate.and_then(|candidate| candidate.promote_token.as_deref()).filter(|_| !held),
-        Request::Pause => None,
+        Request::Pause | Request::Undo => None,
     };
     let is_done = |request: Request, target: &str| {
         status.requests.iter().any(|record| record.request == request.name() && record.target == target)
     };
-    Request::ALL
+    let tokens = status.promoted.iter().filter_map(|promoted| promoted.undo_token.as_deref());
+    let goes_back = tokens.into_iter().any(|token| asked(Request::Undo, token) && !is_done(Request::Undo, token));
+    let other = Request::ALL
         .into_iter()
         .filter_map(|request| Some((request, means(request)?)))
-        .any(|(request, target)| asked(request, target) && !is_done(request, target))
+        .any(|(request, target)| asked(request, target) && !is_done(request, target));
+    goes_back || other
 }
 
 /// Whether the status tells of a pause that nobody asks for any more: the controller has not looked since.

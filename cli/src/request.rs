@@ -1,18 +1,22 @@
 //! Requests: each is bound to the release that is shown.
 
 use kube::ResourceExt;
-use orchestra_crds::{Request, Rollout};
+use orchestra_crds::{PromotedStatus, Request, Rollout};
 
 use crate::error::CliError;
 
 /// What a person asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
     Abort,
     Retry,
     Promote,
     Pause,
     Resume,
+    /// To that revision; none: the one before stable.
+    Undo {
+        to: Option<String>,
+    },
 }
 
 /// The annotation to write, and what to say about it.
@@ -52,6 +56,17 @@ pub fn annotation(verb: Verb, rollout: &Rollout) -> Result<Annotation, CliError>
             let missing = "no step is in effect that could end: kubectl get oro -o wide says what it waits for";
             let said = if is_held { "held, and to be promoted as soon as it is resumed:" } else { "promoting" };
             of(Request::Promote, token, missing, said)
+        }
+        Verb::Undo { to } => {
+            let stable = status.stable.as_ref().map(|stable| stable.revision.clone()).unwrap_or_default();
+            let is_it = |p: &PromotedStatus| to.as_ref().map_or(p.revision != stable, |to| p.revision == *to);
+            let token = status.promoted.iter().find(|promoted| is_it(promoted)).and_then(|p| p.undo_token.clone());
+            let kept: Vec<String> = status.promoted.iter().map(|promoted| promoted.revision.clone()).collect();
+            match (token, to) {
+                (Some(token), _) => of(Request::Undo, Some(token), "", "going back to"),
+                (None, Some(to)) => Err(CliError::NotPromoted { rollout: name, revision: to, kept: kept.join(", ") }),
+                (None, None) => of(Request::Undo, None, "no other revision was promoted", ""),
+            }
         }
         Verb::Resume if paused_for.is_none() => Err(CliError::NothingTo(
             name,
@@ -98,5 +113,16 @@ mod tests {
         assert_eq!(asked(Verb::Promote).unwrap(), (Request::Promote, Some("api-x.3/us-central1/1".into())));
         assert!(asked(Verb::Retry).is_err());
         assert!(asked(Verb::Resume).unwrap_err().to_string().contains("not paused"));
+    }
+
+    #[test]
+    fn undo_goes_to_the_one_before_stable_or_to_the_one_that_is_named() {
+        let promoted = |revision: &str| json!({"revision": revision, "undoToken": format!("{revision}.7")});
+        let status = json!({"stable": {"revision": "api-c"}, "promoted": [promoted("api-c"), promoted("api-b"), promoted("api-a")]});
+        let of = |to: Option<&str>| annotation(Verb::Undo { to: to.map(String::from) }, &rollout(status.clone()));
+        assert_eq!(of(None).unwrap().value.as_deref(), Some("api-b.7"));
+        assert_eq!(of(Some("api-a")).unwrap().value.as_deref(), Some("api-a.7"));
+        let refused = of(Some("api-x")).unwrap_err().to_string();
+        assert!(refused.contains("api-x") && refused.contains("api-c, api-b, api-a"), "{refused}");
     }
 }

@@ -143,6 +143,7 @@ fn next(rollout: &Rollout, status: &RolloutStatus) -> Vec<String> {
         ("pause", candidate.is_some() && !paused),
         ("abort", candidate.is_some()),
         ("retry", failed),
+        ("undo", status.promoted.len() > 1),
     ];
     let place = rollout.namespace().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
     verbs.into_iter().filter(|(_, may)| *may).map(|(verb, _)| format!("{verb} {name}{place}")).collect()

@@ -14,11 +14,14 @@ pub enum Request {
     Promote,
     /// Value: the candidate's release. Holds the release where it is, until the annotation is removed.
     Pause,
+    /// Value: a promoted revision and the number of the last release, as `REVISION.NUMBER`. Sends all traffic to that revision, in
+    /// every region at once, and holds it there until the template changes.
+    Undo,
 }
 
 impl Request {
     /// Every request.
-    pub const ALL: [Self; 4] = [Self::Abort, Self::Retry, Self::Promote, Self::Pause];
+    pub const ALL: [Self; 5] = [Self::Abort, Self::Retry, Self::Promote, Self::Pause, Self::Undo];
 
     /// Its word, in commands and in the status.
     pub fn name(self) -> &'static str {
@@ -27,6 +30,7 @@ impl Request {
             Self::Retry => "retry",
             Self::Promote => "promote",
             Self::Pause => "pause",
+            Self::Undo => "undo",
         }
     }
 

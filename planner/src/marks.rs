@@ -16,7 +16,7 @@ pub use news::News;
 /// The version that is written.
 const VERSION: &str = "2";
 const PREFIX: &str = "orchestra.cherry-ai.me/";
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "marks",
     "owner",
     "owner-uid",
@@ -30,6 +30,7 @@ const KEYS: [&str; 13] = [
     "failed",
     "promoted",
     "regions",
+    "held",
 ];
 
 /// How many steps the schema of a Rollout allows.
@@ -54,6 +55,8 @@ pub struct Marks {
     pub failed: Vec<FailedMark>,
     /// Revisions that were promoted, newest first.
     pub promoted: Vec<PromotedMark>,
+    /// The revision that a person went back to.
+    pub held: Option<HeldMark>,
     /// The regions of the last release, in its order.
     pub regions: Vec<Region>,
     /// The first mark that this version of the controller can't read.
@@ -127,6 +130,17 @@ pub struct PromotedMark {
     pub template: Option<TemplateHash>,
 }
 
+/// A revision that a person went back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldMark {
+    /// Its name.
+    pub revision: RevisionName,
+    /// Hash of the Rollout's template of then.
+    pub template: TemplateHash,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// Reads marks one by one and keeps the first that it can't.
 struct Reader<'a> {
     annotations: &'a BTreeMap<String, String>,
@@ -182,6 +196,17 @@ fn parse_step(text: &str) -> Option<(Position, Option<Percent>, Timestamp)> {
     Some((position, weight, at.parse().ok()?))
 }
 
+/// `REVISION=HASH@TIME`.
+fn parse_held(text: &str) -> Option<HeldMark> {
+    let (revision, rest) = text.split_once('=')?;
+    let (template, since) = rest.split_once('@')?;
+    Some(HeldMark {
+        revision: RevisionName::new(revision).ok()?,
+        template: hash(template)?,
+        since: since.parse().ok()?,
+    })
+}
+
 /// A list of `name` or `name=detail`.
 fn list<T>(text: &str, item: impl Fn(&str, Option<&str>) -> Option<T>) -> Option<Vec<T>> {
     let items = text.split(',').filter(|item| !item.is_empty());
@@ -222,6 +247,7 @@ impl Marks {
             failed: reader.read("failed", |text| list(text, parse_failed)).unwrap_or_default(),
             promoted: reader.read("promoted", |text| list(text, parse_promoted)).unwrap_or_default(),
             regions: reader.read("regions", |text| list(text, |name, _| Region::new(name).ok())).unwrap_or_default(),
+            held: reader.read("held", parse_held),
             unknown: reader.unknown,
             others: annotations
                 .iter()
@@ -259,6 +285,8 @@ impl Marks {
         joined(failed.collect()).into_iter().for_each(|text| put("failed", text));
         let promoted = self.promoted.iter().map(|p| with(&p.revision, p.template.as_ref().map(ToString::to_string)));
         joined(promoted.collect()).into_iter().for_each(|text| put("promoted", text));
+        let held = self.held.iter().map(|h| format!("{}={}@{}", h.revision, h.template, h.since));
+        held.for_each(|text| put("held", text));
         joined(self.regions.iter().map(ToString::to_string).collect())
             .into_iter()
             .for_each(|text| put("regions", text));

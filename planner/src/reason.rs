@@ -82,6 +82,7 @@ reasons! {
     Extended: Patience, "The step has not been judged on enough requests yet, and goes on for a while.", "More requests make it shorter. `kubectl orchestra promote NAME` ends it.";
     Failed: Person, "The release failed, and there was nothing to go back to.", "Change the template, or `kubectl orchestra retry NAME`.";
     FailedBefore: Person, "The marks on the service say that this release failed before; the status that knew why was lost.", "Change the template, or `kubectl orchestra retry NAME`.";
+    HeldByPerson: Patience, "A person went back to a revision with `kubectl orchestra undo NAME`. It stays, whatever the environment changes or Git syncs, until the template changes.", "Change the template, and that is released.";
     Holding: Patience, "The candidate stays at its weight for as long as the step says.", "`kubectl orchestra promote NAME` ends the step.";
     ImageNotAllowed: Person, "The image is outside the environment's repositories (`spec.images.repositories`).", "Push it to one of those, or add its repository to the environment.";
     InvalidResources: Person, "CPU and memory don't go together on Cloud Run; the environment's defaults count in.", "Change the field that the message names.";
@@ -124,6 +125,7 @@ reasons! {
     ReleaseFailed: Person, "The release failed, and is taken back.", "The message has the cause.";
     ReleaseStarted: Nothing, "A release started; the message has its steps and regions.", "";
     Releasing: Patience, "The object was deleted under Retain: what runs stays, and the marks come off.", "";
+    RequestRefused: Nothing, "What somebody asked for was not done: the message says why.", "";
     RequestTaken: Nothing, "What somebody asked for was acted on: the message says what, for which release, and by which client.", "";
     Resolved: Nothing, "Each secret is bound to a version.", "";
     Resolving: Patience, "The versions of the secrets are being looked up.", "";
@@ -161,10 +163,11 @@ reasons! {
 
 impl Reason {
     /// Reasons of the events of each release: whether a person may have to act, and why.
-    pub const OF_RELEASES: [(Severity, Self); 10] = [
+    pub const OF_RELEASES: [(Severity, Self); 11] = [
         (Severity::Normal, Self::ReleaseStarted),
         (Severity::Normal, Self::StepInEffect),
         (Severity::Normal, Self::RequestTaken),
+        (Severity::Warning, Self::RequestRefused),
         (Severity::Normal, Self::Promoted),
         (Severity::Normal, Self::Superseded),
         (Severity::Normal, Self::Returned),

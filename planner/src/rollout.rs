@@ -37,6 +37,7 @@ mod settings;
 mod start;
 mod steps;
 mod supersede;
+mod undo;
 mod unread;
 
 use jiff::Timestamp;
@@ -233,6 +234,9 @@ fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Turn {
         return decision.into();
     }
     if let Some(turn) = partial::turn(pass, memory) {
+        return turn;
+    }
+    if let Some(turn) = undo::turn(pass, memory) {
         return turn;
     }
     if let Some(turn) = failure::take_back(pass, memory) {

@@ -49,6 +49,9 @@ pub struct RolloutStatus {
     /// The last revisions that were promoted, newest first: going back to one of them waits for nothing.
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     pub promoted: Vec<PromotedStatus>,
+    /// The revision that a person went back to: it stays until the template changes.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldStatus>,
     /// Each region's traffic, step and evidence; a region that left the spec too, until it is let go.
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["region".into()]))]
@@ -188,6 +191,21 @@ pub struct LatchStatus {
     pub message: String,
 }
 
+/// A revision that a person went back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldStatus {
+    /// The way back, as a release: the revision and its number.
+    pub release: String,
+    /// Hash of the Rollout's template of then: another one ends the hold.
+    pub template_hash: String,
+    /// Field manager that asked for it, where the cluster tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Since when.
+    pub since: Time,
+}
+
 /// What a rollout set on its services or granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -215,6 +233,9 @@ pub struct GrantedStatus {
 pub struct PromotedStatus {
     /// Name of the revision.
     pub revision: String,
+    /// The value of the undo annotation that goes back to it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_token: Option<String>,
     /// Hash of the Rollout's template that it runs, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_hash: Option<String>,
@@ -347,13 +368,16 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestRecord {
-    /// What was asked for: abort, retry, promote.
+    /// What was asked for: abort, retry, promote, undo.
     pub request: String,
     /// What it was bound to.
     pub target: String,
     /// Which client wrote it, as the cluster's managed fields tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Why it was not done; not set: it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// When it was acted on.
     pub time: Time,
 }

@@ -10,4 +10,5 @@ return {
   ["pause"] = { ["disabled"] = candidate == nil or paused == candidate.release },
   ["resume"] = { ["disabled"] = paused == nil },
   ["retry"] = { ["disabled"] = not latched and status.failed == nil },
+  ["undo"] = { ["disabled"] = status.promoted == nil or status.promoted[2] == nil },
 }

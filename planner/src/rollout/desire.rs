@@ -4,9 +4,11 @@ use orchestra_crds::Template;
 
 use super::memory::{Candidate, Latch, Memory, Stable};
 use super::pass::Pass;
-use crate::conditions::Note;
+use super::undo::Held;
+use crate::conditions::{Note, note};
 use crate::marks::News;
 use crate::names::{RevisionName, TemplateHash};
+use crate::reason::Reason;
 use crate::template::{Gate, Wanted, own_hash};
 
 /// What should run.
@@ -20,13 +22,19 @@ pub(super) struct Desire {
     pub(super) template: Template,
     /// The spec's template, or what the environment adds to it, has failed and is not released again.
     pub(super) latch: Option<Latch>,
+    /// A person went back to that revision.
+    pub(super) held: Option<RevisionName>,
 }
 
 impl Desire {
     /// What should run, by what is remembered.
     pub(super) fn of(pass: &Pass<'_>, memory: &Memory) -> Self {
         let spec = &pass.seen.rollout.spec.template;
-        let asked = Self { own: pass.own.clone(), built: pass.built.clone(), template: spec.clone(), latch: None };
+        if let Some(held) = &memory.held {
+            return Self::held(pass, memory, held);
+        }
+        let asked =
+            Self { own: pass.own.clone(), built: pass.built.clone(), template: spec.clone(), latch: None, held: None };
         let Some(latch) = asked.latched_by(pass, memory) else { return asked };
         let stand_in = memory.stable.as_ref().and_then(|stable| Self::on_stable(pass, stable));
         match stand_in.filter(|stand_in| stand_in.latched_by(pass, memory).is_none()) {
@@ -38,12 +46,22 @@ impl Desire {
         }
     }
 
+    /// What a person went back to, whatever the spec and the environment say.
+    fn held(pass: &Pass<'_>, memory: &Memory, held: &Held) -> Self {
+        let to = &held.release.revision;
+        let known = memory.promoted.iter().find(|promoted| promoted.revision == *to);
+        let own = known.and_then(|promoted| promoted.template.clone()).unwrap_or_else(|| TemplateHash::of(to.as_str()));
+        let closed = Gate::Waiting(note(Reason::HeldByPerson, held.words()));
+        let template = pass.seen.rollout.spec.template.clone();
+        Self { own, built: Err(closed), template, latch: None, held: Some(to.clone()) }
+    }
+
     /// Stable's template with what the environment adds to it now.
     fn on_stable(pass: &Pass<'_>, stable: &Stable) -> Option<Self> {
         let template = stable.template.clone()?;
         let environment = pass.seen.environment.as_ref()?;
         let built = Wanted::build(&template, environment);
-        Some(Self { own: own_hash(&template), built, template, latch: None })
+        Some(Self { own: own_hash(&template), built, template, latch: None, held: None })
     }
 
     /// What failed and is in this, unless it was promoted since.
@@ -77,6 +95,9 @@ impl Desire {
 
     /// Whether that candidate is still what should run, as far as that is known.
     pub(super) fn wants(&self, pass: &Pass<'_>, candidate: &Candidate) -> bool {
+        if let Some(held) = &self.held {
+            return candidate.release.revision == *held;
+        }
         match (&self.built, &self.latch) {
             (Ok(wanted), _) => pass.is_of(&candidate.release.revision, wanted),
             (Err(_), Some(_)) => false,
@@ -86,6 +107,9 @@ impl Desire {
 
     /// Whether the stable revision is what should run, as far as that is known.
     pub(super) fn wants_stable(&self, pass: &Pass<'_>, stable: &Stable) -> bool {
+        if let Some(held) = &self.held {
+            return stable.revision == *held;
+        }
         match (&self.built, &self.latch) {
             (Ok(wanted), _) => pass.is_of(&stable.revision, wanted),
             (Err(_), Some(_)) => true,
@@ -101,6 +125,9 @@ impl Desire {
 
     /// The revision that was promoted before and runs this: going back to it waits for nothing.
     pub(super) fn promoted_before(&self, pass: &Pass<'_>, memory: &Memory) -> Option<RevisionName> {
+        if let Some(held) = &self.held {
+            return Some(held.clone());
+        }
         let runs = |p: &&crate::marks::PromotedMark| match &self.built {
             Ok(wanted) => pass.is_of(&p.revision, wanted),
             Err(_) => self.latch.is_none() && p.template.as_ref() == Some(&self.own),

@@ -44,6 +44,10 @@ fn requests(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
     let event = |record: &RequestRecord| {
         let by = record.by.as_deref().map(|by| format!(", written by {by}")).unwrap_or_default();
         let note = format!("{} of `{}`{by}", record.request, record.target);
+        if let Some(why) = &record.refused {
+            let action = format!("{}-{}", record.request, record.target);
+            return Event::warning(Reason::RequestRefused, action, format!("{note}: {why}"));
+        }
         Event::normal(Reason::RequestTaken, format!("{}-{}", record.request, record.target), note)
     };
     taken.map(event).collect()

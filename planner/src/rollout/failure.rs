@@ -118,6 +118,7 @@ fn forget_what_changed(pass: &Pass<'_>, memory: &mut Memory) {
         built: pass.built.clone(),
         template: pass.seen.rollout.spec.template.clone(),
         latch: None,
+        held: None,
     };
     let present = Desire::of(pass, memory);
     memory.latches.retain(|latch| spec.holds(latch) || present.holds(latch));

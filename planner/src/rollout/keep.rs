@@ -55,6 +55,12 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
         Decision::stalled(phase, Reason::TrafficNotInEffect, message)
     } else if upkeep.moving {
         Decision::working(phase, Reason::Correcting, format!("traffic goes back to `{}`", stable.revision))
+    } else if let Some(held) = &memory.held {
+        let message = format!("`{}` gets all requests; {}", stable.revision, held.words());
+        Decision {
+            overall: Overall::Reconciling(note(Reason::HeldByPerson, message.clone())),
+            ..Decision::held(message)
+        }
     } else if let Some(latch) = &desire.latch {
         failure::latched(pass, memory, latch)
     } else if !upkeep.effects.is_empty() {
@@ -135,7 +141,8 @@ fn upkeep(pass: &Pass<'_>, memory: &Memory) -> Upkeep {
         let drifted = moved_away(place, memory).is_some();
         let unmarked = matches!(place.ownership, Ownership::Released | Ownership::Stripped)
             || !place.knows_regions(pass)
-            || !place.knows_failures(memory);
+            || !place.knows_failures(memory)
+            || place.marks.held != super::undo::mark(memory);
         let has_all = home.as_ref().is_none_or(|home| weight_of(home, &view.serving).get() == 100);
         // A write that Cloud Run accepted may still fail.
         let undone = view.settled && !drifted && !has_all && written_long_ago(view, pass.seen.now);

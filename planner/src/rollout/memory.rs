@@ -12,6 +12,7 @@ use orchestra_crds::{
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::steps::Steps;
+use super::undo::Held;
 use crate::cloud::SecretVersionId;
 use crate::marks::{News, PROMOTED_KEPT, PromotedMark};
 use crate::names::{Fingerprint, Region, ReleaseId, RevisionName, TemplateHash};
@@ -35,6 +36,8 @@ pub(super) struct Memory {
     pub(super) latches: Vec<Latch>,
     /// Revisions that were promoted, newest first.
     pub(super) promoted: Vec<PromotedMark>,
+    /// What a person went back to.
+    pub(super) held: Option<Held>,
     pub(super) regions: BTreeMap<Region, RegionMemory>,
     /// Regions that left the spec and are let go, as of this pass.
     pub(super) departed: BTreeSet<Region>,
@@ -177,8 +180,29 @@ impl Memory {
         if self.requests.iter().any(|r| r.request == request.name() && r.target == target) {
             return;
         }
-        let record = RequestRecord { request: request.name().into(), target: target.into(), by, time: Time(now) };
-        self.requests.insert(0, record);
+        self.put_request(request, target, (by, None), now);
+    }
+
+    /// Notes a request that is refused, and why: it is not asked again.
+    pub(super) fn refuse_request(
+        &mut self,
+        request: Request,
+        target: &str,
+        (by, why): (Option<String>, String),
+        now: Timestamp,
+    ) {
+        self.put_request(request, target, (by, Some(why)), now);
+    }
+
+    fn put_request(
+        &mut self,
+        request: Request,
+        target: &str,
+        (by, refused): (Option<String>, Option<String>),
+        now: Timestamp,
+    ) {
+        let (request, target) = (request.name().into(), target.into());
+        self.requests.insert(0, RequestRecord { request, target, by, refused, time: Time(now) });
         self.requests.truncate(REQUESTS_KEPT);
     }
 
@@ -220,8 +244,9 @@ impl Memory {
     /// The highest number that any release had.
     pub(super) fn last_release(&self) -> u32 {
         let recorded = self.history.iter().filter_map(|r| ReleaseId::parse(&r.release));
-        let known =
-            self.candidate.iter().map(|c| c.release.number).chain(self.failure.iter().map(|f| f.release.number));
+        let held = self.held.iter().map(|held| held.release.number);
+        let known = self.candidate.iter().map(|c| c.release.number);
+        let known = known.chain(self.failure.iter().map(|f| f.release.number)).chain(held);
         recorded.map(|release| release.number).chain(known).max().unwrap_or(0)
     }
 }

@@ -171,6 +171,9 @@ impl Recovery<'_, '_> {
             self.promoted(memory);
             memory.note_promoted(&stable.revision, stable.template_hash);
         }
+        if memory.held.is_none() && self.lost {
+            memory.held = self.ours().find_map(|(marks, _)| super::undo::of_marks(marks));
+        }
         if memory.candidate.is_none() && memory.failure.is_none() {
             memory.candidate = self.ours().find_map(|(marks, view)| self.candidate(memory, marks, view));
         }
@@ -235,7 +238,10 @@ impl Recovery<'_, '_> {
     }
 
     fn candidate(&self, memory: &Memory, marks: &Marks, view: &ServiceView) -> Option<Candidate> {
-        let mark = marks.candidate.as_ref()?;
+        // What was under way when a person went back is over, also where that was not seen yet.
+        let is_left =
+            |mark: &&CandidateMark| memory.held.as_ref().is_some_and(|held| mark.release.number < held.release.number);
+        let mark = marks.candidate.as_ref().filter(|mark| !is_left(mark))?;
         let revision = &mark.release.revision;
         let has_traffic = traffic::weight_of(revision, &view.traffic) > Percent::NONE;
         let failed = self.ours().any(|(marks, _)| marks.has_failed(revision));

@@ -156,7 +156,8 @@ impl<'a> Place<'a> {
 
     /// The marks of this service with our owner mark, and with what failed.
     pub(super) fn owned_marks(&self, seen: &Observation, memory: &Memory) -> Marks {
-        Marks { owner: Some(self.owner(seen)), ..self.marks.clone() }.knowing(memory.failures())
+        let held = super::undo::mark(memory);
+        Marks { owner: Some(self.owner(seen)), held, ..self.marks.clone() }.knowing(memory.failures())
     }
 
     /// The owner mark that a write leaves here: one that takes a release back where the region was let go takes nothing

@@ -259,6 +259,7 @@ impl Placement<'_, '_> {
             failed: before.failed.clone(),
             promoted: self.memory.promoted.clone(),
             regions: course.map(|course| course.regions.clone()).unwrap_or_default(),
+            held: super::undo::mark(self.memory),
             unknown: None,
             others: before.others.clone(),
         }

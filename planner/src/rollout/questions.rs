@@ -10,7 +10,7 @@ use super::memory::{Latch, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Placement;
-use super::{Observation, advance, alerts, fast_lane, invokers, requests, secrets};
+use super::{Observation, advance, alerts, fast_lane, invokers, requests, secrets, undo};
 use crate::cloud::{CountsQuery, FailuresQuery, IncidentsQuery, SecretVersionId, ServiceId};
 use crate::marks::News;
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
@@ -110,7 +110,8 @@ fn is_urgent(rollout: &Rollout, memory: &Memory, unread: &[Unread]) -> bool {
         let superseded = unread.is_empty() && own != candidate.template_hash && memory.latches.iter().all(other_failed);
         aborted || (superseded && !held)
     });
-    failing || leaves || rollout.metadata.deletion_timestamp.is_some()
+    let goes_back = requests::is_new_undo(rollout, memory);
+    failing || goes_back || leaves || rollout.metadata.deletion_timestamp.is_some()
 }
 
 /// What is still to be asked. Each answer may open another question, until none is left.
@@ -124,7 +125,7 @@ pub fn questions(seen: &Observation) -> Questions {
     };
     let (services, regions) = (other_services(&pass), seen.regions.iter().map(about).collect());
     let incidents = if urgent { None } else { alerts::question(&pass, &memory) };
-    let asked = Questions { services, regions, incidents, secrets: BTreeSet::new() };
+    let asked = Questions { services, regions, incidents, secrets: undo::secrets_to_ask(&pass, &memory) };
     match asked.is_empty() && !urgent {
         true => Questions { secrets: secrets::to_ask(&pass, &memory), ..asked },
         false => asked,
@@ -170,7 +171,7 @@ fn revisions(pass: &Pass<'_>, memory: &Memory) -> BTreeSet<RevisionName> {
     let desire = Desire::of(pass, memory);
     let fresh = desire.built.as_ref().ok().and_then(|wanted| pass.fresh_name(wanted, memory));
     let next = desire.promoted_before(pass, memory).or(fresh);
-    stable.chain(candidate).chain(next).collect()
+    stable.chain(candidate).chain(next).chain(undo::revision_to_read(pass, memory)).collect()
 }
 
 /// The closed minutes of a weight that is in effect, by each metric.

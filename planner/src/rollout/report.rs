@@ -51,7 +51,11 @@ pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) 
     status.regions = regions;
     let token = promote_token(&memory, &decision, &status);
     memory.regions.clear();
+    let last = pass.next_release(&memory).saturating_sub(1);
     memory.write(&mut status);
+    for promoted in &mut status.promoted {
+        promoted.undo_token = Some(format!("{}.{last}", promoted.revision));
+    }
     if let Some(candidate) = status.candidate.as_mut() {
         candidate.promote_token = token;
     }

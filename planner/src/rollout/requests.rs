@@ -3,6 +3,7 @@
 use orchestra_crds::{Request, Rollout};
 use std::collections::BTreeMap;
 
+use super::memory::Memory;
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use crate::names::{Region, ReleaseId};
@@ -21,7 +22,7 @@ fn annotation(rollout: &Rollout, request: Request) -> Option<&str> {
     rollout.metadata.annotations.as_ref()?.get(&request.key()).map(String::as_str)
 }
 
-fn value(rollout: &Rollout, request: Request) -> Option<&str> {
+pub(super) fn value(rollout: &Rollout, request: Request) -> Option<&str> {
     let ignored = rollout.status.as_ref().and_then(|status| status.ignored_requests.get(request.name()));
     annotation(rollout, request).filter(|value| ignored.map(String::as_str) != Some(*value))
 }
@@ -51,6 +52,14 @@ pub(super) fn brought_along(pass: &Pass<'_>) -> Option<BTreeMap<String, String>>
 /// Whether a request is there that means this.
 pub fn is_asked(rollout: &Rollout, request: Request, target: &str) -> bool {
     value(rollout, request) == Some(target)
+}
+
+/// Whether a way back is asked for that was not taken yet, or is not at its end.
+pub(super) fn is_new_undo(rollout: &Rollout, memory: &Memory) -> bool {
+    let asked = value(rollout, Request::Undo).and_then(ReleaseId::parse);
+    let is_new = asked.is_some_and(|asked| asked.number == memory.last_release());
+    let recorded = |release: &ReleaseId| memory.history.iter().any(|record| record.release == release.to_string());
+    is_new || memory.held.as_ref().is_some_and(|held| !recorded(&held.release))
 }
 
 /// Whether a request is there that means this release.

@@ -17,6 +17,7 @@ mod recorded;
 mod regions;
 mod second_look;
 mod troubles;
+mod undo;
 mod watched;
 
 use super::*;

@@ -122,6 +122,7 @@ pub(super) fn draw(random: &mut StdRng) -> Happening {
         16 => Happening::Pause(false),
         17 => Happening::Ask("abort"),
         18 => Happening::Ask("retry"),
+        19 if random.random_bool(0.5) => Happening::Ask("undo"),
         19 => Happening::Ask("pause"),
         20 => Happening::ResumeByAnnotation,
         21 => Happening::Steps(ladder(random)),
@@ -228,6 +229,13 @@ async fn ask(world: &mut World, request: &str) {
     let status = &world.rollout("api")["status"];
     let target = match request {
         "promote" => status["candidate"]["promoteToken"].as_str(),
+        "undo" => {
+            let promoted = status["promoted"].as_array().map(Vec::as_slice).unwrap_or_default();
+            promoted
+                .iter()
+                .find(|p| p["revision"] != status["stable"]["revision"])
+                .and_then(|p| p["undoToken"].as_str())
+        }
         "retry" => status["latches"][0]["release"].as_str().or(status["failed"]["release"].as_str()),
         _ => status["candidate"]["release"].as_str(),
     };

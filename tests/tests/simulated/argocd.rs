@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const HEALTH: &str = include_str!("../../../examples/argocd/lua/health.lua");
 const DISCOVERY: &str = include_str!("../../../examples/argocd/lua/discovery.lua");
-const ACTIONS: [(&str, &str); 5] = [
+const ACTIONS: [(&str, &str); 6] = [
     ("abort", include_str!("../../../examples/argocd/lua/abort.lua")),
     ("pause", include_str!("../../../examples/argocd/lua/pause.lua")),
     ("promote", include_str!("../../../examples/argocd/lua/promote.lua")),
     ("resume", include_str!("../../../examples/argocd/lua/resume.lua")),
     ("retry", include_str!("../../../examples/argocd/lua/retry.lua")),
+    ("undo", include_str!("../../../examples/argocd/lua/undo.lua")),
 ];
 
 /// Runs a script over an object with what Argo CD gives it: the base library and tables, and neither strings nor mathematics.
@@ -91,13 +92,18 @@ async fn an_action_is_offered_where_it_means_something_and_writes_what_the_plugi
                     "abort" | "pause" => &status["candidate"]["release"],
                     "retry" if status["latches"].is_array() => &status["latches"][0]["release"],
                     "retry" => &status["failed"]["release"],
+                    "undo" => {
+                        let promoted = status["promoted"].as_array().unwrap();
+                        let before = promoted.iter().find(|p| p["revision"] != status["stable"]["revision"]);
+                        &before.unwrap()["undoToken"]
+                    }
                     _ => &Value::Null,
                 };
                 assert!(annotation == bound_to, "{name}: {annotation} {bound_to}");
             }
         }
     }
-    assert_eq!(offered.into_iter().collect::<Vec<_>>(), ["abort", "pause", "promote", "retry"]);
+    assert_eq!(offered.into_iter().collect::<Vec<_>>(), ["abort", "pause", "promote", "retry", "undo"]);
 }
 
 /// Argo CD puts an emptied map back: a pause that is the only annotation would stay.

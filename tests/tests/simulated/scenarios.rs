@@ -122,6 +122,37 @@ async fn abort_goes_back_and_retry_tries_again_as_a_new_revision() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_person_goes_back_to_is_there_at_once_in_every_region_and_stays() {
+    let mut world = promoted(&TWO).await;
+    for image in ["app:2", "app:3"] {
+        world.release("api", image, &[]).await;
+        world.run_until_weights(SERVICE, image, &[100, 100]).await;
+        world.run_until_phase("api", RolloutPhase::Promoted).await;
+    }
+    world.release("api", "app:4", &[]).await;
+    world.run_until_weights(SERVICE, "app:4", &[10, 0]).await;
+    let token = world.status("api").await.promoted[2].undo_token.clone().unwrap();
+    let writes = world.tap.writes().len();
+    let asked = json!({"metadata": {"annotations": {"orchestra.cherry-ai.me/undo": token}}});
+    world.patch_rollout("api", asked).await;
+    world.run_for(Duration::from_secs(15)).await;
+    assert_eq!(world.weights(SERVICE, "app:1"), [100, 100], "{:?}", world.status("api").await.message);
+    assert_eq!(world.tap.writes().len(), writes + 2, "one write of traffic in each region");
+    // Git syncs the same again, the status is lost, and the controller restarts.
+    for _ in 0..3 {
+        world.patch_rollout("api", json!({"metadata": {"labels": {"synced": "by-git"}}})).await;
+        world.wipe_status("api").await;
+        world.run_for(Duration::from_secs(600)).await;
+    }
+    let ready = world.status("api").await.conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
+    assert_eq!((world.weights(SERVICE, "app:1"), ready.reason.as_str()), (vec![100, 100], "HeldByPerson"), "{ready:?}");
+    world.release("api", "app:5", &[]).await;
+    world.run_until_weights(SERVICE, "app:5", &[10, 0]).await;
+    assert_eq!(world.weights(SERVICE, "app:1"), [90, 100]);
+    world.assert_promises();
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_steady_state_writes_nothing_for_a_day() {
     let mut world = promoted(&TWO).await;
     world.run_for(Duration::from_secs(60)).await;

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{
-    CandidateStatus, CourseStatus, FailureStatus, GrantedStatus, LatchStatus, PromotedStatus, RegionStatus, Rollout,
-    RolloutStatus, StableStatus, StepStatus,
+    CandidateStatus, CourseStatus, FailureStatus, GrantedStatus, HeldStatus, LatchStatus, PromotedStatus, RegionStatus,
+    Rollout, RolloutStatus, StableStatus, StepStatus,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,7 @@ use crate::marks::{News, PromotedMark};
 use crate::names::{Fingerprint, Region, ReleaseId, RevisionName, TemplateHash};
 use crate::rollout::requests;
 use crate::rollout::steps::Steps;
+use crate::rollout::undo::Held;
 
 /// The largest template that is kept for what the environment changes while a newer one has failed, as JSON.
 const TEMPLATE_KEPT_BYTES: usize = 8 * 1024;
@@ -56,6 +57,7 @@ impl Memory {
             failure: status.failed.as_ref().and_then(Failure::read),
             latches: status.latches.iter().filter_map(latch).collect(),
             promoted: status.promoted.iter().filter_map(promoted).collect(),
+            held: status.held.as_ref().and_then(Held::read),
             regions: status.regions.iter().filter_map(region).collect(),
             departed: BTreeSet::new(),
             history: status.history.clone(),
@@ -81,15 +83,37 @@ impl Memory {
         status.latches = self.latches.into_iter().map(latch).collect();
         let promoted = |p: PromotedMark| PromotedStatus {
             revision: p.revision.to_string(),
+            undo_token: None,
             template_hash: p.template.map(|hash| hash.to_string()),
         };
         status.promoted = self.promoted.into_iter().map(promoted).collect();
+        status.held = self.held.map(Held::write);
         status.history = self.history;
         status.requests = self.requests;
         status.ignored_requests = self.ignored_requests;
         status.deleting_since = self.deleting_since.map(Time);
         status.absent_since = self.absent_since.map(Time);
         status.granted = (self.granted != GrantedStatus::default()).then_some(self.granted);
+    }
+}
+
+impl Held {
+    fn read(status: &HeldStatus) -> Option<Self> {
+        Some(Self {
+            release: ReleaseId::parse(&status.release)?,
+            template: hash(&status.template_hash)?,
+            by: status.by.clone(),
+            since: status.since.0,
+        })
+    }
+
+    fn write(self) -> HeldStatus {
+        HeldStatus {
+            release: self.release.to_string(),
+            template_hash: self.template.to_string(),
+            by: self.by,
+            since: Time(self.since),
+        }
     }
 }
 

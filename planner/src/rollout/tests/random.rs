@@ -14,6 +14,7 @@ enum Happening {
     Pause(bool),
     Abort,
     Retry,
+    Undo(usize),
     WipeStatus,
     Down(Option<&'static str>),
     Console,
@@ -26,6 +27,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => any::<bool>().prop_map(Happening::Pause),
         1 => Just(Happening::Abort),
         1 => Just(Happening::Retry),
+        1 => (0..5usize).prop_map(Happening::Undo),
         1 => Just(Happening::WipeStatus),
         1 => prop_oneof![Just(None), Just(Some("us-central1")), Just(Some("us-west4"))].prop_map(Happening::Down),
         1 => Just(Happening::Console),
@@ -50,6 +52,12 @@ fn happen(world: &mut World, what: &Happening) {
         Happening::Retry => {
             if let Some(failed) = world.status().failed {
                 world.ask(Request::Retry, &failed.release);
+            }
+        }
+        Happening::Undo(n) => {
+            let promoted = world.status().promoted.into_iter().nth(*n);
+            if let Some(token) = promoted.and_then(|promoted| promoted.undo_token) {
+                world.ask(Request::Undo, &token);
             }
         }
         Happening::WipeStatus => world.rollout.status = None,

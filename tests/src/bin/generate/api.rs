@@ -119,6 +119,9 @@ fn means(request: Request) -> &'static str {
         Request::Promote => "`status.candidate.promoteToken`: the step that is ended by it",
         Request::Pause => "`status.candidate.release`: held until the annotation is taken off",
         Request::Abort => "`status.candidate.release`: taken back",
+        Request::Undo => {
+            "`undoToken` of one of `status.promoted`: all traffic goes to that revision, and stays until the template changes"
+        }
         Request::Retry => "`release` of `status.latches[0]`: what failed is tried again as a new revision",
     }
 }
