@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use crate::names::{Percent, Region, ReleaseId, RevisionName, TemplateHash};
 pub use news::News;
 
-/// The version that is written.
+/// The version that is written, and the one of marks that hold a revision: who does not know of that would not hold it.
 const VERSION: &str = "2";
+const VERSION_WITH_HOLD: &str = "3";
 const PREFIX: &str = "orchestra.cherry-ai.me/";
 const KEYS: [&str; 14] = [
     "marks",
@@ -236,7 +237,7 @@ impl Marks {
     /// Reads them from a service's annotations.
     pub fn read(annotations: &BTreeMap<String, String>) -> Self {
         let mut reader = Reader { annotations, unknown: None };
-        reader.read("marks", |version| (version == VERSION).then_some(()));
+        reader.read("marks", |version| [VERSION, VERSION_WITH_HOLD].contains(&version).then_some(()));
         let owner = reader.text("owner").map(str::to_string);
         let uid = reader.text("owner-uid").map(str::to_string);
         Self {
@@ -261,7 +262,7 @@ impl Marks {
     pub fn write(&self) -> BTreeMap<String, String> {
         let mut annotations = self.others.clone();
         let mut put = |key: &str, value: String| drop(annotations.insert(format!("{PREFIX}{key}"), value));
-        put("marks", VERSION.into());
+        put("marks", if self.held.is_some() { VERSION_WITH_HOLD } else { VERSION }.into());
         if let Some(owner) = &self.owner {
             put("owner", owner.name.clone());
             owner.uid.iter().for_each(|uid| put("owner-uid", uid.clone()));

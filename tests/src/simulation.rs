@@ -95,7 +95,14 @@ fn end(seed: u64, world: &World, story: Vec<String>, complaint: Option<String>) 
 }
 
 fn has_ended(world: &World) -> bool {
-    world.is_in("api", &ENDED) && left_regions(world).is_none()
+    (world.is_in("api", &ENDED) || is_held(world)) && left_regions(world).is_none()
+}
+
+/// Whether a person went back, and it holds.
+fn is_held(world: &World) -> bool {
+    let status = world.rollout("api")["status"].clone();
+    let told = status["conditions"].as_array().into_iter().flatten().any(|c| c["reason"] == "HeldByPerson");
+    told && !status["held"].is_null() && world.is_in("api", &[RolloutPhase::Paused])
 }
 
 /// Whether a Rollout waits for a person, and says why.

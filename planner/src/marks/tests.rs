@@ -37,6 +37,9 @@ proptest! {
             promoted: promoted.into_iter()
                 .map(|(n, t)| PromotedMark { revision: revision(n), template: t.map(some_hash) }).collect(),
             regions: vec![Region::new("us-central1").unwrap()],
+            held: stable.map(|n| HeldMark {
+                revision: revision(n), template: some_hash(n), since: Timestamp::from_second(i64::from(n)).unwrap(),
+            }),
             others: BTreeMap::from([("team".to_string(), "core".to_string())]),
             ..Marks::default()
         };
@@ -75,7 +78,8 @@ fn marks_of_the_version_before_are_read() {
 #[test]
 fn a_mark_that_is_not_understood_is_told_and_not_taken_for_absent() {
     for bad in [
-        ("marks", "3"),
+        ("marks", "4"),
+        ("held", "api-bbbbbbbbbb"),
         ("step", "smoke-2@2026-01-01T00:00:00Z"),
         ("step", "2:lots@2026-01-01T00:00:00Z"),
         ("failed", "api-x=else:1"),

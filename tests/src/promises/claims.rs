@@ -7,7 +7,7 @@ use super::{OWNER_UID, PROMOTE, Promises, shares, text};
 
 const PREFIX: &str = "orchestra.cherry-ai.me/";
 /// The marks of this version and the one before.
-const MARKS: [&str; 13] = [
+const MARKS: [&str; 14] = [
     "marks",
     "owner",
     "owner-uid",
@@ -21,13 +21,15 @@ const MARKS: [&str; 13] = [
     "news",
     "promoted",
     "regions",
+    "held",
 ];
 
 /// A mark that this version does not know: nothing may be touched then.
 pub(super) fn unknown_mark(service: &Value) -> Option<String> {
     let marks = service["annotations"].as_object().into_iter().flatten();
     let mut ours = marks.filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, text(value))));
-    ours.find(|(key, value)| !MARKS.contains(key) || (*key == "marks" && *value != "2")).map(|(key, _)| key.into())
+    ours.find(|(key, value)| !MARKS.contains(key) || (*key == "marks" && !["2", "3"].contains(value)))
+        .map(|(key, _)| key.into())
 }
 
 /// Whether a person promoted the step of that weight, or one of those after it that move no traffic.
