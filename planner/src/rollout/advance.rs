@@ -109,15 +109,25 @@ fn next_region<'s, 'p, 'a>(
 
 /// A service whose marks somebody took off is marked again before anything else is done to it.
 pub(super) fn mark_again(pass: &Pass<'_>, memory: &Memory) -> Option<Turn> {
-    let stripped: Vec<&Place<'_>> = pass.waves().filter(|place| place.ownership == Ownership::Stripped).collect();
-    let first = stripped.first()?;
-    let message = format!("{}: somebody took Orchestra's marks off the service; they are put back", first.region());
-    let effects = stripped.iter().filter_map(|place| {
+    // One service may go, and the status with it: what failed must be known by each of the others.
+    let lacks = |place: &&Place<'_>| {
+        place.ownership == Ownership::Stripped || (place.ours().is_some() && !place.knows_failures(memory))
+    };
+    let unmarked: Vec<&Place<'_>> = pass.waves().filter(lacks).collect();
+    let first = unmarked.first()?;
+    let (reason, why) = match first.ownership {
+        Ownership::Stripped => {
+            (Reason::MarksRestored, "somebody took Orchestra's marks off the service; they are put back")
+        }
+        _ => (Reason::Correcting, "the marks on the service are brought up to date with what failed"),
+    };
+    let effects = unmarked.iter().filter_map(|place| {
         let change = ServiceChange { marks: Some(place.owned_marks(pass.seen, memory)), ..ServiceChange::default() };
         let (service, etag) = (place.seen.id.clone(), place.view()?.etag.clone());
         Some(Effect::UpdateService { service, etag, change: Box::new(change) })
     });
-    let decision = Decision::working(RolloutPhase::Progressing, Reason::MarksRestored, message);
+    let message = format!("{}: {why}", first.region());
+    let decision = Decision::working(RolloutPhase::Progressing, reason, message);
     Some(decision.with_effects(effects.collect()).in_region(first.region()).into())
 }
 

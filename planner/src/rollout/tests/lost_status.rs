@@ -252,6 +252,23 @@ fn marks_that_were_stripped_know_again_of_each_release_that_failed() {
 }
 
 #[test]
+fn what_failed_is_marked_where_a_release_is_still_to_come_also_beside_it() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.release("app:2", Traits { error_percent: 30, ..Traits::default() });
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
+    // What the environment changes goes out on stable's template, and what failed is asked for all the time.
+    world.set_default("debug");
+    world.run_until(|world| world.status().candidate.is_some());
+    world.run(3);
+    for service in world.cloud.values_mut() {
+        service.marks.failed.iter_mut().for_each(|failed| failed.news = None);
+    }
+    world.run(3);
+    assert!(world.status().candidate.is_some());
+    assert!(world.cloud.values().all(|service| service.marks.failed.iter().all(|failed| failed.news.is_some())));
+}
+
+#[test]
 fn what_failed_is_marked_everywhere_at_once() {
     let mut world = World::promoted(&["us-central1", "us-west4"]);
     world.release("app:2", Traits { error_percent: 50, ..Traits::default() });

@@ -214,7 +214,8 @@ mod tests {
     #[test]
     fn what_cloud_run_refuses_is_refused() {
         let template = |field: &str, value: Value| {
-            let mut template = json!({"containers": [{"image": "app:1", "resources": {"limits": {}}}]});
+            let mut template =
+                json!({"containers": [{"image": "app:1", "resources": {"limits": {}, "cpuIdle": true}}]});
             *template.pointer_mut(field).unwrap() = value;
             check_template(&template)
         };
@@ -227,13 +228,13 @@ mod tests {
         }
         assert!(template(limits, json!({"cpu": "4"})).is_err(), "the default memory is too little for four CPUs");
         let crowded = |cpu: &str| {
-            let container = json!({"image": "app:1", "resources": {"limits": {"cpu": cpu}}});
+            let container = json!({"image": "app:1", "resources": {"limits": {"cpu": cpu}, "cpuIdle": true}});
             check_template(&json!({"containers": [container], "maxInstanceRequestConcurrency": 80})).is_ok()
         };
         assert!(crowded("1") && !crowded("0.5"), "less than a CPU takes one request at a time");
         let with_a_sidecar = json!({"maxInstanceRequestConcurrency": 80, "containers": [
             {"image": "app:1", "ports": [{"containerPort": 8080}]},
-            {"image": "proxy:1", "resources": {"limits": {"cpu": "0.5"}}},
+            {"image": "proxy:1", "resources": {"limits": {"cpu": "0.5"}, "cpuIdle": true}},
         ]});
         assert!(check_template(&with_a_sidecar).is_ok());
         for image in ["", "a b", "-", "a:b:c", "http://x/y", "App", "a@sha256:0"] {
