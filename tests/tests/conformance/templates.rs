@@ -1,10 +1,12 @@
 //! Templates: what is refused at apply, with its field and the way out, and what arrives in Cloud Run as it was written.
 
+use http::Method;
 use orchestra_crds::{OrchestraEnvironment, Template};
 use orchestra_planner::cloud::Readiness;
-use orchestra_planner::plan::NewService;
+use orchestra_planner::plan::{NewService, ServiceChange};
 use orchestra_planner::template::Wanted;
 use orchestra_planner::traffic::all_to;
+use orchestra_sandbox::exchange::Request;
 use orchestra_tests::world::{World, canary};
 use serde_json::{Value, json};
 
@@ -318,4 +320,42 @@ async fn right_ones_are_accepted_and_arrive_as_they_were_written() {
         let read = until(async || cloud.run.revision(&id, &name).await, ready).await.unwrap();
         assert!(wanted.template.is_run_by(&read.template), "{written}\n{:?}\n{:?}", wanted.template, read.template);
     }
+}
+
+#[tokio::test]
+async fn what_google_adds_later_survives_our_writes_and_is_no_other_template() {
+    let (cloud, sandbox) = cloud().await;
+    cloud.run.create(&id(), &new_service()).await.unwrap();
+    let settled = |s: &Option<orchestra_planner::cloud::ServiceView>| s.as_ref().is_some_and(|s| s.settled);
+    until(async || cloud.run.service(&id()).await, settled).await;
+    let path = format!("/v2/projects/{}/locations/{}/services/{}", id().project, id().region, id().name);
+    let google = |method: Method, path: &str, body: Value| {
+        let reply = sandbox.google.handle(&Request::new(method, path, body.to_string().into()));
+        reply.document().unwrap().into_owned()
+    };
+    let mut template = google(Method::GET, &path, Value::Null)["template"].take();
+    template.as_object_mut().unwrap().remove("revision");
+    template["serviceMesh"] = json!({"mesh": "projects/p/locations/global/meshes/m"});
+    template["ofTheFuture"] = json!({"level": 3});
+    template["containers"][0]["alsoNew"] = json!(true);
+    google(Method::PATCH, &format!("{path}?updateMask=template"), json!({"template": template}));
+    let view = until(async || cloud.run.service(&id()).await, settled).await.unwrap();
+    let mut next = new_service().template;
+    next.containers[0].image = "app:2".into();
+    let change = ServiceChange { template: Some((revision("api-two"), next.clone())), ..ServiceChange::default() };
+    cloud.run.update(&id(), &view.etag, &change).await.unwrap();
+    let written = google(Method::GET, &path, Value::Null)["template"].take();
+    assert_eq!((&written["ofTheFuture"], &written["containers"][0]["alsoNew"]), (&json!({"level": 3}), &json!(true)));
+    assert_eq!(
+        (&written["serviceMesh"], &written["containers"][0]["image"]),
+        (&template["serviceMesh"], &json!("app:2"))
+    );
+    let there = |r: &Option<orchestra_planner::cloud::RevisionView>| r.is_some();
+    let read = until(async || cloud.run.revision(&id(), &revision("api-two")).await, there).await.unwrap();
+    assert!(next.is_run_by(&read.template));
+    // The same name with the same in it is no conflict, whatever the service's template has become since.
+    template["ofTheFuture"] = json!({"level": 4});
+    google(Method::PATCH, &format!("{path}?updateMask=template"), json!({"template": template}));
+    let view = until(async || cloud.run.service(&id()).await, settled).await.unwrap();
+    cloud.run.update(&id(), &view.etag, &change).await.unwrap();
 }

@@ -12,19 +12,40 @@ use orchestra_planner::template::{EffectiveTemplate, NetworkAccess, Route};
 
 use super::{container, volume};
 
+/// What a revision tells beside its template.
+const OF_REVISION: [&str; 17] = [
+    "name",
+    "uid",
+    "generation",
+    "createTime",
+    "updateTime",
+    "deleteTime",
+    "expireTime",
+    "launchStage",
+    "service",
+    "reconciling",
+    "conditions",
+    "observedGeneration",
+    "logUri",
+    "satisfiesPzs",
+    "scalingStatus",
+    "creator",
+    "etag",
+];
+
 /// What a new template is put over: what is there now, or where there is a revision of that name, what that runs.
 /// Cloud Run refuses a name that it knows with anything else in it.
 pub(in crate::run) fn base(service: Service, revision: Option<Revision>) -> RevisionTemplate {
-    let base = service.template.unwrap_or_default();
-    match revision {
-        None => base,
-        Some(known) => base
-            .set_containers(known.containers)
-            .set_volumes(known.volumes)
-            .set_or_clear_service_mesh(known.service_mesh)
-            .set_encryption_key_revocation_action(known.encryption_key_revocation_action)
-            .set_or_clear_encryption_key_shutdown_duration(known.encryption_key_shutdown_duration),
-    }
+    let known = revision.as_ref().and_then(template_of);
+    known.or(service.template).unwrap_or_default()
+}
+
+/// The template of a revision, with what is not known here.
+fn template_of(revision: &Revision) -> Option<RevisionTemplate> {
+    let mut told = serde_json::to_value(revision).ok()?;
+    let fields = told.as_object_mut()?;
+    OF_REVISION.iter().for_each(|field| drop(fields.remove(*field)));
+    serde_json::from_value(told).ok()
 }
 
 pub(super) fn write(
