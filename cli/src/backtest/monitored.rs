@@ -133,7 +133,14 @@ async fn record(cloud: &Cloud, id: &ServiceId, release: &Release) -> Result<Vec<
             add(row, metric, minute);
         }
     }
-    Ok(rows.into_values().collect())
+    Ok(until_gone(rows.into_values().collect()))
+}
+
+/// What is after the candidate's last request is of no release: it was taken back, or another took over from it.
+fn until_gone(mut rows: Vec<Recorded>) -> Vec<Recorded> {
+    let last = rows.iter().rposition(|row| row.candidate.requests.total > 0).map_or(0, |last| last + 1);
+    rows.truncate(last);
+    rows
 }
 
 fn add(row: &mut Recorded, metric: Metric, minute: Minute) {
@@ -150,10 +157,24 @@ fn add(row: &mut Recorded, metric: Metric, minute: Minute) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orchestra_planner::cloud::Count;
 
     fn served(of: &[(&str, std::ops::Range<i64>)]) -> Served {
         let at = |n: i64| Timestamp::from_second(n * 60).unwrap();
         of.iter().map(|(name, minutes)| (name.to_string(), minutes.clone().map(|n| (at(n), 10)).collect())).collect()
+    }
+
+    #[test]
+    fn a_record_ends_with_the_candidate() {
+        let row = |minute, candidate| Recorded {
+            minute,
+            region: String::new(),
+            weight: None,
+            candidate: Answered { requests: Count { total: candidate, bad: 0 }, latencies: None },
+            stable: Answered { requests: Count { total: 90, bad: 0 }, latencies: None },
+        };
+        let rows = until_gone(vec![row(-1, 0), row(0, 10), row(1, 0), row(2, 10), row(3, 0), row(4, 0)]);
+        assert_eq!(rows.iter().map(|row| row.minute).collect::<Vec<_>>(), [-1, 0, 1, 2]);
     }
 
     #[test]
