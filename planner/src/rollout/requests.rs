@@ -56,7 +56,8 @@ pub fn is_asked(rollout: &Rollout, request: Request, target: &str) -> bool {
 
 /// Whether a way back is asked for that was not taken yet, or is not at its end.
 pub(super) fn is_new_undo(rollout: &Rollout, memory: &Memory) -> bool {
-    let asked = value(rollout, Request::Undo).and_then(ReleaseId::parse);
+    let answered = |value: &str| memory.requests.iter().any(|r| r.request == Request::Undo.name() && r.target == value);
+    let asked = value(rollout, Request::Undo).filter(|value| !answered(value)).and_then(ReleaseId::parse);
     let is_new = asked.is_some_and(|asked| asked.number == memory.last_release());
     let recorded = |release: &ReleaseId| memory.history.iter().any(|record| record.release == release.to_string());
     is_new || memory.held.as_ref().is_some_and(|held| !recorded(&held.release))

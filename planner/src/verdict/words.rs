@@ -14,11 +14,12 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
     let none = if what(evidence.metric).is_some() { "nothing" } else { "no requests" };
     let fault = evidence.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
     let earlier = matches!(evidence.verdict, Verdict::NoData) && evidence.candidate.total > 0;
-    let (candidate, stable, when) = match decisive(evidence) {
+    let decisive = decisive(evidence);
+    let (candidate, stable, when) = match decisive {
         Some((_, Pair { candidate, stable })) => (count(candidate), count(stable), ", since it went wrong"),
         None => (evidence.candidate, evidence.stable, ""),
     };
-    let slow_above = evidence.slow_above_micros.map(|known| decisive(evidence).map_or(known, |(bound, _)| bound));
+    let slow_above = evidence.slow_above_micros.map(|known| decisive.map_or(known, |(bound, _)| bound));
     let bad = bad_of(evidence.metric, settings, slow_above);
     let rate = |count: CountStatus| match count.total {
         0 => none.to_string(),

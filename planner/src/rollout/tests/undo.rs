@@ -143,6 +143,16 @@ fn a_request_that_can_not_be_done_is_refused_with_why_and_nothing_moves() {
 }
 
 #[test]
+fn a_release_goes_on_beside_a_request_that_was_refused() {
+    let mut world = promoted_five();
+    world.release("app:6", Traits::default());
+    world.run_until(|world| world.weights("app:6") == [10, 0]);
+    let number = last_number(&world);
+    world.ask(Request::Undo, &format!("api-unknown.{number}"));
+    world.run_until(|world| world.weights("app:6") == [100, 100]);
+}
+
+#[test]
 fn what_failed_is_left_for_what_a_person_chose() {
     let mut world = promoted_five();
     world.release("app:6", Traits { error_percent: 50, ..Traits::default() });
