@@ -39,7 +39,7 @@ pub fn annotation(verb: Verb, rollout: &Rollout) -> Result<Annotation, CliError>
     let held = match status.stable.is_none() && status.failed.is_none() {
         // A status that was lost comes back from the marks, once each region can be read.
         true => "which release is going on, if any, is not known yet: kubectl get oro -o wide says what it waits for",
-        false => "no release is going on: kubectl get oro -o wide says what it waits for",
+        false => "no release is going on: kubectl get oro -o wide says where it stands",
     };
     let paused_for = rollout.annotations().get(&Request::Pause.key());
     let is_held = rollout.spec.paused || (candidate.is_some() && paused_for == candidate.as_ref());

@@ -12,7 +12,7 @@ use crate::in_process::{Answer, Transport};
 use crate::{ATTEMPT_LIMIT, CloudError};
 
 /// The largest answer that is read, in bytes.
-const LARGEST: usize = 16 * 1024 * 1024;
+const LARGEST: usize = 8 * 1024 * 1024;
 
 /// Where requests go.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl Rest {
         path: String,
         body: Option<Value>,
     ) -> google_cloud_gax::Result<T> {
-        let answer = match self {
+        match self {
             Self::Http { client, endpoint, credentials } => {
                 let base = endpoint.clone().unwrap_or_else(|| format!("https://{api}.googleapis.com"));
                 let request = client.request(method, format!("{base}{path}")).headers(headers(credentials).await?);
@@ -52,15 +52,21 @@ impl Rest {
                     Some(body) => request.json(body),
                     None => request,
                 };
-                read(request.send().await.map_err(lost)?).await?
+                let (status, bytes) = read(request.send().await.map_err(lost)?).await?;
+                match status {
+                    // Not by way of a tree of values, which is many times as large.
+                    ..400 => serde_json::from_slice(&bytes).map_err(Error::deser),
+                    // What refuses need not speak JSON.
+                    _ => Err(refusal(&Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() })),
+                }
             }
             Self::InProcess(transport) => {
-                transport.call(method, path, body).await.ok_or_else(|| Error::io("the connection broke"))?
+                let answer = transport.call(method, path, body).await;
+                match answer.ok_or_else(|| Error::io("the connection broke"))? {
+                    Answer { status: ..400, body } => serde_json::from_value(body).map_err(Error::deser),
+                    refused => Err(refusal(&refused)),
+                }
             }
-        };
-        match answer.status {
-            ..400 => serde_json::from_value(answer.body).map_err(Error::deser),
-            _ => Err(refusal(&answer)),
         }
     }
 }
@@ -81,7 +87,7 @@ fn lost(error: reqwest::Error) -> Error {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> google_cloud_gax::Result<Answer> {
+async fn read(mut response: reqwest::Response) -> google_cloud_gax::Result<(u16, Vec<u8>)> {
     let status = response.status().as_u16();
     let mut bytes = vec![];
     while let Some(chunk) = response.chunk().await.map_err(lost)? {
@@ -90,13 +96,7 @@ async fn read(mut response: reqwest::Response) -> google_cloud_gax::Result<Answe
             return Err(Error::deser("the answer is larger than any sensible one"));
         }
     }
-    let body = match serde_json::from_slice(&bytes) {
-        Ok(body) => body,
-        // What refuses need not speak JSON.
-        Err(_) if status >= 400 => Value::Null,
-        Err(error) => return Err(Error::deser(error)),
-    };
-    Ok(Answer { status, body })
+    Ok((status, bytes))
 }
 
 /// Google's own error, or Prometheus's.

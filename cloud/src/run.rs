@@ -6,7 +6,7 @@ use google_cloud_iam_v1::model::{GetPolicyOptions, Policy};
 use google_cloud_run_v2::client::{Revisions, Services};
 use google_cloud_run_v2::model::RevisionTemplate;
 use google_cloud_wkt::FieldMask;
-use orchestra_planner::cloud::{PolicyView, RevisionView, ServiceId, ServiceView};
+use orchestra_planner::cloud::{PolicyView, RevisionView, ServiceId, ServiceSettings, ServiceView};
 use orchestra_planner::names::{Etag, ProjectId, Region, RevisionName};
 use orchestra_planner::plan::{NewService, ServiceChange};
 
@@ -71,7 +71,7 @@ impl CloudRun {
             template: Some((new.revision.clone(), new.template.clone())),
             traffic: Some(new.traffic.clone()),
             marks: Some(new.marks.clone()),
-            settings: Some(new.settings.clone()),
+            settings: ServiceSettings::default().changes_to(&new.settings),
         };
         let (service, _) = model::service(id, &change, RevisionTemplate::default());
         let create = self.writes.create_service().set_parent(parent(id)).set_service_id(id.name.as_str());

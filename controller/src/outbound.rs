@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Longest that a request may take.
 const LIMIT: Duration = Duration::from_secs(15);
 /// The largest answer that is read, in bytes.
-const LARGEST: usize = 16 * 1024 * 1024;
+const LARGEST: usize = 8 * 1024 * 1024;
 /// How a proxy refuses a POST that is none of its own.
 const READ_ONLY: [u16; 3] = [403, 405, 501];
 /// How much of an answer that refuses is told.
@@ -46,20 +46,21 @@ impl Outbound {
         // What lets people read only may take a POST for a write.
         if READ_ONLY.contains(&response.status().as_u16()) {
             let read = client.get(url).query(form).send().await.map_err(|error| lost(&place, &error))?;
-            // Where that is refused, too, the first refusal tells more.
-            response = if read.status().is_success() { read } else { response };
+            // Where that is refused in the same way, the first refusal tells more.
+            response = if READ_ONLY.contains(&read.status().as_u16()) { response } else { read };
         }
         let status = response.status();
         let body = read(&place, response).await?;
         match status.as_u16() {
             200..300 => Ok(body),
             code => {
+                let followed = if (300..400).contains(&code) { ": redirects are not followed" } else { "" };
                 let class = match code {
                     401 | 403 => FaultClass::Denied,
                     408 | 429 | 500.. => FaultClass::Retryable,
                     _ => FaultClass::Permanent,
                 };
-                Err(Fault { class, message: format!("{place} answers {code}{}", told(&body)) })
+                Err(Fault { class, message: format!("{place} answers {code}{followed}{}", told(&body)) })
             }
         }
     }

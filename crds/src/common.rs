@@ -116,6 +116,9 @@ pub struct Limits {
 #[x_kube(validation = (
     "!has(self.minInstances) || !has(self.maxInstances) || self.minInstances <= self.maxInstances",
     "minInstances must not be above maxInstances"
+), validation = (
+    "!has(self.manualInstances) || (!has(self.minInstances) && !has(self.maxInstances))",
+    "manualInstances is the number of instances, whatever the requests: leave out minInstances and maxInstances"
 ))]
 pub struct Scaling {
     /// Instances kept warm even without requests. Default: 0.
@@ -126,6 +129,19 @@ pub struct Scaling {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_instances: Option<i32>,
+    /// So many instances, whatever the requests; 0 takes the service out of use. Default: as many as the requests need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub manual_instances: Option<i32>,
+}
+
+/// Whether something is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Switch {
+    /// It is.
+    Enabled,
+    /// It is not.
+    Disabled,
 }
 
 /// Which networks may reach a service.
@@ -161,6 +177,24 @@ pub struct Access {
     )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub invokers: Option<Vec<String>>,
+    /// Whether a caller must have `roles/run.invoker`. Disabled: everybody that reaches the service may call it; a policy of the
+    /// organization may refuse that. Default: what is set on the service stays; Cloud Run's is Enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoker_iam_check: Option<Switch>,
+    /// Whether the service has an address of Cloud Run's, and tags have. Disabled: it is reached through a load balancer alone.
+    /// Default: what is set on the service stays; Cloud Run's is Enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_address: Option<Switch>,
+    /// Whether Identity-Aware Proxy asks each caller who they are; who may pass is set there. Default: what is set on the
+    /// service stays; Cloud Run's is Disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iap: Option<Switch>,
+    /// What identity tokens may be made out to, beside the service's address: a URL or a word. What is taken out of the list is
+    /// taken away; those that others added stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20), inner(length(min = 1, max = 256), regex(pattern = r"^\S+$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub custom_audiences: Option<Vec<String>>,
 }
 
 /// An environment variable: its value, or where that comes from.

@@ -1,7 +1,7 @@
 //! The OrchestraEnvironment: one environment of a Google Cloud project.
 
 use kube::{CustomResource, KubeSchema};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -60,14 +60,7 @@ pub struct OrchestraEnvironmentSpec {
     pub regions: Vec<String>,
     /// Labels put on everything created in Google Cloud; what is taken out is taken off.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "labels")]
-    #[x_kube(validation = (
-        "self.all(k, k.matches('^[a-z][a-z0-9_-]{0,62}$'))",
-        "Google's labels have keys of lowercase letters, digits, _ and -, starting with a letter, 63 at most: team, not Team or app.kubernetes.io/part-of"
-    ), validation = (
-        "!self.exists(k, k in ['managed-by', 'orchestra-owner', 'orchestra-owner-uid'])",
-        "managed-by, orchestra-owner and orchestra-owner-uid are Orchestra's own labels: choose other keys"
-    ))]
+    #[schemars(schema_with = "crate::labels::labels_of_resources")]
     pub labels: BTreeMap<String, String>,
     /// What happens in Google Cloud when this object, or a Rollout in it, is deleted from the cluster.
     #[serde(default)]
@@ -104,13 +97,6 @@ pub struct OrchestraEnvironmentSpec {
 }
 
 /// Google's labels, 32 at most: Orchestra's own and others' have to fit, too.
-fn labels(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object", "maxProperties": 32,
-        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": "^[a-z0-9_-]*$"},
-    })
-}
-
 /// What an environment is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Stage {

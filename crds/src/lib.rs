@@ -9,6 +9,7 @@
 mod common;
 mod environment;
 mod known;
+mod labels;
 mod lenient;
 pub mod requests;
 mod rollout;
@@ -25,6 +26,8 @@ pub const GROUP: &str = "orchestra.cherry-ai.me";
 pub const VERSION: &str = "v1alpha1";
 /// Annotation of an environment that confirms a smaller Redis, though data may be lost. Value: its size in GiB.
 pub const CONFIRM_SHRINK: &str = "orchestra.cherry-ai.me/confirm-redis-memory-size-gb";
+/// Annotation of a Rollout that takes over what another one has marked, of a lost cluster or of another name: the UID in that mark.
+pub const ADOPT_UID: &str = "orchestra.cherry-ai.me/adopt-uid";
 /// Finalizer on both kinds: it goes when what the object owns in Google Cloud is gone or released.
 pub const FINALIZER: &str = "orchestra.cherry-ai.me/cloud-resources";
 

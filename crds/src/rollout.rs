@@ -3,11 +3,13 @@
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 mod container;
 mod evidence;
 mod metric;
 mod probe;
+mod service;
 mod status;
 mod strategy;
 mod template;
@@ -17,6 +19,7 @@ pub use container::*;
 pub use evidence::*;
 pub use metric::*;
 pub use probe::*;
+pub use service::*;
 pub use status::*;
 pub use strategy::*;
 pub use template::*;
@@ -54,6 +57,9 @@ use crate::{Access, Scaling};
      (has(s.holdSeconds) && s.holdSeconds < 60 ? 60 : has(s.holdSeconds) ? s.holdSeconds : 300) + self.analysis.extendSeconds)",
     "analysis.threshold: a step has no time for its looks: count times intervalSeconds fits into its holdSeconds and \
      extendSeconds"
+), validation = (
+    "!has(self.adopt) || self.adopt.service == self.serviceName",
+    "adopt.service: name the service that serviceName names"
 ))]
 pub struct RolloutSpec {
     /// The OrchestraEnvironment, in the same namespace, that this service belongs to. Immutable.
@@ -69,8 +75,29 @@ pub struct RolloutSpec {
         "serviceName is immutable: create another Rollout for another service"
     ))]
     pub service_name: String,
+    /// Takes a service over that is there already and that no Rollout owns. The revision that serves becomes stable as it is; what
+    /// the template says otherwise is the first release. Not needed any more once that is done. A service that was made by
+    /// others is released, never deleted, when the Rollout is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<Adopt>,
     /// What a revision runs. A change here is a release.
     pub template: Template,
+    /// What the service is, for people; a change starts no release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub description: Option<String>,
+    /// Labels of the service, beside those of the environment; a change starts no release. What is taken out is taken off, what
+    /// others put there stays.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::labels::labels_of_resources")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the service; a change starts no release. What is taken out is taken off, what others put there stays.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::labels::annotations")]
+    pub annotations: BTreeMap<String, String>,
+    /// What says which images may run; a change starts no release. Default: what is set on the service stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binary_authorization: Option<BinaryAuthorization>,
     /// Number of instances; a change starts no release. Default: the environment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,

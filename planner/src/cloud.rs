@@ -10,6 +10,7 @@ mod policy;
 mod redis;
 mod run;
 mod secrets;
+mod settings;
 pub use accounts::*;
 pub use incidents::*;
 pub use logging::*;
@@ -18,6 +19,7 @@ pub use policy::*;
 pub use redis::*;
 pub use run::*;
 pub use secrets::*;
+pub use settings::*;
 
 /// What could not be read or done, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::cloud::{PolicyView, RedisView, RevisionView, ServiceSettings, ServiceView, Target, TrafficTarget};
+use crate::cloud::{
+    PolicyView, RedisView, RevisionView, ServiceSettings, ServiceView, Setting, Target, TrafficTarget, pairs,
+};
 use crate::names::Percent;
 use crate::plan::{Effect, NewService, ServiceChange};
 use crate::template::{EffectiveTemplate, words};
@@ -58,7 +60,9 @@ pub fn differences(effect: &Effect, before: Before<'_>) -> Vec<Difference> {
             vec![changed("memory", known.unwrap_or_default(), format!("{memory_size_gb} GiB"))]
         }
         Effect::LabelRedis { labels, .. } => {
-            of_labels(before.redis.map(|redis| &redis.labels), labels).into_iter().collect()
+            let known = before.redis.map(|redis| pairs(&redis.labels)).unwrap_or_default();
+            let asked = pairs(labels);
+            (known != asked).then(|| changed("labels", known, asked)).into_iter().collect()
         }
         Effect::DeleteService { .. } => vec![changed("service", "there".into(), String::new())],
         Effect::DeleteRedis { .. } => vec![changed("instance", "there".into(), String::new())],
@@ -78,7 +82,7 @@ fn as_change(new: &NewService) -> ServiceChange {
         template: Some((new.revision.clone(), new.template.clone())),
         traffic: Some(new.traffic.clone()),
         marks: None,
-        settings: Some(new.settings.clone()),
+        settings: ServiceSettings::default().changes_to(&new.settings),
     }
 }
 
@@ -102,13 +106,17 @@ fn of_service(
         let (known, asked) = (before.map(|service| shares(&service.traffic)).unwrap_or_default(), shares(traffic));
         found.extend((known != asked).then(|| changed("traffic", known, asked)));
     }
-    if let Some(settings) = &change.settings {
-        found.extend(of_settings(settings, before.map(|service| &service.settings)));
-    }
+    found.extend(of_settings(&change.settings, before.map(|service| &service.settings)));
+    found.extend(of_annotations(change, before));
     if found.is_empty() && change.marks.is_some() {
         found.push(new("marks", "written".into()));
     }
     found
+}
+
+/// What a template says otherwise than what runs, by name.
+pub(crate) fn names_of(template: &EffectiveTemplate, before: &EffectiveTemplate) -> Vec<String> {
+    of_template(template, Some(before)).into_iter().map(|told| told.what).collect()
 }
 
 /// What a template changes of the one before it. Of variables the names are told, never a value. What nobody asked for and
@@ -162,26 +170,22 @@ fn shares(traffic: &[TrafficTarget]) -> String {
     traffic.iter().map(share).collect::<Vec<_>>().join(", ")
 }
 
-fn of_settings(settings: &ServiceSettings, before: Option<&ServiceSettings>) -> Vec<Difference> {
-    let words = |settings: &ServiceSettings| {
-        let most = settings.max_instances.map_or("default".to_string(), |most| most.to_string());
-        let ingress = settings.ingress.map_or("unknown".to_string(), |ingress| format!("{ingress:?}"));
-        [("fewest instances", settings.min_instances.to_string()), ("most instances", most), ("ingress", ingress)]
-    };
-    let known = before.map(words).unwrap_or_default();
-    let compared = words(settings)
-        .into_iter()
-        .zip(known)
-        .filter_map(|((what, asked), (_, known))| (known != asked).then(|| changed(what, known, asked)));
-    compared.chain(of_labels(before.map(|settings| &settings.labels), &settings.labels)).collect()
+fn of_settings(settings: &[Setting], before: Option<&ServiceSettings>) -> Vec<Difference> {
+    let known = before.map(ServiceSettings::each).unwrap_or_default();
+    let known: BTreeMap<&str, String> = known.iter().map(Setting::words).collect();
+    let asked = settings.iter().map(Setting::words);
+    let told = asked.filter_map(|(what, asked)| {
+        let known = known.get(what).cloned().unwrap_or_default();
+        (known != asked).then(|| changed(what, known, asked))
+    });
+    told.collect()
 }
 
-fn of_labels(before: Option<&BTreeMap<String, String>>, asked: &BTreeMap<String, String>) -> Option<Difference> {
-    let words = |labels: &BTreeMap<String, String>| {
-        labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
-    };
-    let (known, asked) = (before.map(words).unwrap_or_default(), words(asked));
-    (known != asked).then(|| changed("labels", known, asked))
+/// Annotations of others than Orchestra, which stand with its marks.
+fn of_annotations(change: &ServiceChange, before: Option<&ServiceView>) -> Option<Difference> {
+    let asked = pairs(&change.marks.as_ref()?.others);
+    let known = before.map(|service| pairs(&service.marks.others)).unwrap_or_default();
+    (known != asked).then(|| changed("annotations", known, asked))
 }
 
 /// The bindings that come and go; those that stay are not told.
@@ -215,7 +219,8 @@ mod tests {
     fn what_changes_is_told_and_what_stays_is_not() {
         let settings = ServiceSettings { min_instances: 1, ..ServiceSettings::default() };
         let more = ServiceSettings { min_instances: 3, ..ServiceSettings::default() };
-        let told: Vec<String> = of_settings(&more, Some(&settings)).iter().map(ToString::to_string).collect();
+        let told: Vec<String> =
+            of_settings(&settings.changes_to(&more), Some(&settings)).iter().map(ToString::to_string).collect();
         assert_eq!(told, ["fewest instances: 1 → 3"]);
         assert_eq!(shares(&[to("api-1", 90), to("api-2", 10)]), "api-1 90 %, api-2 10 %");
     }

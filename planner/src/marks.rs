@@ -13,11 +13,13 @@ use std::collections::BTreeMap;
 use crate::names::{Percent, Region, ReleaseId, RevisionName, TemplateHash};
 pub use news::News;
 
-/// The version that is written, and the one of marks that hold a revision: who does not know of that would not hold it.
+/// The version that is written, the one of marks that hold a revision, and the one of a service that was adopted: who does not
+/// know of the one would not hold it, and of the other might delete it.
 const VERSION: &str = "2";
 const VERSION_WITH_HOLD: &str = "3";
+const VERSION_OF_ADOPTED: &str = "4";
 const PREFIX: &str = "orchestra.cherry-ai.me/";
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "marks",
     "owner",
     "owner-uid",
@@ -32,6 +34,7 @@ const KEYS: [&str; 14] = [
     "promoted",
     "regions",
     "held",
+    "adopted",
 ];
 
 /// How many steps the schema of a Rollout allows.
@@ -58,6 +61,8 @@ pub struct Marks {
     pub promoted: Vec<PromotedMark>,
     /// The revision that a person went back to.
     pub held: Option<HeldMark>,
+    /// Since when the service is Orchestra's; none: Orchestra has made it.
+    pub adopted: Option<Timestamp>,
     /// The regions of the last release, in its order.
     pub regions: Vec<Region>,
     /// The first mark that this version of the controller can't read.
@@ -129,6 +134,9 @@ pub struct PromotedMark {
     pub revision: RevisionName,
     /// Hash of the Rollout's template that it runs, where known.
     pub template: Option<TemplateHash>,
+    /// Of a revision that others had made: the hash of what it runs, which is not in its name.
+    #[serde(default)]
+    pub runs: Option<TemplateHash>,
 }
 
 /// A revision that a person went back to.
@@ -225,19 +233,30 @@ fn parse_failed(name: &str, news: Option<&str>) -> Option<FailedMark> {
     Some(FailedMark { release: ReleaseId::parse(name).or_else(before_numbers)?, news })
 }
 
-fn parse_promoted(name: &str, template: Option<&str>) -> Option<PromotedMark> {
-    let template = match template {
-        Some(text) => Some(hash(text)?),
-        None => None,
+/// `REVISION`, `REVISION=TEMPLATE` or `REVISION=TEMPLATE:RUNS`.
+fn parse_promoted(name: &str, detail: Option<&str>) -> Option<PromotedMark> {
+    let (template, runs) = match detail.map(|detail| detail.split_once(':').unwrap_or((detail, ""))) {
+        Some((template, "")) => (Some(hash(template)?), None),
+        Some((template, runs)) => (Some(hash(template)?), Some(hash(runs)?)),
+        None => (None, None),
     };
-    Some(PromotedMark { revision: RevisionName::new(name).ok()?, template })
+    Some(PromotedMark { revision: RevisionName::new(name).ok()?, template, runs })
+}
+
+fn promoted_text(promoted: &PromotedMark) -> String {
+    match (&promoted.template, &promoted.runs) {
+        (Some(template), Some(runs)) => format!("{}={template}:{runs}", promoted.revision),
+        (Some(template), None) => format!("{}={template}", promoted.revision),
+        (None, _) => promoted.revision.to_string(),
+    }
 }
 
 impl Marks {
     /// Reads them from a service's annotations.
     pub fn read(annotations: &BTreeMap<String, String>) -> Self {
         let mut reader = Reader { annotations, unknown: None };
-        reader.read("marks", |version| [VERSION, VERSION_WITH_HOLD].contains(&version).then_some(()));
+        reader
+            .read("marks", |version| [VERSION, VERSION_WITH_HOLD, VERSION_OF_ADOPTED].contains(&version).then_some(()));
         let owner = reader.text("owner").map(str::to_string);
         let uid = reader.text("owner-uid").map(str::to_string);
         Self {
@@ -249,6 +268,7 @@ impl Marks {
             promoted: reader.read("promoted", |text| list(text, parse_promoted)).unwrap_or_default(),
             regions: reader.read("regions", |text| list(text, |name, _| Region::new(name).ok())).unwrap_or_default(),
             held: reader.read("held", parse_held),
+            adopted: reader.read("adopted", |text| text.parse().ok()),
             unknown: reader.unknown,
             others: annotations
                 .iter()
@@ -262,7 +282,12 @@ impl Marks {
     pub fn write(&self) -> BTreeMap<String, String> {
         let mut annotations = self.others.clone();
         let mut put = |key: &str, value: String| drop(annotations.insert(format!("{PREFIX}{key}"), value));
-        put("marks", if self.held.is_some() { VERSION_WITH_HOLD } else { VERSION }.into());
+        let version = match (&self.adopted, &self.held) {
+            (Some(_), _) => VERSION_OF_ADOPTED,
+            (None, Some(_)) => VERSION_WITH_HOLD,
+            (None, None) => VERSION,
+        };
+        put("marks", version.into());
         if let Some(owner) = &self.owner {
             put("owner", owner.name.clone());
             owner.uid.iter().for_each(|uid| put("owner-uid", uid.clone()));
@@ -284,8 +309,8 @@ impl Marks {
         };
         let failed = self.failed.iter().map(|f| with(&f.release, f.news.as_ref().map(ToString::to_string)));
         joined(failed.collect()).into_iter().for_each(|text| put("failed", text));
-        let promoted = self.promoted.iter().map(|p| with(&p.revision, p.template.as_ref().map(ToString::to_string)));
-        joined(promoted.collect()).into_iter().for_each(|text| put("promoted", text));
+        self.adopted.iter().for_each(|since| put("adopted", since.to_string()));
+        joined(self.promoted.iter().map(promoted_text).collect()).into_iter().for_each(|text| put("promoted", text));
         let held = self.held.iter().map(|h| format!("{}={}@{}", h.revision, h.template, h.since));
         held.for_each(|text| put("held", text));
         joined(self.regions.iter().map(ToString::to_string).collect())

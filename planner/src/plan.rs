@@ -5,7 +5,7 @@ use orchestra_crds::{FINALIZER, OperationVerb, Redis};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cloud::{PolicyView, RedisId, ServiceId, ServiceSettings, TrafficTarget};
+use crate::cloud::{PolicyView, RedisId, ServiceId, ServiceSettings, Setting, TrafficTarget};
 pub use crate::event::{Event, Severity};
 use crate::marks::Marks;
 use crate::names::{Etag, RevisionName};
@@ -250,5 +250,6 @@ pub struct ServiceChange {
     /// Orchestra's own annotations.
     pub marks: Option<Marks>,
     /// Service-level settings.
-    pub settings: Option<ServiceSettings>,
+    #[serde(default)]
+    pub settings: Vec<Setting>,
 }

@@ -3,12 +3,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Metric, Promql};
-use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cloud::{CountsQuery, History, Measured, Minute, ServiceId, Tally, Window};
 use crate::names::RevisionName;
 use crate::verdict::history_windows;
+
+mod answer;
+pub use answer::Answer;
+use answer::{Labels, Point, Series};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 /// Microseconds of a second.
@@ -64,35 +67,6 @@ impl Ask {
     }
 }
 
-/// An answer as Prometheus writes it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Answer {
-    #[serde(default)]
-    error: Option<String>,
-    /// Some stores answer with a part of what they should have, and say so here.
-    #[serde(default)]
-    warnings: Vec<String>,
-    #[serde(default)]
-    data: Option<Data>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Data {
-    #[serde(default)]
-    result: Vec<Series>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Series {
-    #[serde(default)]
-    metric: BTreeMap<String, String>,
-    #[serde(default)]
-    values: Vec<(f64, String)>,
-    /// Of native histograms.
-    #[serde(default)]
-    histograms: Vec<serde::de::IgnoredAny>,
-}
-
 /// Why answers can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
@@ -113,6 +87,9 @@ pub enum Unusable {
     /// A part of it is missing.
     #[error("Prometheus warns that its answer may lack something: {0}")]
     Partial(String),
+    /// It is no answer to a range query.
+    #[error("it answers with a {0}, where a range query gives a matrix: the address must lead to Prometheus's own API")]
+    NoRange(String),
     /// It is a native histogram.
     #[error(
         "the query {0} gives native histograms, which are not read: ask for the classic buckets, or for histogram_count and histogram_fraction"
@@ -127,21 +104,6 @@ impl Unusable {
     /// Whether the next answer may be another, though nobody changes the queries.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Partial(_) | Self::Error(_))
-    }
-}
-
-/// What PromQL itself remarks, of the query and not of the answer, begins with that.
-const REMARK: &str = "PromQL ";
-
-impl Answer {
-    fn series(&self) -> Result<&[Series], Unusable> {
-        if let Some(error) = &self.error {
-            return Err(Unusable::Error(error.clone()));
-        }
-        match self.warnings.iter().find(|warning| !warning.starts_with(REMARK)) {
-            Some(warning) => Err(Unusable::Partial(warning.clone())),
-            None => Ok(self.data.as_ref().map_or(&[], |data| &data.result)),
-        }
     }
 }
 
@@ -213,8 +175,9 @@ fn filled(text: &str, id: &ServiceId, revision: &RevisionName) -> String {
         ("region", id.region.as_str()),
         ("project", id.project.as_str()),
     ];
+    let written = |name: &str| [name.to_string(), format!(" {name} "), format!("{name} "), format!(" {name}")];
     names.into_iter().fold(text.to_string(), |text, (name, value)| {
-        text.replace(&format!("{{{{{name}}}}}"), value).replace(&format!("{{{{ {name} }}}}"), value)
+        written(name).iter().fold(text, |text, name| text.replace(&format!("{{{{{name}}}}}"), value))
     })
 }
 
@@ -240,9 +203,8 @@ impl Values {
                 Part::Buckets => Some(bound(metric).ok_or(Unusable::NoBound)?),
                 _ => None,
             };
-            for (at, text) in values {
+            for Point { at, value } in values {
                 let Some(start) = minute_before(*at) else { continue };
-                let value = text.parse::<f64>().ok().filter(|value| !value.is_nan());
                 // Each series of a gauge is a look of its own: one that is none says nothing of the others.
                 match value.filter(|value| value.abs() < MOST || part == Part::Values) {
                     None if part == Part::Values => {}
@@ -261,8 +223,8 @@ impl Values {
 }
 
 /// A bucket's upper bound, in microseconds.
-fn bound(labels: &BTreeMap<String, String>) -> Option<i64> {
-    let seconds: f64 = labels.get("le")?.parse().ok()?;
+fn bound(labels: &Labels) -> Option<i64> {
+    let seconds: f64 = labels.le.as_ref()?.parse().ok()?;
     let micros = seconds * SECOND;
     (!micros.is_nan()).then_some(if micros < i64::MAX as f64 { micros.round() as i64 } else { i64::MAX })
 }

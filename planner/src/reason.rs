@@ -61,9 +61,12 @@ macro_rules! reasons {
 reasons! {
     Aborted: Person, "A person ended the release; requests go back to stable, where there is one.", "Change the template, or try the same again: `kubectl orchestra retry NAME`.";
     AccessDenied: Person, "Google refuses the controller something: a role is missing, or an API is not enabled.", "The message names what was refused; docs/install.md lists the roles and why each is needed. It is tried again by itself.";
+    Adopted: Nothing, "A service that was there was taken over: the revision that serves is stable.", "";
+    Adopting: Patience, "A service that is there, and that `spec.adopt` names, is about to be taken over as it runs.", "";
+    AdoptionBlocked: Person, "A service can't be taken over as it is.", "The message says why, and what to do. docs/adoption.md has the steps.";
     AlertPolicyHolds: Person, "No step passes: an incident of an alert policy in `analysis.alertPolicies` is open that is not surely about the candidate, or a policy tells nothing.", "The message says which. Close the incident, or mend the policy; it goes on by itself then. A policy that is not there: `abort`, correct the list and `retry`; or `promote`.";
     AnalysisFailed: Person, "The candidate was worse than stable beside it, or its step ended without a verdict and the analysis says Rollback then. It is taken back in every region.", "`kubectl orchestra status NAME` has the counts. Mend the image and change the template. Was it something else: `kubectl orchestra retry NAME`.";
-    CapacityLimited: Person, "Requests of the candidate meet no free instance, because Cloud Run divides the service's maximum by the share of the traffic. That is not held against the candidate, and no step passes meanwhile.", "Raise `scaling.maxInstances`, or the weight of the step.";
+    CapacityLimited: Person, "Requests of the candidate meet no free instance, because Cloud Run divides the service's maximum by the share of the traffic. That is not held against the candidate, and no step passes meanwhile.", "Raise `spec.scaling`; steps are frozen with a release: begin the next one with a larger weight.";
     CloudRejected: Person, "Google refused a call for what it asked: a limit, a policy of the organisation, or a value that the API does not take.", "The message is Google's. Change the field that it names; it is tried again within minutes.";
     CloudUnavailable: Patience, "Google does not answer, or answers that it can't now.", "If it lasts: the status page of Google Cloud, and the network between cluster and Google.";
     ConfirmingAbsence: Patience, "Something that should be there was not found; one read can be old, so it is looked at once more.", "";
@@ -92,7 +95,7 @@ reasons! {
     LookingUp: Patience, "The service account is being looked up.", "";
     MarksNotUnderstood: Person, "The service bears a mark of Orchestra that this version of the controller can't read; nothing is touched.", "Run the version of the controller that wrote it, or a later one.";
     MarksRestored: Person, "Somebody took Orchestra's marks off the service; they are put back.", "Find out who writes the service's annotations: Terraform and scripts must leave those under `orchestra.cherry-ai.me/`.";
-    MetricsUnavailable: Person, "Metrics can't be read, so the candidate can't be judged. The release passes no step on that.", "The message has the cause: often `roles/monitoring.viewer` is missing, the host of a Prometheus is not listed (`--allowed-host`), or a query is wrong. Settings are frozen with a release: correct them, then `kubectl orchestra abort NAME` and `kubectl orchestra retry NAME`.";
+    MetricsUnavailable: Person, "Metrics can't be read, so the candidate can't be judged. The release passes no step on that, unless `onNoData` says `Promote`.", "The message has the cause: often `roles/monitoring.viewer` is missing, the host of a Prometheus is not listed (`--allowed-host`), or a query is wrong. Settings are frozen with a release: correct them, then `kubectl orchestra abort NAME` and `kubectl orchestra retry NAME`.";
     Moving: Patience, "Traffic is moving to the share of the step.", "";
     NoMetrics: Person, "The step is over, and there are no metrics of the candidate: did it get requests?", "`promote` or `abort`; `analysis.onNoData` says what to do by itself. Of a metric of your own: do its queries find that revision?";
     NoNameLeft: Person, "A thousand attempts at one template have failed.", "Change the template.";
@@ -141,7 +144,7 @@ reasons! {
     ServiceAccountFound: Nothing, "Services run as the service account that the spec names.", "";
     ServiceAccountMissing: Person, "There is no service account of the name in `spec.serviceAccount`.", "Create it; or delete the Rollout and make one that names the right environment, which can't be changed afterwards.";
     ServiceGone: Person, "Somebody deleted the Cloud Run service past Orchestra; it is made again with stable, where that can be.", "The message says what is missing where it can't.";
-    ServiceNotOurs: Person, "A Cloud Run service of that name is there and belongs to something else; it is left alone.", "Make a Rollout with another `spec.serviceName`, which can't be changed afterwards; or delete that service.";
+    ServiceNotOurs: Person, "A Cloud Run service of that name is there and belongs to something else; it is left alone.", "Take it over, as docs/adoption.md says; or make a Rollout with another `spec.serviceName`, which can't be changed afterwards.";
     ServiceNotReady: Person, "Cloud Run says that the service, which serves, is not ready.", "The message is Cloud Run's. Its console and logs have more.";
     ServiceStuck: Person, "The last change of the service does not take effect, and the release waits for it.", "Look at the service in Cloud Run.";
     StableMissing: Person, "The stable revision was not found; no traffic moves without it.", "Look for who deleted it. `kubectl orchestra abort NAME` ends the release.";

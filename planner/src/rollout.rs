@@ -3,6 +3,7 @@
 //! A pass recovers what is known ([`memory`]), then takes turns: each either changes what is known and lets the next one
 //! begin, or decides. What is wrong comes first, then what is in the way, then the next step forward.
 
+mod adopt;
 mod advance;
 mod alerts;
 mod capacity;
@@ -234,6 +235,9 @@ fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Turn {
         return decision.into();
     }
     if let Some(turn) = partial::turn(pass, memory) {
+        return turn;
+    }
+    if let Some(turn) = adopt::turn(pass, memory) {
         return turn;
     }
     if let Some(turn) = undo::turn(pass, memory) {

@@ -249,14 +249,16 @@ fn begin_step(after: &mut EvidenceStatus, subject: &Subject<'_>, judgement: &mut
 
 /// Holds the minutes of the whole release against stable's.
 fn by_test(after: &mut EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) {
-    let evidence = judgement.evidence(&terms.question(after.metric));
+    let question = terms.question(after.metric);
+    let judgement = &judgement.at(after.through.0, &question);
+    let evidence = judgement.evidence(&question);
     let beside = percent(evidence, terms.needed() - terms.weight(after.metric));
     let beside = match terms.kind(after.metric).is_of_instances() {
         true => instances::in_breach(beside, judgement.minutes_in_breach()),
         false => beside,
     };
     after.evidence_percent = beside.max(percent(judgement.evidence_alone(), terms.needed_alone()));
-    if !is_beside_stable(after, terms) && after.candidate.bad > 0 {
+    if !is_beside_stable(after) && after.candidate.bad > 0 {
         // Nothing to compare with is no health.
         after.evidence_percent = after.evidence_percent.max(1);
     }
@@ -264,10 +266,10 @@ fn by_test(after: &mut EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>)
     after.requests_needed = requests_needed(after, judgement, terms);
 }
 
-/// Whether stable has anything of a metric that it may lack: a release may bring a metric, or a probe, of its own.
-fn is_beside_stable(evidence: &EvidenceStatus, terms: &Terms<'_>) -> bool {
-    let may_lack = terms.need(evidence.metric) < Need::NoHarm || matches!(evidence.metric, Metric::Named(_));
-    !may_lack || evidence.stable.total > 0
+/// Whether stable has anything of a metric that it may lack: a release may bring a metric of its own. Of instances that Cloud Run
+/// knows a breach tells, whether stable has any at the time or not.
+fn is_beside_stable(evidence: &EvidenceStatus) -> bool {
+    !matches!(evidence.metric, Metric::Named(_)) || evidence.stable.total > 0
 }
 
 /// Whether a gauge that had values has had none for a while.
@@ -280,7 +282,8 @@ fn fell_silent(evidence: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'
 /// About how many requests a pass still needs; none: that can't be told.
 fn requests_needed(after: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) -> Option<i64> {
     let candidate = Count { total: after.candidate.total, bad: after.candidate.bad };
-    if terms.need(after.metric) < Need::NoHarm {
+    // Where it is sure already that it is worse, no pass is on its way.
+    if terms.need(after.metric) < Need::NoHarm || after.evidence_percent >= 100 {
         return None;
     }
     let statistic = judgement.requests_needed(&terms.question(after.metric), candidate)?;
@@ -399,8 +402,9 @@ pub fn together<'e>(all: &[&'e EvidenceStatus], terms: &Terms<'_>) -> Option<&'e
         return None;
     }
     let part = |evidence: &EvidenceStatus| {
-        let judgement = Judgement::read(&evidence.state)?;
-        let matters = judgement.evidence_that_matters(&terms.question(evidence.metric));
+        let question = terms.question(evidence.metric);
+        let judgement = Judgement::read(&evidence.state)?.at(evidence.through.0, &question);
+        let matters = judgement.evidence_that_matters(&question);
         Some(terms.weight(evidence.metric) + matters)
     };
     let parts: Vec<f64> = all.iter().filter_map(|evidence| part(evidence)).collect();

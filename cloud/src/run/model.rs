@@ -2,18 +2,18 @@
 
 mod container;
 mod policy;
+mod settings;
 mod template;
 mod volume;
 
 use google_cloud_run_v2::model::{
-    Condition, IngressTraffic, Revision, RevisionTemplate, Service, ServiceScaling, TrafficTarget as SdkTarget,
+    Condition, Revision, RevisionTemplate, Service, TrafficTarget as SdkTarget,
     TrafficTargetAllocationType as Allocation, condition,
 };
 use google_cloud_wkt as wkt;
 use jiff::Timestamp;
-use orchestra_crds::Ingress;
 use orchestra_planner::cloud::{
-    Readiness, RevisionView, SecretVersionId, ServiceId, ServiceSettings, ServiceView, Target, TrafficTarget, Trouble,
+    Readiness, RevisionView, SecretVersionId, ServiceId, ServiceView, Target, TrafficTarget, Trouble,
 };
 use orchestra_planner::marks::Marks;
 use orchestra_planner::names::{Etag, Percent, RevisionName};
@@ -40,21 +40,8 @@ pub(super) fn service(id: &ServiceId, change: &ServiceChange, base: RevisionTemp
         service = service.set_annotations(marks.write());
         mask.push("annotations");
     }
-    if let Some(settings) = &change.settings {
-        // 0 instances at most is none: Cloud Run's own default holds.
-        let scaling = ServiceScaling::new()
-            .set_min_instance_count(settings.min_instances)
-            .set_max_instance_count(settings.max_instances.unwrap_or(0));
-        service = service.set_scaling(scaling).set_labels(settings.labels.clone());
-        mask.extend(["scaling.min_instance_count", "scaling.max_instance_count", "labels"]);
-        if let Some(ingress) = settings.ingress {
-            service = service.set_ingress(match ingress {
-                Ingress::All => IngressTraffic::All,
-                Ingress::Internal => IngressTraffic::InternalOnly,
-                Ingress::InternalAndLoadBalancer => IngressTraffic::InternalLoadBalancer,
-            });
-            mask.push("ingress");
-        }
+    for setting in &change.settings {
+        mask.extend(settings::write(&mut service, setting));
     }
     (service, mask)
 }
@@ -107,28 +94,13 @@ pub(super) fn service_view(service: Service) -> ServiceView {
         template_revision: named.and_then(|name| RevisionName::new(name).ok()),
         traffic,
         serving: serving.collect(),
-        settings: settings(&service),
+        settings: settings::read(&service),
         url: (!service.uri.is_empty()).then(|| service.uri.clone()),
         trouble: terminal.filter(|c| c.state == condition::State::ConditionFailed).map(trouble),
         written_at: time(service.update_time.as_ref()),
         settled_at: terminal.and_then(|c| time(c.last_transition_time.as_ref())),
         uid: (!service.uid.is_empty()).then_some(service.uid),
         etag: Etag(service.etag),
-    }
-}
-
-fn settings(service: &Service) -> ServiceSettings {
-    let scaling = service.scaling.as_ref();
-    ServiceSettings {
-        min_instances: scaling.map_or(0, |s| s.min_instance_count),
-        max_instances: scaling.map(|s| s.max_instance_count).filter(|max| *max > 0),
-        ingress: match service.ingress {
-            IngressTraffic::All => Some(Ingress::All),
-            IngressTraffic::InternalOnly => Some(Ingress::Internal),
-            IngressTraffic::InternalLoadBalancer => Some(Ingress::InternalAndLoadBalancer),
-            _ => None,
-        },
-        labels: service.labels.clone().into_iter().collect(),
     }
 }
 

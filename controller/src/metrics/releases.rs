@@ -34,7 +34,7 @@ fn counted(status: &RolloutStatus, release: &str) -> (i64, i64) {
 const NOT_STARTED: &str = "HealthCheckContainerError";
 
 /// Outcomes of releases, with the usual reasons of those that fail.
-const ENDS: [(Outcome, &[&str]); 5] = [
+const ENDS: [(Outcome, &[&str]); 6] = [
     (Outcome::Promoted, &[""]),
     (
         Outcome::RolledBack,
@@ -43,6 +43,7 @@ const ENDS: [(Outcome, &[&str]); 5] = [
     (Outcome::Failed, &[NOT_STARTED, Reason::ProgressDeadlineExceeded.word()]),
     (Outcome::Superseded, &[""]),
     (Outcome::Returned, &[""]),
+    (Outcome::Adopted, &[""]),
 ];
 
 impl Metrics {

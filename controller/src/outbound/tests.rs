@@ -66,7 +66,7 @@ async fn no_redirect_is_followed_and_no_endless_answer_read() {
     let port = server().await;
     let out = outbound(&[format!("127.0.0.1:{port},private,http"), "127.0.0.1:1,private,http".to_string()]);
     let moved = post_to(&out, "127.0.0.1", port, "moved").await.unwrap_err();
-    assert_eq!(moved.message, "127.0.0.1 answers 307: moved");
+    assert_eq!(moved.message, "127.0.0.1 answers 307: redirects are not followed: moved");
     let large = post_to(&out, "127.0.0.1", port, "large").await.unwrap_err();
     assert_eq!(
         large.message,

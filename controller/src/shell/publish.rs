@@ -8,15 +8,15 @@ use orchestra_planner::plan::{Event, Severity};
 use super::Shell;
 use crate::cluster::kube_call;
 
-/// Longest that the cluster takes of an event's note and action.
+/// Longest that the cluster takes of an event's note, in bytes, less a little, and of its action.
 const NOTE: usize = 1000;
 const ACTION: usize = 128;
 
 /// What fits, with a sign that there was more.
 fn cut(note: &str) -> String {
-    match note.chars().nth(NOTE) {
-        None => note.to_string(),
-        Some(_) => note.chars().take(NOTE - 1).chain(['…']).collect(),
+    match note.len() > NOTE {
+        false => note.to_string(),
+        true => format!("{}…", &note[..note.floor_char_boundary(NOTE)]),
     }
 }
 

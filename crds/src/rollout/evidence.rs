@@ -90,9 +90,10 @@ pub struct FastStatus {
     pub candidate_failed: i64,
     /// Failed requests of stable that count.
     pub stable_failed: i64,
-    /// Requests of the candidate that met no free instance, as Cloud Run says: they are not counted.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub candidate_unserved: i64,
+    /// Minutes in which requests of the candidate met no free instance, because its share of the instances is too small: they are
+    /// not held against it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unserved: String,
     /// What a rollback still waits for where the evidence suffices for one; none: it doesn't, or nothing is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
@@ -104,10 +105,6 @@ pub struct FastStatus {
     pub suspended: bool,
     /// What the test has to remember, with the version of its form.
     pub state: String,
-}
-
-fn is_zero(number: &i64) -> bool {
-    *number == 0
 }
 
 /// What was counted of a release that has ended, by one metric and lane, over all regions.

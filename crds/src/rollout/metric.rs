@@ -183,7 +183,16 @@ pub struct Promql {
     /// Where it is asked for: `https://HOST[:PORT][/PATH]` of a Prometheus, which the platform team must allow. Default: Managed
     /// Service for Prometheus of the environment's project, which has Cloud Run's metrics, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$"), length(max = 512))]
+    #[schemars(
+        regex(
+            pattern = r"^https?://([^/@?#\s:\[\]]+|\[[0-9a-fA-F:.]+\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[^@?#\s]*)?$"
+        ),
+        length(max = 512)
+    )]
+    #[x_kube(validation = (
+        "!self.matches('^https?://(169[.]254[.]|metadata([.]google[.]internal)?([:/]|$)|[^a-zA-Z0-9][fF][eE]80:)')",
+        "address: link-local addresses and metadata servers are never asked"
+    ))]
     pub address: Option<String>,
     /// Two counts: the share of bad ones is judged as errors are.
     #[serde(default, skip_serializing_if = "Option::is_none")]

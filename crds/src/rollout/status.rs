@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::{Analysis, EvidenceStatus, FastStatus, JudgedRecord, RolloutPhase, Step};
-use crate::{Ingress, known};
+use super::{Analysis, EvidenceStatus, FastStatus, GrantedStatus, JudgedRecord, RolloutPhase, Step};
+use crate::known;
 
 /// What was last seen of a rollout. What this version of the controller can't read counts as lost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -49,6 +49,10 @@ pub struct RolloutStatus {
     /// The last revisions that were promoted, newest first: going back to one of them waits for nothing.
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     pub promoted: Vec<PromotedStatus>,
+    /// Since when a service is Orchestra's that others had made: it is released when this object is deleted, whatever the
+    /// environment's policy.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub adopted_since: Option<Time>,
     /// The revision that a person went back to: it stays until the template changes.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldStatus>,
@@ -206,27 +210,6 @@ pub struct HeldStatus {
     pub since: Time,
 }
 
-/// What a rollout set on its services or granted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct GrantedStatus {
-    /// IAM members that got `roles/run.invoker` from it, and had it not before.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub invokers: Vec<String>,
-    /// Labels.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Fewest instances.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_instances: Option<i32>,
-    /// Most instances.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_instances: Option<i32>,
-    /// Networks.
-    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
-    pub ingress: Option<Ingress>,
-}
-
 /// A revision that was promoted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -239,6 +222,9 @@ pub struct PromotedStatus {
     /// Hash of the Rollout's template that it runs, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_hash: Option<String>,
+    /// Of a revision that others had made: the hash that it would have in its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<String>,
 }
 
 /// A part of a spec as it was written, whatever the schema says by now: the rules of a spec are none of a status.
@@ -362,6 +348,8 @@ pub enum Outcome {
     Superseded,
     /// The spec went back to the stable template.
     Returned,
+    /// A service that was there was taken over, with the revision that served.
+    Adopted,
 }
 
 /// An operator request that was acted on.

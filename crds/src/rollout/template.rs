@@ -1,7 +1,7 @@
 //! What a revision runs, in Kubernetes' words.
 
 use kube::KubeSchema;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -49,19 +49,11 @@ use crate::Network;
 pub struct Template {
     /// Labels of the revision.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "labels")]
-    #[x_kube(validation = (
-        "self.all(k, k.matches('^[a-z][a-z0-9_-]{0,62}$'))",
-        "Google's labels have keys of lowercase letters, digits, _ and -, starting with a letter, 63 at most: team, not Team or app.kubernetes.io/part-of"
-    ))]
+    #[schemars(schema_with = "crate::labels::labels")]
     pub labels: BTreeMap<String, String>,
     /// Annotations of the revision.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "annotations")]
-    #[x_kube(validation = (
-        "self.all(k, !k.matches('^(run[.]googleapis[.]com|cloud[.]googleapis[.]com|serving[.]knative[.]dev|autoscaling[.]knative[.]dev|orchestra[.]cherry-ai[.]me)/'))",
-        "annotations of run.googleapis.com, cloud.googleapis.com, serving.knative.dev and autoscaling.knative.dev are Cloud Run's, and those of orchestra.cherry-ai.me Orchestra's: a field of the template says the same"
-    ))]
+    #[schemars(schema_with = "crate::labels::annotations")]
     pub annotations: BTreeMap<String, String>,
     /// The containers of an instance. Of several exactly one has `ports` and takes the requests; the others are its sidecars.
     // Keyed by name it would need a default in each item, which other tools then show as a difference.
@@ -128,17 +120,6 @@ pub struct Template {
     /// Whether a revision counts as ready without having started once. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub health_check_disabled: bool,
-}
-
-fn labels(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object", "maxProperties": 64,
-        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": "^[a-z0-9_-]*$"},
-    })
-}
-
-fn annotations(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "maxProperties": 64, "additionalProperties": {"type": "string", "maxLength": 4096}})
 }
 
 /// Instances of one revision.

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::SecretVersionId;
+use super::{SecretVersionId, ServiceSettings};
 use crate::marks::Marks;
 use crate::names::{Etag, Percent, ProjectId, Region, RevisionName, ServiceName};
 use crate::template::EffectiveTemplate;
@@ -76,19 +76,6 @@ pub enum Target {
     Latest,
     /// One revision.
     Revision(RevisionName),
-}
-
-/// Service-level settings: a change makes no revision. What is not set is Cloud Run's default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceSettings {
-    /// Fewest instances; 0 is the default.
-    pub min_instances: i32,
-    /// Most instances; none: Cloud Run's default.
-    pub max_instances: Option<i32>,
-    /// Networks that may reach it; none: one that we don't know.
-    pub ingress: Option<orchestra_crds::Ingress>,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
 }
 
 /// A revision as last read.

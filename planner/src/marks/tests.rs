@@ -35,7 +35,10 @@ proptest! {
             owner: owned.then(|| Owner { name: "shop/api".into(), uid: (!released).then(|| "u-1".into()) }),
             stable: stable.map(revision),
             promoted: promoted.into_iter()
-                .map(|(n, t)| PromotedMark { revision: revision(n), template: t.map(some_hash) }).collect(),
+                .map(|(n, t)| PromotedMark {
+                    revision: revision(n), template: t.map(some_hash), runs: t.filter(|t| t % 2 == 0).map(some_hash),
+                }).collect(),
+            adopted: owned.then(|| Timestamp::from_second(i64::from(number)).unwrap()),
             regions: vec![Region::new("us-central1").unwrap()],
             held: stable.map(|n| HeldMark {
                 revision: revision(n), template: some_hash(n), since: Timestamp::from_second(i64::from(n)).unwrap(),
@@ -78,7 +81,9 @@ fn marks_of_the_version_before_are_read() {
 #[test]
 fn a_mark_that_is_not_understood_is_told_and_not_taken_for_absent() {
     for bad in [
-        ("marks", "4"),
+        ("marks", "5"),
+        ("adopted", "yesterday"),
+        ("promoted", "api-bbbbbbbbbb=bbbbbbbbbb:x"),
         ("held", "api-bbbbbbbbbb"),
         ("step", "smoke-2@2026-01-01T00:00:00Z"),
         ("step", "2:lots@2026-01-01T00:00:00Z"),

@@ -219,3 +219,30 @@ fn history_is_stables_last_hour_by_minutes_and_of_a_histogram_its_day_by_hours()
         assert_eq!(stable, first + MINUTE, "what is asked");
     }
 }
+
+#[test]
+fn a_name_is_filled_in_however_its_braces_are_spaced() {
+    for text in ["{{revision}}", "{{ revision }}", "{{ revision}}", "{{revision }}"] {
+        let revision = RevisionName::new("api-new").unwrap();
+        assert_eq!(filled(&format!("a{text}b"), &service(), &revision), "aapi-newb", "{text}");
+    }
+}
+
+#[test]
+fn of_too_many_series_no_more_is_kept_than_tells_so() {
+    let many: Vec<Value> = (0..12_000).map(|n| series(json!({"path": n.to_string()}), &[(0, "1")])).collect();
+    let read = answer(&many);
+    assert_eq!(read.series().unwrap().len(), MOST_SERIES + 1);
+    let unusable = measure(&ratio(), &question(&ratio(), 0, 1), &|_| many.clone()).unwrap_err();
+    assert!(matches!(unusable, Unusable::TooMany(..)), "{unusable}");
+}
+
+#[test]
+fn what_is_no_answer_to_a_range_query_is_no_missing_data() {
+    let vector =
+        json!({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "2"]}]}});
+    let answer: Answer = serde_json::from_value(vector).unwrap();
+    assert_eq!(answer.series().unwrap_err(), Unusable::NoRange("vector".into()));
+    let scalar = json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "2"]}});
+    assert!(serde_json::from_value::<Answer>(scalar).is_err(), "it does not answer as Prometheus does");
+}

@@ -1,7 +1,7 @@
 //! A candidate on its way: region after region, step after step.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{EvidenceStatus, Metric, Request, RolloutPhase};
+use orchestra_crds::{ADOPT_UID, EvidenceStatus, Metric, Request, RolloutPhase};
 
 use super::deadline;
 use super::decision::Decision;
@@ -48,7 +48,9 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
     let (place, state) = (*place, state.clone());
     let users = states.iter().any(|(place, state)| {
         let known = memory.region(place.region());
-        judge::subjects(&candidate, &[Metric::ERRORS], state, &known).next().is_some()
+        judge::subjects(&candidate, (&[Metric::ERRORS], judge::analysis(pass, &candidate)), state, &known)
+            .next()
+            .is_some()
     });
     match act(pass, memory, desire, &candidate, place, &state) {
         Turn::Again => Turn::Again,
@@ -390,11 +392,19 @@ fn stable_missing(memory: &Memory, region: &Region) -> Decision {
 
 /// A service of that name which is not ours.
 pub(super) fn foreign(place: &Place<'_>) -> Decision {
-    let message = format!(
-        "{}: a Cloud Run service named `{}` exists and does not belong to this Rollout: it is left alone; delete this \
-         Rollout and create one with another spec.serviceName",
-        place.region(),
-        place.seen.id.name
-    );
+    let (region, name) = (place.region(), &place.seen.id.name);
+    let there = format!("{region}: a Cloud Run service named `{name}` exists");
+    let message = match &place.marks.owner {
+        None => format!(
+            "{there} and belongs to no Rollout: it is left alone. To take it over as it runs, set spec.adopt.service: {name} \
+             (`kubectl orchestra adopt {name}` writes a Rollout of what it runs)"
+        ),
+        Some(owner) => format!(
+            "{there} and belongs to the Rollout `{}`{}: it is left alone. If that one is lost with its cluster, or is this one's name \
+             of before, annotate {ADOPT_UID} with its UID; else delete this Rollout and create one with another spec.serviceName",
+            owner.name,
+            owner.uid.as_ref().map(|uid| format!(" (UID {uid})")).unwrap_or_default()
+        ),
+    };
     Decision::stalled(RolloutPhase::Pending, Reason::ServiceNotOurs, message)
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use orchestra_crds::AnalysisMode;
 
 use super::judge::analysis;
-use super::memory::{Candidate, Memory};
+use super::memory::{Candidate, Memory, RegionMemory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Progress;
@@ -34,12 +34,17 @@ enum About {
 /// The question about incidents; none: none is open.
 pub(super) fn question(pass: &Pass<'_>, memory: &Memory) -> Option<IncidentsQuery> {
     let candidate = memory.candidate.as_ref().filter(|candidate| has_policies(pass, candidate))?;
-    let has_users =
-        memory.regions.values().any(|known| known.step.as_ref().is_some_and(|s| s.release == candidate.release));
+    let on_step = |known: &RegionMemory| known.step.as_ref().is_some_and(|s| s.release == candidate.release);
+    let has_users = memory.regions.values().any(on_step) || pass.waves().any(|place| has_users(candidate, place));
     let at = pass.seen.now.as_second().div_euclid(TOLD_TO_ALL) * TOLD_TO_ALL;
     let at = Timestamp::from_second(at).ok().filter(|_| has_users && pass.seen.incidents.is_none())?;
     let ids = policies(pass, candidate).filter_map(|policy| policy.ok()).map(String::from);
     Some(IncidentsQuery { at, policies: ids.collect() })
+}
+
+/// Whether the candidate has users in a region.
+fn has_users(candidate: &Candidate, place: &Place<'_>) -> bool {
+    place.ours().is_some() && place.uses(&candidate.release.revision)
 }
 
 fn has_policies(pass: &Pass<'_>, candidate: &Candidate) -> bool {
@@ -97,7 +102,7 @@ pub(super) fn failing(pass: &Pass<'_>, candidate: &Candidate, states: &[(&Place<
         return None;
     }
     states.iter().find_map(|(place, state)| {
-        let alone = alone_since(candidate, state);
+        let alone = alone_since(candidate, place, state);
         let is_its = |(incident, about): &(&Incident, About)| match about {
             // One of an earlier release of the same revision is over with it.
             About::Candidate => incident.opened >= candidate.started_at,
@@ -112,7 +117,10 @@ pub(super) fn failing(pass: &Pass<'_>, candidate: &Candidate, states: &[(&Place<
 }
 
 /// Since when it has had all requests in a region; none: it hasn't.
-fn alone_since(candidate: &Candidate, state: &Progress) -> Option<Timestamp> {
+fn alone_since(candidate: &Candidate, place: &Place<'_>, state: &Progress) -> Option<Timestamp> {
+    if *state == Progress::Done {
+        return place.marks.candidate_named(&candidate.release.revision).map(|mark| mark.at);
+    }
     let weight = state.weight()?;
     candidate.steps().at(weight.step)?.share().filter(|share| *share == Percent::ALL).map(|_| weight.since)
 }
@@ -156,7 +164,10 @@ fn why_held(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -> Option
             if !silent.is_empty() {
                 return Some(silent.join("; "));
             }
-            open(pass, candidate, place).find(|(_, about)| *about != About::Other).map(|(incident, about)| {
+            // Trouble in any region with users of the candidate holds it everywhere.
+            let others = pass.waves().filter(|other| has_users(candidate, other) && other.region() != place.region());
+            let mut all = std::iter::once(place).chain(others).flat_map(|place| open(pass, candidate, place));
+            all.find(|(_, about)| *about != About::Other).map(|(incident, about)| {
                 let what = match about {
                     About::Candidate => "it names this revision, and is of before this release",
                     About::Service => "it names the service, and no revision",

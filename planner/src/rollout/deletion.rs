@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{DeletionPolicy, RolloutPhase};
 
 use super::decision::Decision;
-use super::leave::{is_mine, let_go, policy};
+use super::leave::{is_mine, let_go, policy_of};
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::Place;
@@ -48,7 +48,12 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
         return unless_seen_twice(pass, memory);
     }
     memory.absent_since = None;
-    let what = if policy(pass) == DeletionPolicy::Delete { "deleted" } else { "released" };
+    let deletes = |place: &&&Place<'_>| policy_of(pass, place) == DeletionPolicy::Delete;
+    let what = match mine.iter().filter(deletes).count() {
+        0 => "released",
+        all if all == mine.len() => "deleted",
+        _ => "deleted, or released where others had made them",
+    };
     let regions: Vec<String> = mine.iter().map(|place| left(pass, place)).collect();
     let message = format!("the Cloud Run services are being {what}: {}", regions.join(", "));
     let decision = Decision::working(RolloutPhase::Deleting, Reason::Deleting, message);

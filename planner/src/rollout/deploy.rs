@@ -82,7 +82,7 @@ impl Placement<'_, '_> {
             template: Some((self.candidate.release.revision.clone(), template)),
             traffic: Some(self.pinned(view)),
             marks: Some(self.marks(position)),
-            settings: Some(settings::with_wanted(self.pass, self.memory, &view.settings)),
+            settings: settings::changes(self.pass, self.memory, &view.settings),
         };
         let (service, etag) = (self.place.seen.id.clone(), view.etag.clone());
         Some(Effect::UpdateService { service, etag, change: Box::new(change) })

@@ -83,7 +83,15 @@ fn steps_in_effect(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
         // Evidence of now is about the step that begins: why the one before it is over, the status before says.
         let own = |evidence: &&EvidenceStatus| evidence.release == candidate.release && evidence.candidate.total > 0;
         let before = old.regions.iter().find(|before| before.region == now.region);
-        let judged: Vec<&EvidenceStatus> = before.iter().flat_map(|before| &before.evidence).filter(own).collect();
+        let later = |known: &'_ EvidenceStatus| {
+            let same = |now: &&EvidenceStatus| {
+                (now.metric, now.step, &now.release) == (known.metric, known.step, &known.release)
+            };
+            now.evidence.iter().find(same)
+        };
+        let known = before.iter().flat_map(|before| &before.evidence).filter(own);
+        // A step that moves no traffic begins in the pass that counted the last minutes of the one before.
+        let judged: Vec<&EvidenceStatus> = known.map(|known| later(known).unwrap_or(known)).collect();
         let before = match judged.as_slice() {
             [] => String::new(),
             judged => format!("; up to here {}", all_in_words(judged, &course.analysis)),
@@ -116,6 +124,7 @@ fn ended(old: &RolloutStatus, new: &RolloutStatus) -> Option<Event> {
         Outcome::Failed => (Reason::Failed, true),
         Outcome::Superseded => (Reason::Superseded, false),
         Outcome::Returned => (Reason::Returned, false),
+        Outcome::Adopted => (Reason::Adopted, false),
     };
     let revision = format!("`{}`", last.revision);
     // What failed names its revision itself.

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use orchestra_crds::{AnalysisMode, FastLane, FastStatus, Metric, Verdict};
 
+use super::capacity;
 use super::judge::terms;
 use super::memory::{Candidate, Memory, RegionMemory};
 use super::pass::Pass;
@@ -95,7 +96,8 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
         let Some(stable) = stable(memory, place) else { continue };
         let subject = subject(candidate, weight);
         let errors = known.evidence_of(release, Metric::ERRORS);
-        let look = Look { subject: &subject, share, candidate: &release.revision, stable: &stable };
+        let is_short = capacity::too_few(place, share).is_some();
+        let look = Look { subject: &subject, share, is_short, candidate: &release.revision, stable: &stable };
         let after = match (fast::distrusted(has_affinity(pass), share, errors), &place.seen.failures) {
             (Some(why), _) => fast::suspended(before, release, now, why),
             (None, _) if before.is_some_and(|before| before.suspended) => match before {

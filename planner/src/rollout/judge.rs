@@ -15,7 +15,7 @@ use crate::cloud::{CountsQuery, Fault};
 use crate::conditions::{Note, note};
 use crate::names::Percent;
 use crate::reason::Reason;
-use crate::verdict::{self, Subject, Terms, in_words};
+use crate::verdict::{self, Kind, Subject, Terms, in_words};
 
 /// A person takes it back. None: nobody asks for that, or there is nothing to go back to.
 pub(super) fn aborted(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) -> Option<Turn> {
@@ -118,7 +118,7 @@ pub(super) fn terms<'a>(pass: &'a Pass<'_>, candidate: &'a Candidate) -> Terms<'
 /// seen, if nothing was written since.
 pub(super) fn subjects<'c>(
     candidate: &'c Candidate,
-    metrics: &'c [Metric],
+    (metrics, settings): (&'c [Metric], &'c Analysis),
     state: &Progress,
     known: &RegionMemory,
 ) -> impl Iterator<Item = Subject<'c>> + use<'c> {
@@ -130,10 +130,21 @@ pub(super) fn subjects<'c>(
     };
     let about = move |InEffect { step, written_at, since }| {
         let release = &candidate.release;
-        let has_all = candidate.steps().at(step).and_then(Step::share) == Some(Percent::ALL);
-        metrics.iter().map(move |metric| Subject { metric: *metric, release, step, written_at, since, has_all })
+        let has_all = has_all(candidate, step);
+        let is_compared = move |metric: &&Metric| !has_all || !is_only_compared(**metric, settings);
+        let judged = metrics.iter().filter(is_compared);
+        judged.map(move |metric| Subject { metric: *metric, release, step, written_at, since, has_all })
     };
     weight.into_iter().flat_map(about)
+}
+
+fn has_all(candidate: &Candidate, step: u32) -> bool {
+    candidate.steps().at(step).and_then(Step::share) == Some(Percent::ALL)
+}
+
+/// Whether a metric says nothing where no stable revision is beside the candidate: errors alone have a ceiling.
+fn is_only_compared(metric: Metric, settings: &Analysis) -> bool {
+    settings.limits().is_none() && Kind::of(metric, settings) != Kind::Errors
 }
 
 /// The weight that was last seen in effect, and since when at the latest.
@@ -147,9 +158,10 @@ fn last_weight(candidate: &Candidate, known: &RegionMemory) -> Option<InEffect> 
 /// Counts what each region's users met, also while another region holds the release up.
 fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) {
     let mut subjects: Vec<(&Place<'_>, Subject<'_>)> = vec![];
-    let metrics = analysis(pass, candidate).judged();
+    let settings = analysis(pass, candidate);
+    let metrics = settings.judged();
     for (place, state) in states {
-        let about = self::subjects(candidate, &metrics, state, &memory.region(place.region()));
+        let about = self::subjects(candidate, (&metrics, settings), state, &memory.region(place.region()));
         subjects.extend(about.map(|subject| (*place, subject)));
     }
     for (place, subject) in subjects {
@@ -158,7 +170,11 @@ fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, st
         let before = known.evidence_of(&candidate.release, subject.metric).cloned();
         let terms = terms(pass, candidate);
         let after = match &counts.measured {
-            Ok(measured) => verdict::count(before.as_ref(), &subject, &terms, measured, counts.query.window),
+            Ok(measured) => {
+                let served = capacity::served(candidate, known, subject.metric, measured);
+                let window = capacity::told_of(candidate, known, (place, subject.step), counts.query.window);
+                verdict::count(before.as_ref(), &subject, &terms, &served, window)
+            }
             Err(fault) => {
                 verdict::unknown(before.as_ref(), &subject, terms.settings, &unread_metrics(&counts.query, fault))
             }
@@ -191,13 +207,19 @@ fn verdict_to_act_on(
     }
     let mut all: Vec<&EvidenceStatus> = vec![];
     for (region, known) in &memory.regions {
-        let state = states.iter().find(|(place, _)| place.region() == region);
-        let limited = state.and_then(|(place, state)| capacity::limited(candidate, known, place, state.weight()?));
-        let counts = |evidence: &&EvidenceStatus| limited.is_none() || !capacity::is_of_capacity(evidence);
+        let state = states.iter().find_map(|(place, state)| (place.region() == region).then_some(state));
+        let is_past = |evidence: &EvidenceStatus| Kind::of(evidence.metric, terms.settings).is_of_instances();
+        let is_alone = state.is_some_and(|state| match state {
+            Progress::Done => true,
+            state => state.weight().is_some_and(|weight| has_all(candidate, weight.step)),
+        });
+        let counts = |evidence: &&EvidenceStatus| !is_alone || terms.settings.limits().is_some() || !is_past(evidence);
         all.extend(known.evidence_about(&candidate.release).filter(counts));
     }
     let failing = verdict::together(&all, &terms)?;
     let is_its = |known: &RegionMemory| known.evidence_about(&candidate.release).any(|evidence| evidence == failing);
-    let (region, _) = memory.regions.iter().find(|(_, known)| is_its(known))?;
-    Some(format!("{region}, step {}: {}", failing.step, in_words(failing, terms.settings)))
+    let (region, known) = memory.regions.iter().find(|(_, known)| is_its(known))?;
+    let place = states.iter().find_map(|(place, _)| (place.region() == region).then_some(place));
+    let suspicion = place.map(|place| capacity::suspicion(candidate, known, place, failing)).unwrap_or_default();
+    Some(format!("{region}, step {}: {}{suspicion}", failing.step, in_words(failing, terms.settings)))
 }

@@ -56,7 +56,7 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
     } else if upkeep.moving {
         Decision::working(phase, Reason::Correcting, format!("traffic goes back to `{}`", stable.revision))
     } else if let Some(held) = &memory.held {
-        let message = format!("`{}` gets all requests; {}", stable.revision, held.words());
+        let message = format!("{}; {}", held_where(pass, stable), held.words());
         Decision {
             overall: Overall::Reconciling(note(Reason::HeldByPerson, message.clone())),
             ..Decision::held(message)
@@ -215,6 +215,20 @@ fn quiet(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: &Stable) -> 
             };
             Decision::new(RolloutPhase::Promoted, overall)
         }
+    }
+}
+
+/// Where the requests go while a person holds stable.
+fn held_where(pass: &Pass<'_>, stable: &Stable) -> String {
+    let requests = format!("`{}` gets all requests", stable.revision);
+    if let Some(region) = without_service(pass) {
+        return format!("{requests} but in {region}, where there is no service: the next template makes one");
+    }
+    match troubled(pass, stable) {
+        Some((region, trouble)) => {
+            format!("{requests}, and {region} is not ready, says Cloud Run ({}): {}", trouble.reason, trouble.message)
+        }
+        None => requests,
     }
 }
 

@@ -23,6 +23,11 @@ pub(super) fn policy(pass: &Pass<'_>) -> DeletionPolicy {
     pass.seen.environment.as_ref().map(|e| e.spec.deletion_policy).unwrap_or_default()
 }
 
+/// What happens to a service: one that others had made is never deleted.
+pub(super) fn policy_of(pass: &Pass<'_>, place: &Place<'_>) -> DeletionPolicy {
+    if place.marks.adopted.is_some() { DeletionPolicy::Retain } else { policy(pass) }
+}
+
 /// Whether a service is this very object's.
 pub(super) fn is_mine(place: &Place<'_>) -> bool {
     place.view().is_some() && matches!(place.ownership, Ownership::Ours | Ownership::Stripped)
@@ -31,7 +36,7 @@ pub(super) fn is_mine(place: &Place<'_>) -> bool {
 /// The write that lets a service go; none: it has to settle first.
 pub(super) fn let_go(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceView) -> Option<Effect> {
     let (service, etag) = (place.seen.id.clone(), view.etag.clone());
-    match policy(pass) {
+    match policy_of(pass, place) {
         DeletionPolicy::Delete => {
             let long_ago = view.written_at.is_none_or(|at| pass.seen.now.duration_since(at) >= SETTLES_WITHIN);
             (view.settled || long_ago).then_some(Effect::DeleteService { service, etag })

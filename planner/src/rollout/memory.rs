@@ -46,6 +46,8 @@ pub(super) struct Memory {
     pub(super) deleting_since: Option<Timestamp>,
     pub(super) absent_since: Option<Timestamp>,
     pub(super) granted: GrantedStatus,
+    /// Since when a service is Orchestra's that others had made.
+    pub(super) adopted_since: Option<Timestamp>,
     /// Requests that mean nothing here, by name.
     pub(super) ignored_requests: BTreeMap<String, String>,
 }
@@ -157,8 +159,10 @@ impl Memory {
 
     /// A revision was promoted.
     pub(super) fn note_promoted(&mut self, revision: &RevisionName, template: Option<TemplateHash>) {
+        // What a revision runs never changes.
+        let runs = self.promoted.iter().find(|p| p.revision == *revision).and_then(|known| known.runs.clone());
         self.promoted.retain(|p| p.revision != *revision);
-        self.promoted.insert(0, PromotedMark { revision: revision.clone(), template });
+        self.promoted.insert(0, PromotedMark { revision: revision.clone(), template, runs });
         self.promoted.truncate(PROMOTED_KEPT);
     }
 

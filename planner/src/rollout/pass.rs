@@ -2,7 +2,7 @@
 //! the services.
 
 use orchestra_crds::{Outcome, Request};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::memory::{Candidate, Course, Failure, Latch, Memory, Stable};
 use super::place::Place;
@@ -10,7 +10,7 @@ use super::steps::{Step, Steps, strategy_hash};
 use super::{Observation, failure, requests, unread};
 use crate::cloud::{Fault, Readiness, ServiceView};
 use crate::conditions::note;
-use crate::marks::{CandidateMark, FailedMark, Marks, News, Position};
+use crate::marks::{CandidateMark, FailedMark, Marks, News, PROMOTED_KEPT, Position};
 use crate::names::{Percent, Region, ReleaseId, RevisionName, ServiceName, TemplateHash};
 use crate::reason::Reason;
 use crate::template::{Gate, Wanted, own_hash};
@@ -25,6 +25,8 @@ pub(super) struct Pass<'a> {
     pub(super) own: TemplateHash,
     /// What the spec's template comes to, or what is in the way.
     pub(super) built: Result<Wanted, Gate>,
+    /// What revisions run that others had made: it is not in their names.
+    pub(super) aliases: BTreeMap<RevisionName, TemplateHash>,
     /// Whether the status knew which revision is which; otherwise the marks have to tell.
     pub(super) remembers: bool,
 }
@@ -38,7 +40,7 @@ impl<'a> Pass<'a> {
         let own = own_hash(&seen.rollout.spec.template);
         let built = built(seen);
         let complete = seen.regions.iter().all(|region| region.service.is_ok());
-        let pass = Self { seen, places: vec![], own, built, remembers };
+        let pass = Self { seen, places: vec![], own, built, aliases: aliases(&memory, &places), remembers };
         if remembers || complete {
             // With one region's marks missing, stable and candidate could be mistaken for each other.
             let known = Recovery { pass: &pass, places: &places, lost: !remembers };
@@ -73,7 +75,8 @@ impl<'a> Pass<'a> {
 
     /// Whether a revision is an attempt at a template.
     pub(super) fn is_of(&self, revision: &RevisionName, wanted: &Wanted) -> bool {
-        self.service().is_some_and(|service| revision.is_of(&service, &wanted.hash))
+        let is_alias = self.aliases.get(revision) == Some(&wanted.hash);
+        is_alias || self.service().is_some_and(|service| revision.is_of(&service, &wanted.hash))
     }
 
     /// The service's name. The schema has checked it.
@@ -124,6 +127,13 @@ impl<'a> Pass<'a> {
     }
 }
 
+/// What revisions run that others had made, by the status and by the marks.
+fn aliases(memory: &Memory, places: &[Place<'_>]) -> BTreeMap<RevisionName, TemplateHash> {
+    let marked = places.iter().filter(|place| place.ours().is_some()).flat_map(|place| &place.marks.promoted);
+    let known = memory.promoted.iter().chain(marked);
+    known.filter_map(|promoted| Some((promoted.revision.clone(), promoted.runs.clone()?))).collect()
+}
+
 /// What the spec's template comes to in its environment.
 fn built(seen: &Observation) -> Result<Wanted, Gate> {
     if let Some(gate) = unread::gate(seen) {
@@ -170,6 +180,9 @@ impl Recovery<'_, '_> {
         {
             self.promoted(memory);
             memory.note_promoted(&stable.revision, stable.template_hash);
+        }
+        if memory.adopted_since.is_none() {
+            memory.adopted_since = self.ours().find_map(|(marks, _)| marks.adopted);
         }
         if memory.held.is_none() && self.lost {
             memory.held = self.ours().find_map(|(marks, _)| super::undo::of_marks(marks));
@@ -224,7 +237,8 @@ impl Recovery<'_, '_> {
         for promoted in marked {
             let failed = self.ours().any(|(marks, _)| marks.has_failed(&promoted.revision));
             if !failed && !memory.promoted.iter().any(|p| p.revision == promoted.revision) {
-                memory.note_promoted(&promoted.revision, promoted.template);
+                memory.promoted.insert(0, promoted);
+                memory.promoted.truncate(PROMOTED_KEPT);
             }
         }
     }

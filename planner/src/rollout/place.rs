@@ -1,9 +1,10 @@
 //! A Rollout's service in one region, and whose it is.
 
-use orchestra_crds::{Outcome, StepKind};
+use orchestra_crds::{ADOPT_UID, Outcome, StepKind};
 
 use super::memory::{Candidate, Memory};
 use super::pass::Pass;
+use super::settings::annotations;
 use super::{Observation, RegionView};
 use crate::cloud::{Readiness, RevisionView, ServiceView, TrafficTarget};
 use crate::marks::{CandidateMark, FailedMark, Marks, Owner, Position};
@@ -17,8 +18,10 @@ pub(super) enum Ownership {
     Ours,
     /// This very object's, by the status: somebody took its marks off.
     Stripped,
-    /// Let go by an object of the same name.
+    /// Let go by an object of the same name, or another's mark that an annotation names by its UID.
     Released,
+    /// Nobody's, and the spec names it for adoption.
+    Adoptable,
     /// Another's, or nobody's.
     Foreign,
 }
@@ -26,16 +29,23 @@ pub(super) enum Ownership {
 impl Ownership {
     fn of(seen: &Observation, known_uid: Option<&str>, view: &ServiceView) -> Self {
         match &view.marks.owner {
-            Some(owner) if owner.name == seen.full_name() => match &owner.uid {
-                Some(uid) if uid == seen.uid() => Self::Ours,
-                None => Self::Released,
-                Some(_) => Self::Foreign,
-            },
+            Some(owner) if owner.name == seen.full_name() && owner.uid.as_deref() == Some(seen.uid()) => Self::Ours,
+            Some(owner) if owner.name == seen.full_name() && owner.uid.is_none() => Self::Released,
+            Some(owner) if inherits(seen, owner) => Self::Released,
             Some(_) => Self::Foreign,
             None if known_uid.is_some() && known_uid == view.uid.as_deref() => Self::Stripped,
+            None if seen.rollout.spec.adopt.is_some() => Self::Adoptable,
             None => Self::Foreign,
         }
     }
+}
+
+/// Whether a mark is that of a lost cluster, or of this Rollout's name of before: it is of the same namespace, and an annotation
+/// names its UID.
+fn inherits(seen: &Observation, owner: &Owner) -> bool {
+    let namespace = |name: &str| name.split_once('/').map(|(namespace, _)| namespace.to_string());
+    let named = seen.rollout.metadata.annotations.as_ref().and_then(|all| all.get(ADOPT_UID));
+    named.is_some() && named == owner.uid.as_ref() && namespace(&owner.name) == namespace(&seen.full_name())
 }
 
 /// A Rollout's service in one region.
@@ -54,7 +64,8 @@ impl<'a> Place<'a> {
         let known = memory.region(&region.id.region);
         let view = region.view();
         let ownership = view.map_or(Ownership::Foreign, |view| Ownership::of(seen, known.service_uid.as_deref(), view));
-        let marks = view.map(|view| view.marks.clone()).unwrap_or_default();
+        let mut marks = view.map(|view| view.marks.clone()).unwrap_or_default();
+        marks.others = annotations(seen, &memory.granted, &marks.others);
         let spec = seen.environment.as_ref().map(|e| e.spec.regions.as_slice()).unwrap_or_default();
         let known_regions = seen.environment.is_some() && seen.environment_unread.is_empty();
         let leaves = known_regions && !spec.iter().any(|r| r == region.id.region.as_str());
@@ -75,7 +86,7 @@ impl<'a> Place<'a> {
 
     /// The service, if it may be written.
     pub(super) fn ours(&self) -> Option<&'a ServiceView> {
-        self.view().filter(|_| self.ownership != Ownership::Foreign)
+        self.view().filter(|_| !matches!(self.ownership, Ownership::Foreign | Ownership::Adoptable))
     }
 
     /// A revision as it was read here; none: it was not, or there is none.
@@ -182,12 +193,13 @@ fn rebuilt(seen: &Observation, memory: &Memory, region: &Region, view: &ServiceV
         stable: memory.stable.as_ref().map(|stable| stable.revision.clone()),
         last_release: memory.last_release(),
         promoted: memory.promoted.clone(),
+        adopted: memory.adopted_since,
         regions: memory
             .candidate
             .iter()
             .flat_map(|c| c.course.iter().flat_map(|course| course.regions.clone()))
             .collect(),
-        others: view.marks.others.clone(),
+        others: annotations(seen, &memory.granted, &view.marks.others),
         failed: failed_before(memory),
         ..Marks::default()
     };

@@ -260,6 +260,7 @@ impl Placement<'_, '_> {
             promoted: self.memory.promoted.clone(),
             regions: course.map(|course| course.regions.clone()).unwrap_or_default(),
             held: super::undo::mark(self.memory),
+            adopted: before.adopted,
             unknown: None,
             others: before.others.clone(),
         }

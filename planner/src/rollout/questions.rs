@@ -10,7 +10,7 @@ use super::memory::{Latch, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Placement;
-use super::{Observation, advance, alerts, fast_lane, invokers, requests, secrets, undo};
+use super::{Observation, adopt, advance, alerts, fast_lane, invokers, requests, secrets, undo};
 use crate::cloud::{CountsQuery, FailuresQuery, IncidentsQuery, SecretVersionId, ServiceId};
 use crate::marks::News;
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
@@ -110,7 +110,7 @@ fn is_urgent(rollout: &Rollout, memory: &Memory, unread: &[Unread]) -> bool {
         let superseded = unread.is_empty() && own != candidate.template_hash && memory.latches.iter().all(other_failed);
         aborted || (superseded && !held)
     });
-    let goes_back = requests::is_new_undo(rollout, memory);
+    let goes_back = undo::is_under_way(rollout, memory);
     failing || goes_back || leaves || rollout.metadata.deletion_timestamp.is_some()
 }
 
@@ -171,7 +171,8 @@ fn revisions(pass: &Pass<'_>, memory: &Memory) -> BTreeSet<RevisionName> {
     let desire = Desire::of(pass, memory);
     let fresh = desire.built.as_ref().ok().and_then(|wanted| pass.fresh_name(wanted, memory));
     let next = desire.promoted_before(pass, memory).or(fresh);
-    stable.chain(candidate).chain(next).chain(undo::revision_to_read(pass, memory)).collect()
+    let adopted = adopt::revisions_to_read(pass);
+    stable.chain(candidate).chain(next).chain(undo::revision_to_read(pass, memory)).chain(adopted).collect()
 }
 
 /// The closed minutes of a weight that is in effect, by each metric.
@@ -181,7 +182,7 @@ fn counts(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> Option<Vec<Cou
     let state = Placement { pass, memory, place, candidate }.progress();
     let (settings, known) = (analysis(pass, candidate), memory.region(place.region()));
     let metrics = settings.judged();
-    let open = subjects(candidate, &metrics, &state, &known)
+    let open = subjects(candidate, (&metrics, settings), &state, &known)
         .filter(|subject| !place.seen.counts.contains_key(&subject.metric));
     let query = |subject: Subject<'_>| {
         let before = known.evidence_of(&candidate.release, subject.metric);

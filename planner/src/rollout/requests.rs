@@ -3,7 +3,6 @@
 use orchestra_crds::{Request, Rollout};
 use std::collections::BTreeMap;
 
-use super::memory::Memory;
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use crate::names::{Region, ReleaseId};
@@ -52,15 +51,6 @@ pub(super) fn brought_along(pass: &Pass<'_>) -> Option<BTreeMap<String, String>>
 /// Whether a request is there that means this.
 pub fn is_asked(rollout: &Rollout, request: Request, target: &str) -> bool {
     value(rollout, request) == Some(target)
-}
-
-/// Whether a way back is asked for that was not taken yet, or is not at its end.
-pub(super) fn is_new_undo(rollout: &Rollout, memory: &Memory) -> bool {
-    let answered = |value: &str| memory.requests.iter().any(|r| r.request == Request::Undo.name() && r.target == value);
-    let asked = value(rollout, Request::Undo).filter(|value| !answered(value)).and_then(ReleaseId::parse);
-    let is_new = asked.is_some_and(|asked| asked.number == memory.last_release());
-    let recorded = |release: &ReleaseId| memory.history.iter().any(|record| record.release == release.to_string());
-    is_new || memory.held.as_ref().is_some_and(|held| !recorded(&held.release))
 }
 
 /// Whether a request is there that means this release.

@@ -1,15 +1,15 @@
-//! Scaling, ingress and labels: they change the service and start no release. What was set here and is no longer wanted
-//! goes back to Cloud Run's default; what others set stays.
+//! Settings of a service beside its template: they change the service and start no release. What was set here and is no
+//! longer wanted goes back to Cloud Run's default; what others set stays.
 
-use orchestra_crds::{GrantedStatus, Ingress};
-use std::collections::BTreeMap;
+use orchestra_crds::{GrantedStatus, Scaling};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Observation;
 use super::decision::Decision;
 use super::memory::Memory;
 use super::pass::Pass;
-use super::place::Ownership;
-use crate::cloud::ServiceSettings;
+use super::place::{Ownership, Place};
+use crate::cloud::{ServiceSettings, Setting};
 use crate::conditions::note;
 use crate::plan::{Effect, POLL, ServiceChange};
 use crate::reason::Reason;
@@ -19,17 +19,38 @@ use crate::template::Gate;
 fn asked(seen: &Observation) -> GrantedStatus {
     let spec = &seen.rollout.spec;
     let Some(shared) = seen.environment.as_ref().map(|e| &e.spec) else { return GrantedStatus::default() };
-    let own = spec.scaling.clone().unwrap_or_default();
-    let theirs = shared.defaults.as_ref().and_then(|d| d.scaling.clone()).unwrap_or_default();
-    let ingress = [&spec.access, &shared.access].into_iter().find_map(|access| access.as_ref()?.ingress);
+    let scaling = scaling(spec.scaling.as_ref(), shared.defaults.as_ref().and_then(|d| d.scaling.as_ref()));
+    let access: Vec<_> = [&spec.access, &shared.access].into_iter().flatten().collect();
     let mut labels = shared.labels.clone();
+    labels.extend(spec.labels.clone());
     labels.insert("managed-by".into(), "orchestra".into());
     GrantedStatus {
         invokers: vec![],
         labels,
-        min_instances: own.min_instances.or(theirs.min_instances),
-        max_instances: own.max_instances.or(theirs.max_instances),
-        ingress,
+        annotations: spec.annotations.keys().cloned().collect(),
+        min_instances: scaling.min_instances,
+        max_instances: scaling.max_instances,
+        manual_instances: scaling.manual_instances,
+        ingress: access.iter().find_map(|access| access.ingress),
+        description: spec.description.clone(),
+        invoker_iam_check: access.iter().find_map(|access| access.invoker_iam_check),
+        default_address: access.iter().find_map(|access| access.default_address),
+        iap: access.iter().find_map(|access| access.iap),
+        custom_audiences: access.iter().find_map(|access| access.custom_audiences.clone()).unwrap_or_default(),
+        binary_authorization: spec.binary_authorization.clone(),
+    }
+}
+
+/// Instances by hand exclude the others: who asks for one kind takes nothing of the other kind from the environment.
+fn scaling(own: Option<&Scaling>, theirs: Option<&Scaling>) -> Scaling {
+    let (own, theirs) = (own.cloned().unwrap_or_default(), theirs.cloned().unwrap_or_default());
+    let by_requests = own.min_instances.is_some() || own.max_instances.is_some();
+    let manual_instances = own.manual_instances.or(theirs.manual_instances.filter(|_| !by_requests));
+    let range = |own: Option<i32>, theirs: Option<i32>| own.or(theirs).filter(|_| manual_instances.is_none());
+    Scaling {
+        min_instances: range(own.min_instances, theirs.min_instances),
+        max_instances: range(own.max_instances, theirs.max_instances),
+        manual_instances,
     }
 }
 
@@ -53,28 +74,76 @@ pub(super) fn check(seen: &Observation) -> Result<(), Gate> {
 
 /// Settings of a service that is made.
 pub(super) fn wanted(seen: &Observation) -> ServiceSettings {
-    let fresh = ServiceSettings { ingress: Some(Ingress::All), ..ServiceSettings::default() };
-    target(&asked(seen), &GrantedStatus::default(), &fresh)
+    target(&asked(seen), &GrantedStatus::default(), &ServiceSettings::default())
 }
 
-/// What was read, with what is wanted put over it and what is no longer wanted taken back.
-pub(super) fn with_wanted(pass: &Pass<'_>, memory: &Memory, read: &ServiceSettings) -> ServiceSettings {
-    target(&asked(pass.seen), &memory.granted, read)
+/// What is to change of what was read: what is wanted is set, and what is no longer wanted taken back.
+pub(super) fn changes(pass: &Pass<'_>, memory: &Memory, read: &ServiceSettings) -> Vec<Setting> {
+    read.changes_to(&target(&asked(pass.seen), &memory.granted, read))
+}
+
+/// The annotations of a service beside Orchestra's marks, with those of the spec put over what was read. They are written
+/// with the marks.
+pub(super) fn annotations(
+    seen: &Observation,
+    granted: &GrantedStatus,
+    read: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut all = read.clone();
+    all.retain(|key, _| !granted.annotations.contains(key));
+    all.extend(seen.rollout.spec.annotations.clone());
+    all
+}
+
+/// What is asked for; else what others set. What was set here, and is asked for no longer, is the default again.
+fn settle<T: Clone + PartialEq>(asked: Option<T>, granted: Option<T>, read: &T, default: T) -> T {
+    let is_ours = granted.as_ref() == Some(read);
+    asked.unwrap_or_else(|| if is_ours { default } else { read.clone() })
+}
+
+/// Each of them by itself: what is asked for, and of what was read all that is not ours.
+fn settle_each<T: Clone + Ord>(asked: &[T], granted: &[T], read: &BTreeSet<T>) -> BTreeSet<T> {
+    let others = read.iter().filter(|item| !granted.contains(item));
+    others.chain(asked).cloned().collect()
 }
 
 fn target(asked: &GrantedStatus, granted: &GrantedStatus, read: &ServiceSettings) -> ServiceSettings {
+    let default = ServiceSettings::default();
     let still_ours = |key: &String, value: &String| granted.labels.get(key) == Some(value);
     let mut labels: BTreeMap<String, String> =
         read.labels.iter().filter(|(k, v)| !still_ours(k, v)).map(|(k, v)| (k.clone(), v.clone())).collect();
     labels.extend(asked.labels.clone());
-    let min_taken_back = granted.min_instances == Some(read.min_instances);
-    let max_taken_back = granted.max_instances.is_some() && granted.max_instances == read.max_instances;
-    let ingress_taken_back = granted.ingress.is_some() && granted.ingress == read.ingress;
+    let count = |asked: Option<i32>, granted: Option<i32>, read: &Option<i32>| {
+        settle(asked.map(Some), granted.map(Some), read, None)
+    };
+    let (binary, was) = (asked.binary_authorization.clone(), granted.binary_authorization.clone());
     ServiceSettings {
-        min_instances: asked.min_instances.unwrap_or(if min_taken_back { 0 } else { read.min_instances }),
-        max_instances: asked.max_instances.or(read.max_instances.filter(|_| !max_taken_back)),
-        ingress: asked.ingress.or(if ingress_taken_back { Some(Ingress::All) } else { read.ingress }),
         labels,
+        description: settle(
+            asked.description.clone(),
+            granted.description.clone(),
+            &read.description,
+            default.description,
+        ),
+        min_instances: settle(asked.min_instances, granted.min_instances, &read.min_instances, default.min_instances),
+        max_instances: count(asked.max_instances, granted.max_instances, &read.max_instances),
+        manual_instances: count(asked.manual_instances, granted.manual_instances, &read.manual_instances),
+        ingress: settle(asked.ingress.map(Some), granted.ingress.map(Some), &read.ingress, default.ingress),
+        invoker_iam_check: settle(
+            asked.invoker_iam_check,
+            granted.invoker_iam_check,
+            &read.invoker_iam_check,
+            default.invoker_iam_check,
+        ),
+        default_address: settle(
+            asked.default_address,
+            granted.default_address,
+            &read.default_address,
+            default.default_address,
+        ),
+        iap: settle(asked.iap, granted.iap, &read.iap, default.iap),
+        custom_audiences: settle_each(&asked.custom_audiences, &granted.custom_audiences, &read.custom_audiences),
+        binary_authorization: settle(binary.map(Some), was.map(Some), &read.binary_authorization, None),
     }
 }
 
@@ -84,15 +153,16 @@ pub(super) fn add_settings(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
     let mut extra = vec![];
     for place in pass.waves().filter(|place| place.ownership == Ownership::Ours && place.marks.unknown.is_none()) {
         let Some(view) = place.view() else { continue };
-        let target = with_wanted(pass, memory, &view.settings);
-        if target == view.settings {
+        let settings = changes(pass, memory, &view.settings);
+        let marks = place.has_new_annotations().then(|| place.marks.clone());
+        if settings.is_empty() && marks.is_none() {
             continue;
         }
         everywhere = false;
         let service = place.seen.id.clone();
         let resource = crate::resource::ResourceId::Service(service.clone());
         if !decision.writes(&resource) && view.settled && pass.built.is_ok() {
-            let change = ServiceChange { settings: Some(target), ..ServiceChange::default() };
+            let change = ServiceChange { settings, marks, ..ServiceChange::default() };
             extra.push(Effect::UpdateService { service, etag: view.etag.clone(), change: Box::new(change) });
         }
     }
@@ -100,6 +170,13 @@ pub(super) fn add_settings(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
     if !extra.is_empty() {
         decision.extras.extend(extra);
         decision.next = decision.next.min(POLL);
+    }
+}
+
+impl Place<'_> {
+    /// Whether annotations beside the marks are to change.
+    fn has_new_annotations(&self) -> bool {
+        self.view().is_some_and(|view| view.marks.others != self.marks.others)
     }
 }
 
@@ -116,8 +193,20 @@ fn remember(pass: &Pass<'_>, memory: &mut Memory, everywhere: bool) {
     memory.granted = GrantedStatus {
         invokers: before.invokers,
         labels,
+        annotations: united(kept.annotations, asked.annotations),
         min_instances: asked.min_instances.or(kept.min_instances),
         max_instances: asked.max_instances.or(kept.max_instances),
+        manual_instances: asked.manual_instances.or(kept.manual_instances),
         ingress: asked.ingress.or(kept.ingress),
+        description: asked.description.or(kept.description),
+        invoker_iam_check: asked.invoker_iam_check.or(kept.invoker_iam_check),
+        default_address: asked.default_address.or(kept.default_address),
+        iap: asked.iap.or(kept.iap),
+        custom_audiences: united(kept.custom_audiences, asked.custom_audiences),
+        binary_authorization: asked.binary_authorization.or(kept.binary_authorization),
     };
+}
+
+fn united(kept: Vec<String>, asked: Vec<String>) -> Vec<String> {
+    kept.into_iter().chain(asked).collect::<BTreeSet<_>>().into_iter().collect()
 }

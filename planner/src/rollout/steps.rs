@@ -73,6 +73,15 @@ impl StepContext<'_> {
         }
     }
 
+    /// What somebody should know who waits for the end of a step that asks for no evidence; empty: nothing.
+    fn meanwhile(&self) -> String {
+        let held = self.held_by.as_ref().map(|hold| hold.why.message.clone());
+        let tells = |evidence: &&EvidenceStatus| evidence.fault.is_some() || verdict::leans_to_harm(evidence);
+        let telling: Vec<&EvidenceStatus> = self.evidence.iter().copied().filter(tells).collect();
+        let told = (!telling.is_empty()).then(|| verdict::all_in_words(&telling, self.analysis));
+        held.into_iter().chain(told).map(|words| format!("; {words}")).collect()
+    }
+
     /// Why the candidate fails now that there is no more time; none: it doesn't.
     fn fails_at_end(&self) -> Option<String> {
         self.evidence.iter().find_map(|evidence| verdict::fails_at_end(evidence, self.analysis))

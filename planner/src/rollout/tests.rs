@@ -1,5 +1,6 @@
 //! The state machine against a model of the cloud in which every write takes effect at once.
 
+mod adopt;
 mod alerts;
 mod capacity;
 mod faults;

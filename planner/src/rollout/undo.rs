@@ -6,7 +6,7 @@
 //! in the status, and in the marks with the traffic that it speaks of.
 
 use jiff::Timestamp;
-use orchestra_crds::{Outcome, Request, RolloutPhase};
+use orchestra_crds::{Outcome, Request, Rollout, RolloutPhase};
 use std::collections::BTreeSet;
 
 use super::decision::Decision;
@@ -39,6 +39,11 @@ impl Held {
         HeldMark { revision: self.release.revision.clone(), template: self.template.clone(), since: self.since }
     }
 
+    /// Whether it was seen to be at its end.
+    fn is_recorded(&self, memory: &Memory) -> bool {
+        memory.history.iter().any(|record| record.release == self.release.to_string())
+    }
+
     /// What is told while it holds.
     pub(super) fn words(&self) -> String {
         let by = self.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
@@ -47,17 +52,30 @@ impl Held {
     }
 }
 
+/// A request that was not answered yet, as it is written.
+fn unanswered<'r>(rollout: &'r Rollout, memory: &Memory) -> Option<(ReleaseId, &'r str)> {
+    let value = requests::value(rollout, Request::Undo)?;
+    let is_answered = memory.requests.iter().any(|r| r.request == Request::Undo.name() && r.target == value);
+    ReleaseId::parse(value).filter(|_| !is_answered).map(|asked| (asked, value))
+}
+
 /// The revision that a request asks to go back to, and the request's value. None: there is none that means what is now.
 fn asked(pass: &Pass<'_>, memory: &Memory) -> Option<(RevisionName, String)> {
-    let value = requests::value(&pass.seen.rollout, Request::Undo)?;
-    let ReleaseId { revision, number } = ReleaseId::parse(value)?;
+    let (ReleaseId { revision, number }, value) = unanswered(&pass.seen.rollout, memory)?;
     let is_now = number == memory.last_release() || number.checked_add(1) == Some(pass.next_release(memory));
-    let is_new = !memory.requests.iter().any(|r| r.request == Request::Undo.name() && r.target == value);
-    (is_now && is_new && is_under_our_eyes(pass, memory)).then(|| (revision, value.to_string()))
+    (is_now && is_known(pass, memory)).then(|| (revision, value.to_string()))
+}
+
+/// Whether a way back is asked for that was not taken yet, or is not at its end: nothing else is urgent then.
+pub(super) fn is_under_way(rollout: &Rollout, memory: &Memory) -> bool {
+    // With the status lost it is not known which release was the last.
+    let may_mean_now = |number: u32| memory.last_release() == 0 || number == memory.last_release();
+    let is_asked = unanswered(rollout, memory).is_some_and(|(asked, _)| may_mean_now(asked.number));
+    is_asked || memory.held.as_ref().is_some_and(|held| !held.is_recorded(memory))
 }
 
 /// Whether which revision is which is known.
-fn is_under_our_eyes(pass: &Pass<'_>, memory: &Memory) -> bool {
+fn is_known(pass: &Pass<'_>, memory: &Memory) -> bool {
     memory.stable.is_some() && (pass.remembers || pass.unread().next().is_none())
 }
 
@@ -92,8 +110,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
         return Some(Turn::Again);
     }
     let held = memory.held.clone()?;
-    let is_recorded = memory.history.iter().any(|record| record.release == held.release.to_string());
-    if is_recorded { None } else { bring(pass, memory, &held) }
+    if held.is_recorded(memory) { None } else { bring(pass, memory, &held) }
 }
 
 /// Why a revision can't be gone back to. None: it can.
@@ -148,9 +165,13 @@ fn go_back(pass: &Pass<'_>, memory: &mut Memory, revision: RevisionName, by: Opt
     }
     memory.note_promoted(&revision, template_hash);
     memory.held = Some(held);
+    // What has failed and is not on record yet is told by what was counted of it.
+    let failing =
+        memory.failure.as_ref().filter(|failure| !failure.rolled_back).map(|failure| failure.release.to_string());
     for known in memory.regions.values_mut() {
-        known.evidence.clear();
-        (known.fast, known.step) = (None, None);
+        known.evidence.retain(|evidence| failing.as_ref() == Some(&evidence.release));
+        known.fast = known.fast.take().filter(|fast| failing.as_ref() == Some(&fast.release));
+        known.step = None;
     }
 }
 

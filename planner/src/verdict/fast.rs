@@ -10,6 +10,7 @@ mod entries;
 mod history;
 mod state;
 mod trust;
+mod unserved;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -26,6 +27,7 @@ use entries::Counted;
 pub use history::{begin, history_window};
 pub(super) use state::Memory;
 pub use trust::distrusted;
+pub use unserved::Unserved;
 
 /// How long a window is.
 pub const WINDOW: SignedDuration = SignedDuration::from_secs(10);
@@ -59,6 +61,8 @@ pub struct Look<'a> {
     pub subject: &'a Subject<'a>,
     /// That weight: the candidate's share of the requests.
     pub share: Percent,
+    /// Whether it leaves the candidate too few instances.
+    pub is_short: bool,
     /// The candidate.
     pub candidate: &'a RevisionName,
     /// Stable.
@@ -134,7 +138,7 @@ fn empty(release: &ReleaseId, from: Timestamp) -> FastStatus {
         evidence_percent: 0,
         candidate_failed: 0,
         stable_failed: 0,
-        candidate_unserved: 0,
+        unserved: String::new(),
         waits_for: None,
         off_because: None,
         suspended: false,
@@ -163,6 +167,7 @@ pub fn count_failures(
         );
     }
     let beside = errors.and_then(Beside::of);
+    let mut unserved = Unserved::of(&after);
     let mut start = window.from.max(after.through.0);
     while start < window.to {
         let end = later(start, WINDOW);
@@ -174,7 +179,9 @@ pub fn count_failures(
         }
         after.candidate_failed = after.candidate_failed.saturating_add(counted.failed.candidate);
         after.stable_failed = after.stable_failed.saturating_add(counted.failed.stable);
-        after.candidate_unserved = after.candidate_unserved.saturating_add(counted.unserved);
+        if look.is_short {
+            unserved.note(start, &counted);
+        }
         start = end;
     }
     after.through = Time(window.to.max(after.through.0));
@@ -190,7 +197,7 @@ pub fn count_failures(
     };
     let is_on = after.off_because.is_none();
     after.waits_for = missing.filter(|_| is_on && evidence >= needed).map(|missing| missing.words().to_string());
-    after.state = memory.write();
+    (after.state, after.unserved) = (memory.write(), unserved.write());
     after
 }
 

@@ -66,13 +66,23 @@ pub(super) fn in_breach(percent: i32, minutes: f64) -> i32 {
 impl Since {
     /// Takes in a minute with or without a breach.
     pub(super) fn note_breach(&mut self, is_breach: bool, minute: &Pair) {
-        let said = if is_breach { self.said + 1.0 } else { self.said - TAKEN_BACK };
+        match is_breach {
+            true => self.said = (self.said + 1.0).min(LONGEST),
+            false => self.fade(1),
+        }
+        if self.said > 0.0 {
+            self.counted = self.counted.plus(minute);
+        }
+    }
+
+    /// Lets so many minutes without a breach pass.
+    pub(super) fn fade(&mut self, minutes: i64) {
+        let said = self.said - TAKEN_BACK * minutes.max(0) as f64;
         // Sums of fifths are not exact.
-        self.said = if said < TAKEN_BACK / 2.0 { 0.0 } else { said.min(LONGEST) };
-        *self = match self.said > 0.0 {
-            true => Self { counted: self.counted.plus(minute), ..*self },
-            false => Self::default(),
-        };
+        match said < TAKEN_BACK / 2.0 {
+            true => *self = Self::default(),
+            false => self.said = said,
+        }
     }
 }
 
@@ -135,6 +145,19 @@ mod tests {
             });
             assert_eq!(good, Some(minutes), "{breaches}");
         }
+    }
+
+    #[test]
+    fn minutes_without_values_are_without_a_breach() {
+        let minute = Pair { candidate: count(2, 2), stable: count(9, 0) };
+        let mut heard = Since::default();
+        (0..3).for_each(|_| heard.note_breach(true, &minute));
+        let (mut slowly, mut at_once) = (heard, heard);
+        (0..7).for_each(|_| slowly.fade(1));
+        at_once.fade(7);
+        assert!((slowly.said - at_once.said).abs() < 1e-9 && slowly.said > 1.0);
+        at_once.fade(8);
+        assert_eq!(at_once, Since::default(), "fifteen in all");
     }
 
     #[test]

@@ -90,6 +90,16 @@ impl Judgement {
         }
     }
 
+    /// As of the end of the last closed minute.
+    #[must_use]
+    pub fn at(&self, through: Timestamp, question: &Question) -> Self {
+        let mut then = self.clone();
+        if question.in_a_row.is_some() {
+            then.trials.iter_mut().for_each(|trial| *trial = trial.at(minute_of(through) - 1));
+        }
+        then
+    }
+
     /// Another weight is in effect.
     pub fn close(&mut self) {
         self.trials.iter_mut().for_each(Trial::close);

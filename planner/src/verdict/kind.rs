@@ -44,7 +44,7 @@ impl Kind {
     }
 
     /// Whether its values are of instances, which stay as they are for a while.
-    pub(super) fn is_of_instances(self) -> bool {
+    pub(crate) fn is_of_instances(self) -> bool {
         matches!(self, Self::Probes | Self::Looks)
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn log_ratio(minute: &Pair, ratio: f64, base: f64, spread: f64) -> f6
 /// Whether a minute tells candidate and stable apart.
 pub(super) fn is_informative(minute: &Pair) -> bool {
     let (candidate, stable) = (minute.candidate, minute.stable);
-    candidate.total > 0 && stable.total > 0 && candidate.bad + stable.bad > 0
+    candidate.total > 0 && stable.total > 0 && (candidate.bad > 0 || stable.bad > 0)
 }
 
 /// Up to a constant that the ratio doesn't change.

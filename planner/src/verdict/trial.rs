@@ -202,6 +202,14 @@ impl Trial {
         self.not_absolute = (self.not_absolute + absolute).min(most);
     }
 
+    /// As of a minute: what instances did is over some time after, though nothing more is heard of them.
+    pub(super) fn at(&self, number: i64) -> Self {
+        let mut then = *self;
+        let heard = self.candidate.last.map_or(number, |(last, _)| last);
+        then.since[0].fade(number - heard);
+        then
+    }
+
     /// Adds what a minute says of instances to the only sum that there is of them. Where stable has none of them at the time, a
     /// breach may be of both.
     fn compare_instances(&mut self, number: i64, minute: &Pair, question: &Question, in_a_row: f64) {
@@ -211,6 +219,7 @@ impl Trial {
         let last = self.stable.last.filter(|(last, _)| number - last <= 2).map(|(_, count)| count).unwrap_or_default();
         let share = instances::beyond(minute, last);
         let is_breach = share > question.above;
+        self.since = self.at(number - 1).since;
         self.since[0].note_breach(is_breach, minute);
         self.compared = self.compared.saturating_add(1);
         if is_breach && minute.stable.total > 0 {

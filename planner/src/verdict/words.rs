@@ -30,14 +30,15 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         return format!("{}, and {stable} of stable at the same time{fault}", standing(evidence, settings));
     }
     let is_ratio = settings.promql(evidence.metric).is_some_and(|promql| promql.ratio.is_some());
-    let found = evidence.candidate.bad + evidence.stable.bad > 0;
+    let found = evidence.candidate.bad > 0 || evidence.stable.bad > 0;
     let fault = if is_ratio && !found { format!("; `bad` has found nothing of either so far{fault}") } else { fault };
     let over = if is_alone(evidence) { "; over the whole release" } else { "" };
     format!(
-        "{}{}: candidate {}, stable at the same time {}{when}{fault}",
+        "{}{}: candidate {}, stable {} {}{when}{fault}",
         standing(evidence, settings),
         if earlier { "; before it" } else { over },
         rate(candidate),
+        if over.is_empty() || earlier { "at the same time" } else { "while it had requests, too," },
         rate(stable)
     )
 }
@@ -114,6 +115,9 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
                 Some(named) => {
                     format!("nothing of the candidate{at_step} is counted yet by {named}{}", hint(evidence))
                 }
+                None if was_ruled_out(evidence) => {
+                    format!("harm was ruled out beside stable; no requests of the candidate{at_step} are counted yet")
+                }
                 None => format!("no requests of the candidate{at_step} are counted yet"),
             }
         }
@@ -181,6 +185,11 @@ fn what(metric: Metric) -> Option<String> {
 fn is_alone(evidence: &EvidenceStatus) -> bool {
     let says_nothing = evidence.verdict == Verdict::Undecided && !leans_to_harm(evidence);
     says_nothing && evidence.step_stable == 0 && evidence.looks.is_none()
+}
+
+/// Whether harm was ruled out before a step of which nothing is counted yet.
+fn was_ruled_out(evidence: &EvidenceStatus) -> bool {
+    Judgement::read(&evidence.state).is_some_and(|judgement| judgement.is_ruled_out())
 }
 
 /// Where evidence stands at a step at which stable has no requests: it has all of them, or nobody calls stable.

@@ -54,7 +54,26 @@ async fn rollouts() {
     };
     let by_limits = |threshold: Value| analysis(json!({"mode": "Threshold", "threshold": threshold}));
     let redis = |name: &str| with(env(json!([{"name": name, "value": "x"}])), "/template/redis", json!(true));
+    let binary = |binary: Value| with(good(), "/binaryAuthorization", binary);
+    let access = |access: Value| with(good(), "/access", access);
     let cases = [
+        (with(good(), "/description", json!("x".repeat(513))), "spec.description"),
+        (with(good(), "/labels", json!({"App": "x"})), "Google's labels have keys of lowercase letters"),
+        (with(good(), "/labels", json!({"managed-by": "x"})), "Orchestra's own labels"),
+        (with(good(), "/annotations", json!({"run.googleapis.com/ingress": "all"})), "are Cloud Run's"),
+        (with(good(), "/annotations", json!({"orchestra.cherry-ai.me/step": "9"})), "are Cloud Run's, and those of"),
+        (binary(json!({})), "set exactly one of useDefault: true and policy"),
+        (binary(json!({"breakglassJustification": "now"})), "set exactly one of useDefault: true and policy"),
+        (binary(json!({"useDefault": true, "policy": "projects/p/platforms/cloudRun/x"})), "set exactly one"),
+        (binary(json!({"policy": "strict"})), "spec.binaryAuthorization.policy"),
+        (access(json!({"iap": "on"})), "spec.access.iap"),
+        (access(json!({"customAudiences": ["a b"]})), "spec.access.customAudiences"),
+        (access(json!({"customAudiences": ["a", "a"]})), "spec.access.customAudiences"),
+        (
+            with(good(), "/scaling", json!({"manualInstances": 2, "minInstances": 1})),
+            "leave out minInstances and maxInstances",
+        ),
+        (with(good(), "/scaling", json!({"manualInstances": -1})), "spec.scaling.manualInstances"),
         // A5
         (
             with(good(), "/strategy/canary/steps", step(100, 1)),
@@ -147,6 +166,10 @@ async fn rollouts() {
         ),
         (own(json!({"name": "Errors"})), "name in body should match"),
         (own(json!({"address": "prometheus:9090"})), "address in body should match"),
+        (own(json!({"address": "http://prometheus:99999/x"})), "address in body should match"),
+        (own(json!({"address": "http://169.254.169.254/latest"})), "link-local addresses and metadata servers"),
+        (own(json!({"address": "http://[fe80::1]:9090"})), "link-local addresses and metadata servers"),
+        (by_limits(json!({"latency": {"failAbovePercentOfStable": 50}})), "write 150 for half as long again, or 0"),
         (own(json!({"address": "https://user:word@prometheus"})), "address in body should match"),
         (own(json!({"limits": {}})), "limits.failAboveBasisPoints: Required value"),
         (own(json!({"limits": {"failAboveBasisPoints": 1}})), "promql: limits belong to mode Threshold"),

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_cloud::Cloud;
 use orchestra_controller::clock::{Clock, ClockReading};
-use orchestra_crds::{Ingress, Metric, Redis, RedisTier};
+use orchestra_crds::{BinaryAuthorization, Ingress, Metric, Redis, RedisTier, Switch};
 use orchestra_planner::cloud::{
     AccountView, Binding, CountsQuery, FailuresQuery, FaultClass, OperationView, Readiness, RedisId, ServiceId,
     ServiceSettings, Target, TrafficTarget, VersionView, Window,
@@ -110,7 +110,18 @@ pub(super) fn new_service() -> NewService {
             min_instances: 1,
             max_instances: Some(4),
             ingress: Some(Ingress::Internal),
+            manual_instances: None,
             labels: BTreeMap::from([("team".into(), "core".into())]),
+            description: "what customers pay with".into(),
+            invoker_iam_check: Switch::Disabled,
+            default_address: Switch::Enabled,
+            iap: Switch::Enabled,
+            custom_audiences: ["https://pay.shop.example".into(), "pay".into()].into(),
+            binary_authorization: Some(BinaryAuthorization {
+                policy: Some("projects/p/platforms/cloudRun/strict".into()),
+                breakglass_justification: Some("incident 7".into()),
+                ..BinaryAuthorization::default()
+            }),
         },
     }
 }
@@ -171,6 +182,32 @@ async fn a_service_is_created_changed_and_deleted() {
 
     cloud.run.delete(&id(), &view.etag).await.unwrap();
     until(async || cloud.run.service(&id()).await, Option::is_none).await;
+}
+
+#[tokio::test]
+async fn a_setting_is_written_alone_and_taken_back_to_the_default() {
+    let (cloud, sandbox) = cloud().await;
+    cloud.run.create(&id(), &new_service()).await.unwrap();
+    let settled = async || {
+        until(async || cloud.run.service(&id()).await, |s| s.as_ref().is_some_and(|s| s.settled)).await.unwrap()
+    };
+    let by_hand = ServiceSettings { manual_instances: Some(0), ..ServiceSettings::default() };
+    let mut known = settled().await;
+    for wanted in [by_hand, ServiceSettings::default(), new_service().settings] {
+        for setting in known.settings.changes_to(&wanted) {
+            let expected = known.settings.clone().with(setting.clone());
+            let change = ServiceChange { settings: vec![setting], ..ServiceChange::default() };
+            cloud.run.update(&id(), &known.etag, &change).await.unwrap();
+            let view = settled().await;
+            assert_eq!(view.settings, expected, "{:?}", change.settings);
+            assert_eq!(view.template_revision, known.template_revision, "no release: {:?}", change.settings);
+            known = view;
+        }
+        assert_eq!(known.settings, wanted);
+    }
+    let path = "/v2/projects/cherry-ai-project/locations/us-central1/services/api/revisions";
+    let revisions = sandbox.google.handle(&Request::new(http::Method::GET, path, bytes::Bytes::new()));
+    assert_eq!(revisions.document().unwrap()["revisions"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -61,6 +61,9 @@ async fn too_few_instances_are_told_and_not_held_against_a_candidate() {
     world.release("api", "app:2", &[("SANDBOX_NO_INSTANCE_PERCENT", "20")]).await;
     world.run_until_phase("api", RolloutPhase::Paused).await;
     let message = world.status("api").await.message.unwrap();
-    assert!(message.contains("met no free instance: of maxInstances 3, 10 % leaves less than 2"), "{message}");
+    assert!(
+        message.contains("met no free instance in the last minutes: of at most 3 instances, 10 % leaves less than 2"),
+        "{message}"
+    );
     world.assert_promises();
 }

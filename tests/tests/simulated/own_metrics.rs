@@ -61,14 +61,14 @@ async fn where_prometheus_refuses_nothing_is_decided_and_the_role_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_prometheus_that_is_not_listed_is_not_called_and_who_lists_it_is_told() {
     let mut analysis = lost_pages();
-    analysis["promql"][0]["address"] = "https://metadata.google.internal".into();
+    analysis["promql"][0]["address"] = "https://prometheus.example.com".into();
     let mut world = judged_by(analysis).await;
     world.release("api", "app:2", &[]).await;
     world.run_until_weights(SERVICE, "app:2", &[10]).await;
     world.run_for(Duration::from_secs(600)).await;
     let status = world.status("api").await;
     let told = status.regions[0].evidence.iter().find_map(|evidence| evidence.fault.clone()).unwrap();
-    let wanted = "lost-pages can't be read: metadata.google.internal:443 may not be called: the platform team lists it";
+    let wanted = "lost-pages can't be read: prometheus.example.com:443 may not be called: the platform team lists it";
     assert!(told.contains(wanted), "{told}");
 }
 

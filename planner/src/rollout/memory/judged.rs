@@ -77,11 +77,14 @@ fn by_logs(fast: &FastStatus) -> JudgedRecord {
 /// What two regions tell.
 fn together(one: JudgedRecord, other: &JudgedRecord) -> JudgedRecord {
     let sum = |one: Option<i64>, other: Option<i64>| Some(one?.saturating_add(other?));
-    let says_more = match (one.verdict, other.verdict) {
-        (Verdict::Fail, _) => false,
-        (_, Verdict::Fail) => true,
-        _ => other.evidence_percent > one.evidence_percent,
-    };
+    // What failed is told by what decided, which is another thing than all that was counted elsewhere.
+    match (one.verdict, other.verdict) {
+        (Verdict::Fail, Verdict::Fail) => {}
+        (Verdict::Fail, _) => return one,
+        (_, Verdict::Fail) => return other.clone(),
+        _ => {}
+    }
+    let says_more = other.evidence_percent > one.evidence_percent;
     let (verdict, evidence_percent) =
         if says_more { (other.verdict, other.evidence_percent) } else { (one.verdict, one.evidence_percent) };
     JudgedRecord {

@@ -44,7 +44,8 @@ impl Memory {
     fn read(status: &RolloutStatus) -> Self {
         let promoted = |p: &PromotedStatus| {
             let revision = RevisionName::new(p.revision.as_str()).ok()?;
-            Some(PromotedMark { revision, template: p.template_hash.as_deref().and_then(hash) })
+            let (template, runs) = (p.template_hash.as_deref().and_then(hash), p.runs.as_deref().and_then(hash));
+            Some(PromotedMark { revision, template, runs })
         };
         let latch = |l: &LatchStatus| {
             let (release, news) = (ReleaseId::parse(&l.release)?, News::parse(&l.news)?);
@@ -65,6 +66,7 @@ impl Memory {
             deleting_since: time(status.deleting_since.as_ref()),
             absent_since: time(status.absent_since.as_ref()),
             granted: status.granted.clone().unwrap_or_default(),
+            adopted_since: time(status.adopted_since.as_ref()),
             ignored_requests: BTreeMap::new(),
         }
     }
@@ -85,6 +87,7 @@ impl Memory {
             revision: p.revision.to_string(),
             undo_token: None,
             template_hash: p.template.map(|hash| hash.to_string()),
+            runs: p.runs.map(|hash| hash.to_string()),
         };
         status.promoted = self.promoted.into_iter().map(promoted).collect();
         status.held = self.held.map(Held::write);
@@ -93,6 +96,7 @@ impl Memory {
         status.ignored_requests = self.ignored_requests;
         status.deleting_since = self.deleting_since.map(Time);
         status.absent_since = self.absent_since.map(Time);
+        status.adopted_since = self.adopted_since.map(Time);
         status.granted = (self.granted != GrantedStatus::default()).then_some(self.granted);
     }
 }

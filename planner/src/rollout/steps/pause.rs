@@ -48,10 +48,13 @@ impl Pause {
         match self.seconds.map(|seconds| later(context.since, SignedDuration::from_secs(seconds.into()))) {
             Some(until) if context.now >= until => Ruling::Pass,
             Some(until) => {
-                let message = format!("pause, {} left", span(context.now, until));
+                let message = format!("pause, {} left{}", span(context.now, until), context.meanwhile());
                 Ruling::Wait(note(Reason::PauseStep, message), Some(until))
             }
-            None => Ruling::Wait(note(Reason::PauseStep, "pause, until somebody promotes"), None),
+            None => {
+                let message = format!("pause, until somebody promotes{}", context.meanwhile());
+                Ruling::Wait(note(Reason::PauseStep, message), None)
+            }
         }
     }
 }

@@ -6,7 +6,6 @@ use jiff::SignedDuration;
 use orchestra_crds::Step as StepSpec;
 
 use super::{Ruling, StepContext, later};
-use crate::conditions::note;
 use crate::reason::Reason;
 use crate::words::{lasting, span};
 
@@ -47,7 +46,8 @@ impl Watch {
         if context.now >= until {
             return context.fails_at_end().map_or(Ruling::Pass, Ruling::Fail);
         }
-        let message = format!("it has all requests, and is watched for {} more", span(context.now, until));
-        Ruling::Wait(note(Reason::Watching, message), Some(until))
+        let left = span(context.now, until);
+        let message = format!("it has all requests, and is watched for {left} more{}", context.meanwhile());
+        Ruling::Wait(context.waiting(Reason::Watching, message), Some(until))
     }
 }

@@ -71,9 +71,6 @@ impl Weight {
             let message = format!("{} left at {}; {words}", span(now, hold_ends), self.share);
             return Ruling::Wait(context.waiting(Reason::Holding, message), Some(hold_ends));
         }
-        if analysis.mode == AnalysisMode::Observe {
-            return Ruling::Pass;
-        }
         // A hold that is over before a minute could count is no missing data.
         let counted_to = hold_ends.max(first_minute_ends(since, evidence, analysis));
         let is_whole = |evidence: &EvidenceStatus| evidence.through.0 >= counted_to;
@@ -83,6 +80,10 @@ impl Weight {
             return Ruling::Pass;
         }
         let metrics_end = later(counted_to, longest_delay(evidence, analysis) + LATE);
+        let is_observed = !evidence.is_empty() && evidence.iter().all(|evidence| is_whole(evidence));
+        if analysis.mode == AnalysisMode::Observe && (is_observed || now >= metrics_end) {
+            return Ruling::Pass;
+        }
         if now < metrics_end {
             let message = format!(
                 "waiting for the metrics of its last minutes, {} more at most; {words}",
@@ -107,7 +108,9 @@ impl Weight {
         let StepContext { now, since, evidence, analysis, .. } = *context;
         let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));
         let until = later(metrics_end, SignedDuration::from_secs(analysis.extend_seconds.into()));
-        if verdict == Verdict::NoData && !leans && (is_empty || now >= until) {
+        // What is not counted because there was no instance for it is no missing data.
+        let is_excused = context.held_by.as_ref().is_some_and(|hold| hold.excuses);
+        if verdict == Verdict::NoData && !leans && !is_excused && (is_empty || now >= until) {
             let (reason, what) = lacking(evidence);
             return without_verdict(analysis.on_no_data, reason, &what, words);
         }

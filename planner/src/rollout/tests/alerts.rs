@@ -238,3 +238,44 @@ fn metrics_that_google_says_are_later_are_waited_for_longer() {
     // Two steps, each by five minutes, and less than a minute for when passes come.
     assert!((9..=12).contains(&(later - usual)), "{usual} and {later} min");
 }
+
+#[test]
+fn trouble_in_a_region_that_is_done_is_trouble_of_the_release() {
+    let at_the_second = || {
+        let mut world = World::promoted(&["us-central1", "us-west4"]);
+        world.rollout.spec.analysis.alert_policies.push(POLICY.into());
+        world.incidents = Ok(none_open());
+        world.release("app:2", Traits::default());
+        world.run_until(|world| world.weights("app:2") == [100, 10]);
+        world
+    };
+    let mut world = at_the_second();
+    world.incidents = open(incident(&world, &[("service_name", "api"), ("location", "us-central1")]));
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack && world.weights("app:2") == [0, 0]);
+    let message = world.status().failed.unwrap().message;
+    assert!(message.contains("us-central1: an incident of the alert policy"), "{message}");
+    // One of before it had all requests may be about stable: it holds.
+    let mut world = at_the_second();
+    let early = Incident {
+        opened: world.now - jiff::SignedDuration::from_hours(2),
+        ..incident(&world, &[("service_name", "api"), ("location", "us-central1")])
+    };
+    world.incidents = open(early);
+    world.run_until(|world| world.phase() == RolloutPhase::Paused);
+    assert_eq!(world.weights("app:2"), [100, 10]);
+}
+
+#[test]
+fn between_regions_incidents_are_asked_for_too() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.rollout.spec.analysis.alert_policies.push(POLICY.into());
+    world.incidents = Ok(none_open());
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [100, 0]);
+    world.rollout.spec.paused = true;
+    world.run(30);
+    assert_eq!(world.weights("app:2"), [100, 0]);
+    let revision = candidate(&world);
+    world.incidents = open(incident(&world, &[("service_name", "api"), ("revision_name", &revision)]));
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack && world.weights("app:2") == [0, 0]);
+}

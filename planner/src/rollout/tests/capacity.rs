@@ -2,7 +2,7 @@
 
 use super::model::Spoil;
 use super::*;
-use orchestra_crds::{FastLane, Scaling};
+use orchestra_crds::{AnalysisMode, FastLane, Scaling};
 
 /// All that failed of the candidate met no free instance.
 const NO_INSTANCE: Spoil = |told, query, _| {
@@ -30,7 +30,8 @@ fn too_few_instances_are_not_held_against_a_candidate_and_no_step_passes() {
     assert_eq!(world.weights("app:2"), [10]);
     let ready = world.status().conditions.into_iter().find(|condition| condition.type_ == "Ready").unwrap();
     assert_eq!(ready.reason, "CapacityLimited");
-    let wanted = "requests met no free instance: of maxInstances 3, 10 % leaves less than 2. Raise maxInstances";
+    let wanted = "requests met no free instance in the last minutes: of at most 3 instances, 10 % leaves less than 2. Raise \
+                  spec.scaling";
     let message = world.status().message.unwrap();
     assert!(message.contains(wanted), "{message}");
 }
@@ -41,4 +42,62 @@ fn where_there_are_enough_or_the_service_itself_fails_it_is_taken_back() {
         let mut world = failing(max_instances, spoil);
         world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
     }
+}
+
+#[test]
+fn what_met_no_free_instance_is_never_held_against_it_whatever_a_person_does_next() {
+    type Act = fn(&mut World);
+    let acts: [(&str, Act); 4] = [
+        ("goes on", |world| {
+            let token = world.status().candidate.unwrap().promote_token.unwrap();
+            world.ask(Request::Promote, &token);
+        }),
+        ("has more instances", |world| {
+            world.rollout.spec.scaling = Some(Scaling { max_instances: Some(40), ..Scaling::default() });
+        }),
+        ("can't be read for a while", |world| world.down = Some("us-central1")),
+        ("gets a label", |world| {
+            world.rollout.spec.labels.insert("team".into(), "shop".into());
+        }),
+    ];
+    for (what, act) in acts {
+        let mut world = failing(Some(3), Some(NO_INSTANCE));
+        world.run_until(|world| world.phase() == RolloutPhase::Paused);
+        // From now on it is well.
+        world.traits.insert("app:2".into(), Traits::default());
+        act(&mut world);
+        world.run(3);
+        world.down = None;
+        world.run(600);
+        assert_ne!(world.phase(), RolloutPhase::RolledBack, "{what}: {:?}", world.status().message);
+    }
+}
+
+#[test]
+fn a_few_unserved_requests_hold_no_later_step() {
+    let mut world = failing(Some(3), Some(NO_INSTANCE));
+    world.run(3);
+    world.traits.insert("app:2".into(), Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted);
+}
+
+#[test]
+fn where_no_logs_tell_what_was_unserved_the_failure_says_that_it_may_be_so() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.scaling = Some(Scaling { max_instances: Some(3), ..Scaling::default() });
+    world.run(3);
+    world.release("app:2", Traits { error_percent: 20, ..Traits::default() });
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
+    let message = world.status().failed.unwrap().message;
+    let wanted =
+        "of at most 3 instances, 10 % leaves less than 2, and no request logs tell which requests met no free instance";
+    assert!(message.contains(wanted), "{message}");
+}
+
+#[test]
+fn who_only_observes_is_not_held() {
+    let mut world = failing(Some(3), Some(NO_INSTANCE));
+    world.rollout.spec.analysis.mode = AnalysisMode::Observe;
+    world.release("app:3", Traits { error_percent: 20, ..Traits::default() });
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted);
 }

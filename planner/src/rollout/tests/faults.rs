@@ -27,5 +27,6 @@ fn reason(world: &World) -> String {
 
 /// The objects contradict each other: nothing new can be made until they don't.
 fn close_the_gate(world: &mut World) {
-    world.rollout.spec.scaling = Some(orchestra_crds::Scaling { min_instances: Some(9), max_instances: Some(3) });
+    world.rollout.spec.scaling =
+        Some(orchestra_crds::Scaling { min_instances: Some(9), max_instances: Some(3), ..Default::default() });
 }

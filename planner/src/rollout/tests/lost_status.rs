@@ -178,7 +178,8 @@ fn what_the_environment_broke_stays_known_though_a_gate_is_closed_when_the_statu
     world.run_until(|w| w.phase() == RolloutPhase::RolledBack);
     world.writes.clear();
     world.rollout.status = None;
-    world.rollout.spec.scaling = Some(orchestra_crds::Scaling { min_instances: Some(9), max_instances: Some(3) });
+    world.rollout.spec.scaling =
+        Some(orchestra_crds::Scaling { min_instances: Some(9), max_instances: Some(3), ..Default::default() });
     world.run(3);
     world.rollout.spec.scaling = None;
     world.run(200);

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::{Counts, Logged, Observation, RegionQuestions, RegionView, plan, questions, services};
 use crate::cloud::{
     FailedRequest, Failures, FailuresQuery, Fault, FaultClass, Incidents, Measured, PolicyView, Readiness, Reading,
-    RevisionView, SecretVersionId, ServiceView, Target, Trouble, VersionView,
+    RevisionView, SecretVersionId, ServiceSettings, ServiceView, Target, Trouble, VersionView,
 };
 use crate::marks::Marks;
 use crate::names::{Etag, Percent, RevisionName};
@@ -381,9 +381,7 @@ impl World {
                 assert_eq!(etag, view.etag);
                 let deploys = change.template.is_some();
                 let only_settings = change.traffic.is_none() && change.marks.is_none();
-                if let Some(settings) = change.settings {
-                    view.settings = settings;
-                }
+                view.settings = change.settings.into_iter().fold(view.settings, ServiceSettings::with);
                 let template = change.template.map(|(name, template)| (name, template.image().to_string()));
                 self.put(&region, &mut view, template, change.traffic, change.marks);
                 self.writes.push(match (only_settings, deploys) {

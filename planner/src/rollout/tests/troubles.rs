@@ -27,7 +27,8 @@ fn an_unreadable_region_stops_the_way_forward_and_not_the_way_back() {
 #[test]
 fn scaling_changes_the_service_and_starts_no_release() {
     let mut world = World::promoted(&["us-central1"]);
-    world.rollout.spec.scaling = Some(orchestra_crds::Scaling { min_instances: Some(3), max_instances: Some(9) });
+    world.rollout.spec.scaling =
+        Some(orchestra_crds::Scaling { min_instances: Some(3), max_instances: Some(9), ..Default::default() });
     world.generation();
     world.run(20);
     assert_eq!(

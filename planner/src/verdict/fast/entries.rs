@@ -23,7 +23,9 @@ pub(super) struct Counted {
     pub(super) failed: Failed,
     /// All that is logged of the two.
     pub(super) logged: Failed,
-    /// The candidate's that met no free instance.
+    /// The candidate's that users met.
+    pub(super) of_users: i64,
+    /// Those of them that met no free instance.
     pub(super) unserved: i64,
     /// Entries of no revision, or of another.
     pub(super) strange: i64,
@@ -48,7 +50,9 @@ impl Counted {
                 continue;
             }
             counted.logged.add(is_candidate);
-            counted.unserved += i64::from(is_candidate && is_unserved(request));
+            let of_users = is_candidate && !is_tagged(request);
+            counted.of_users += i64::from(of_users);
+            counted.unserved += i64::from(of_users && is_unserved(request));
             let told = of_client.entry(request.client).or_default();
             if !is_of_users(request) || *told >= OF_ONE_CLIENT {
                 continue;
@@ -64,7 +68,12 @@ impl Counted {
 
 /// Whether the split sent it, and the service failed it.
 fn is_of_users(request: &FailedRequest) -> bool {
-    !request.host.contains(TAGGED) && request.platform.is_empty() && request.took <= LONGEST
+    !is_tagged(request) && request.platform.is_empty() && request.took <= LONGEST
+}
+
+/// Whether it came to the address of a tag.
+fn is_tagged(request: &FailedRequest) -> bool {
+    request.host.contains(TAGGED)
 }
 
 /// Whether no instance was free for it, by Cloud Run's own words.

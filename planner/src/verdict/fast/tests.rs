@@ -51,7 +51,8 @@ impl Lane {
         let subject = subject(&self.release);
         let terms = Terms { settings: &self.settings, planned_minutes: 20, regions: 1 };
         let share = Percent::clamped(self.share);
-        let look = Look { subject: &subject, share, candidate: &self.release.revision, stable: &self.stable };
+        let look =
+            Look { subject: &subject, share, is_short: false, candidate: &self.release.revision, stable: &self.stable };
         let failures = Failures { requests, is_cut: false };
         let counted = count_failures(self.fast.as_ref(), &look, &terms, (&failures, window), Some(&self.errors));
         self.fast.insert(counted)
@@ -61,7 +62,8 @@ impl Lane {
     fn begin(&mut self, requests: Vec<FailedRequest>, is_cut: bool) -> &FastStatus {
         let subject = subject(&self.release);
         let share = Percent::clamped(self.share);
-        let look = Look { subject: &subject, share, candidate: &self.release.revision, stable: &self.stable };
+        let look =
+            Look { subject: &subject, share, is_short: false, candidate: &self.release.revision, stable: &self.stable };
         let told = (&Failures { requests, is_cut }, history_window(&subject));
         let begun = begin(&look, &self.settings, told, Some(&self.errors));
         self.fast.insert(begun)

@@ -37,7 +37,8 @@ pub fn distrusted(has_affinity: bool, share: Percent, errors: Option<&EvidenceSt
         return Some("with session affinity users do not follow the split".into());
     }
     let evidence = errors?;
-    let (candidate, all) = (evidence.step_candidate as f64, (evidence.step_candidate + evidence.step_stable) as f64);
+    let (candidate, all) =
+        (evidence.step_candidate as f64, evidence.step_candidate.saturating_add(evidence.step_stable) as f64);
     let weight = f64::from(share.get()) / 100.0;
     let deviation = (all * weight * (1.0 - weight)).sqrt();
     let is_more = candidate > all * weight * SHARE && candidate - all * weight > SURE * deviation;

@@ -123,3 +123,20 @@ fn what_hits_stable_too_is_no_breach() {
     let evidence = counted(&good_for(168), &minutes);
     assert_eq!((evidence.verdict, evidence.evidence_percent), (Verdict::Pass, 0), "{evidence:?}");
 }
+
+#[test]
+fn a_breach_is_over_after_a_while_though_nothing_more_is_heard() {
+    // An instance that started badly, and none after it; stable starts none at all.
+    let settings = Analysis { metrics: vec![Preset::Errors, Preset::StartupFailures], ..settings() };
+    let release = release();
+    let subject = Subject { metric: Preset::StartupFailures.into(), ..subject(&release, 0) };
+    let look = |minutes: i64| {
+        let measured =
+            Measured { minutes: vec![minute(3, (4, 3), (0, 0))], history: Some(good_for(24)), delay_seconds: None };
+        count(None, &subject, &terms(&settings), &measured, window_of(0, minutes * 60))
+    };
+    assert!(leans_to_harm(&look(4)), "{:?}", look(4));
+    let after = look(10);
+    assert!(!leans_to_harm(&after), "{after:?}");
+    assert_eq!(after.verdict, Verdict::Pass);
+}

@@ -76,7 +76,7 @@ impl Run<'_> {
 
     fn look(&self) -> Look<'_> {
         let (candidate, stable) = self.look_at;
-        Look { subject: &self.subject, share: self.share, candidate, stable }
+        Look { subject: &self.subject, share: self.share, is_short: false, candidate, stable }
     }
 
     /// The entries of ten seconds.

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Analysis, FastLane, Metric, OrchestraEnvironment, Rollout, RolloutPhase};
 use orchestra_planner::cloud::{
-    Count, CountsQuery, History, Measured, Minute, PolicyView, Readiness, RevisionView, ServiceView, Tally,
+    Count, CountsQuery, History, Measured, Minute, PolicyView, Readiness, RevisionView, ServiceSettings, ServiceView,
+    Tally,
 };
 use orchestra_planner::names::{Etag, Percent, RevisionName};
 use orchestra_planner::plan::{Effect, Finalizer, ServiceChange};
@@ -202,7 +203,7 @@ impl World {
             service.template_revision = Some(name);
         }
         service.marks = change.marks.unwrap_or(service.marks);
-        service.settings = change.settings.unwrap_or(service.settings);
+        service.settings = change.settings.into_iter().fold(service.settings, ServiceSettings::with);
         service.traffic = change.traffic.unwrap_or(service.traffic);
         service.serving = service.traffic.clone();
         (service.settled_at, service.written_at) = (Some(self.now), Some(self.now));

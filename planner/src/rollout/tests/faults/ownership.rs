@@ -1,5 +1,7 @@
 //! What is ours, what was set and granted, and what is taken back.
 
+use orchestra_crds::{Access, BinaryAuthorization, Scaling, Switch};
+
 use super::*;
 
 #[test]
@@ -33,7 +35,7 @@ fn a1_left_alone_the_release_goes_on_from_its_step() {
 #[test]
 fn a6_what_was_set_and_is_no_longer_wanted_is_taken_back() {
     let mut world = World::promoted(&["us-central1"]);
-    let scaling = orchestra_crds::Scaling { min_instances: Some(3), max_instances: Some(9) };
+    let scaling = Scaling { min_instances: Some(3), max_instances: Some(9), ..Default::default() };
     world.rollout.spec.scaling = Some(scaling);
     world.environment.as_mut().unwrap().spec.labels.insert("team".into(), "shop".into());
     world.run(10);
@@ -53,6 +55,72 @@ fn a6_what_was_set_and_is_no_longer_wanted_is_taken_back() {
     assert!(world.policies["us-central1"].bindings.is_empty(), "allUsers is revoked");
     let granted = world.status().granted.unwrap();
     assert!(granted.invokers.is_empty() && granted.min_instances.is_none() && !granted.labels.contains_key("team"));
+}
+
+/// What a Rollout can ask of its service, beside scaling and ingress.
+fn asked_of_the_service(world: &mut World) {
+    let spec = &mut world.rollout.spec;
+    spec.description = Some("what customers pay with".into());
+    spec.labels = [("tier".into(), "one".into())].into();
+    spec.annotations = [("shop.example/page".into(), "pay".into())].into();
+    spec.scaling = Some(Scaling { manual_instances: Some(4), ..Scaling::default() });
+    spec.binary_authorization = Some(BinaryAuthorization { use_default: true, ..BinaryAuthorization::default() });
+    spec.access = Some(Access {
+        invoker_iam_check: Some(Switch::Disabled),
+        default_address: Some(Switch::Disabled),
+        iap: Some(Switch::Enabled),
+        custom_audiences: Some(vec!["pay".into()]),
+        ..Access::default()
+    });
+}
+
+#[test]
+fn each_setting_of_a_service_is_set_without_a_release_and_taken_back() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    let before = world.cloud["us-central1"].clone();
+    let (environment, spec) = (world.environment.as_mut().unwrap(), world.rollout.spec.clone());
+    let scaling = Scaling { min_instances: Some(1), max_instances: Some(9), ..Scaling::default() };
+    environment.spec.defaults.get_or_insert_default().scaling = Some(scaling);
+    world.run(10);
+    asked_of_the_service(&mut world);
+    world.run(10);
+    let set = &world.cloud["us-west4"];
+    assert_eq!(set.marks.others, world.rollout.spec.annotations);
+    let kinds = before.settings.changes_to(&set.settings).len();
+    assert_eq!(kinds, 8, "all but scaling by requests and ingress: {:?}", set.settings);
+    assert_eq!((set.settings.min_instances, set.settings.max_instances), (0, None), "the other kind is taken back");
+    assert_eq!(set.template_revision, before.template_revision, "no release");
+    let writes = world.writes.len();
+    world.run(60);
+    assert_eq!(world.writes.len(), writes, "the steady state writes nothing");
+
+    let others = world.cloud.get_mut("us-west4").unwrap();
+    others.settings.custom_audiences.insert("theirs".into());
+    others.settings.description = "by hand".into();
+    others.marks.others.insert("their.example/note".into(), "stays".into());
+    world.rollout.spec = spec;
+    world.environment.as_mut().unwrap().spec.defaults.as_mut().unwrap().scaling = None;
+    world.run(20);
+    assert_eq!(world.cloud["us-central1"].settings, before.settings);
+    assert_eq!(world.cloud["us-central1"].marks, before.marks);
+    let left = &world.cloud["us-west4"];
+    assert_eq!(left.settings.custom_audiences, ["theirs".into()].into());
+    assert_eq!(left.settings.description, "by hand", "who wrote over it owns it");
+    assert_eq!(left.marks.others.keys().collect::<Vec<_>>(), ["their.example/note"]);
+    let granted = world.status().granted.unwrap();
+    assert!(granted.annotations.is_empty() && granted.manual_instances.is_none(), "{granted:?}");
+}
+
+#[test]
+fn settings_go_with_a_release_that_writes_anyway() {
+    let mut world = World::promoted(&["us-central1"]);
+    asked_of_the_service(&mut world);
+    world.release("app:2", Traits::default());
+    world.writes.clear();
+    world.run_until(|world| !world.writes.is_empty());
+    assert_eq!(world.cloud["us-central1"].marks.others, world.rollout.spec.annotations);
+    assert_eq!(world.cloud["us-central1"].settings.manual_instances, Some(4));
+    assert_eq!(world.writes, ["us-central1 deploy, app:1 100"], "one write");
 }
 
 #[test]

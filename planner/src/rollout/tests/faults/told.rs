@@ -33,7 +33,8 @@ fn b1_metrics_that_can_not_be_read_are_told_with_the_role_that_is_missing() {
 #[test]
 fn b4_instances_that_the_two_objects_do_not_agree_on_name_both_fields() {
     let mut world = World::promoted(&["us-central1"]);
-    world.rollout.spec.scaling = Some(orchestra_crds::Scaling { min_instances: Some(9), max_instances: None });
+    world.rollout.spec.scaling =
+        Some(orchestra_crds::Scaling { min_instances: Some(9), max_instances: None, ..Default::default() });
     let defaults = serde_json::json!({"scaling": {"maxInstances": 3}});
     world.environment.as_mut().unwrap().spec.defaults = serde_json::from_value(defaults).unwrap();
     world.run(5);

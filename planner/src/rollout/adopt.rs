@@ -1,0 +1,170 @@
+//! A service that others had made is taken over, because the spec names it. One write claims it: our marks, and the traffic pinned
+//! to the revision that serves, which becomes stable as it is. No revision is made, and no request goes elsewhere. What the
+//! template says otherwise is the first release.
+
+use orchestra_crds::{Outcome, RolloutPhase};
+use std::collections::BTreeSet;
+
+use super::decision::Decision;
+use super::memory::Memory;
+use super::pass::Pass;
+use super::place::{Ownership, Place};
+use super::{Turn, settings};
+use crate::cloud::{Readiness, RevisionView, ServiceView};
+use crate::marks::{Marks, PromotedMark};
+use crate::names::{ReleaseId, RevisionName};
+use crate::plan::{Effect, POLL, ServiceChange};
+use crate::reason::Reason;
+use crate::template::Wanted;
+use crate::traffic::{all_to, only_revision, revisions};
+
+/// The number of the release that takes a service over.
+const FIRST: u32 = 1;
+
+/// Claims what the spec names, and puts on record what was claimed. None: there is nothing to do about it.
+pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
+    claim(pass, memory).map(Turn::from).or_else(|| note(pass, memory))
+}
+
+/// The revisions that may become stable.
+pub(super) fn revisions_to_read<'p>(pass: &'p Pass<'_>) -> impl Iterator<Item = RevisionName> + use<'p> {
+    adoptable(pass).filter_map(|place| only_revision(&place.view()?.serving).cloned())
+}
+
+fn adoptable<'p, 'a>(pass: &'p Pass<'a>) -> impl Iterator<Item = &'p Place<'a>> {
+    pass.waves().filter(|place| place.ownership == Ownership::Adoptable)
+}
+
+fn blocked(message: String) -> Decision {
+    Decision::stalled(RolloutPhase::Pending, Reason::AdoptionBlocked, message).look_again_in(POLL)
+}
+
+fn waits(message: String) -> Decision {
+    Decision::working(RolloutPhase::Pending, Reason::Adopting, message).look_again_in(POLL)
+}
+
+fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
+    let places: Vec<&Place<'_>> = adoptable(pass).collect();
+    let first = places.first()?.region();
+    if let Some((place, fault)) = pass.unread_waves().next() {
+        return Some(Decision::unreadable(RolloutPhase::Pending, &format!("the service in {}", place.region()), fault));
+    }
+    let wanted = match &pass.built {
+        Ok(wanted) => wanted,
+        Err(gate) => return Some(Decision::closed(RolloutPhase::Pending, gate)),
+    };
+    if let Some(stable) = &memory.stable {
+        return Some(blocked(format!(
+            "{first}: a service is there that others had made, and `{}` is stable in the other regions: take the region out of the \
+             environment, or delete the service",
+            stable.revision
+        )));
+    }
+    let mut names = BTreeSet::new();
+    let mut effects = vec![];
+    for place in places {
+        let Some(view) = place.view() else { continue };
+        let read = match serving(place, view) {
+            Ok(read) => read,
+            Err(decision) => return Some(*decision),
+        };
+        names.insert(read.name.clone());
+        effects.push(taken_over(pass, memory, (place, view), read, wanted));
+    }
+    let told: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    if names.len() > 1 {
+        return Some(blocked(format!(
+            "{} serve in the regions of the environment: stable has one name everywhere. Take each region over by an environment and \
+             a Rollout of its own",
+            told.join(" and ")
+        )));
+    }
+    Some(waits(format!("{} is taken over as it runs", told.concat())).with_effects(effects))
+}
+
+/// The revision that has all requests, if it can be stable.
+fn serving<'a>(place: &Place<'a>, view: &ServiceView) -> Result<&'a RevisionView, Box<Decision>> {
+    let region = place.region();
+    let Some(name) = only_revision(&view.serving) else {
+        let among: BTreeSet<String> = revisions(&view.serving).map(|name| format!("`{name}`")).collect();
+        let among: Vec<String> = among.into_iter().collect();
+        return Err(Box::new(waits(format!(
+            "{region}: the requests are split between {}: it is taken over once one of them has all",
+            among.join(" and ")
+        ))));
+    };
+    if !view.settled {
+        return Err(Box::new(waits(format!("{region}: it is taken over once Cloud Run has finished a change of it"))));
+    }
+    match place.seen.revisions.get(name) {
+        Some(Ok(Some(read))) => match &read.readiness {
+            Readiness::Ready => {
+                place.revision(name).ok_or_else(|| Box::new(waits(format!("{region}: `{name}` is read"))))
+            }
+            Readiness::Pending => Err(Box::new(waits(format!("{region}: `{name}` is not ready yet")))),
+            Readiness::Failed(trouble) => Err(Box::new(blocked(format!(
+                "{region}: `{name}` serves, and is not ready, says Cloud Run ({}): {}",
+                trouble.reason, trouble.message
+            )))),
+        },
+        Some(Ok(None)) => Err(Box::new(blocked(format!("{region}: `{name}` serves, and there is no such revision")))),
+        Some(Err(fault)) => {
+            let what = format!("`{name}` in {region}");
+            Err(Box::new(Decision::unreadable(RolloutPhase::Pending, &what, fault)))
+        }
+        None => Err(Box::new(waits(format!("{region}: `{name}` is read")))),
+    }
+}
+
+/// The write that makes it ours.
+fn taken_over(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    (place, view): (&Place<'_>, &ServiceView),
+    read: &RevisionView,
+    wanted: &Wanted,
+) -> Effect {
+    let is_same = wanted.template.is_run_by(&read.template);
+    let promoted = PromotedMark {
+        revision: read.name.clone(),
+        template: is_same.then(|| pass.own.clone()),
+        runs: is_same.then(|| wanted.hash.clone()),
+    };
+    let marks = Marks {
+        owner: Some(pass.seen.owner()),
+        stable: Some(read.name.clone()),
+        last_release: FIRST,
+        promoted: vec![promoted],
+        adopted: Some(pass.seen.now),
+        regions: pass.waves().map(|place| place.region().clone()).collect(),
+        others: place.marks.others.clone(),
+        ..Marks::default()
+    };
+    let traffic = Some(all_to(&read.name, &view.traffic)).filter(|traffic| *traffic != view.traffic);
+    let settings = settings::changes(pass, memory, &view.settings);
+    let change = ServiceChange { traffic, marks: Some(marks), settings, ..ServiceChange::default() };
+    Effect::UpdateService { service: place.seen.id.clone(), etag: view.etag.clone(), change: Box::new(change) }
+}
+
+/// Puts on record what was seen to be taken over, before anything is released.
+fn note(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
+    let (since, stable) = (memory.adopted_since?, memory.stable.clone()?);
+    let is_new = pass.next_release(memory) == FIRST + 1 && memory.history.is_empty() && memory.candidate.is_none();
+    if !is_new {
+        return None;
+    }
+    let read = pass.places.iter().find_map(|place| place.revision(&stable.revision));
+    let other = match (&pass.built, read) {
+        (Ok(wanted), Some(read)) if !pass.is_of(&stable.revision, wanted) => {
+            crate::difference::names_of(&wanted.template, &read.template)
+        }
+        _ => vec![],
+    };
+    let message = match other.as_slice() {
+        [] => "it was taken over as it runs".to_string(),
+        other => format!("it was taken over as it runs; the template says otherwise of {}", other.join(", ")),
+    };
+    let release = ReleaseId { revision: stable.revision.clone(), number: FIRST };
+    memory.note_end((&release, stable.image.unwrap_or_default()), Outcome::Adopted, message, (since, pass.seen.now));
+    Some(Turn::Again)
+}
