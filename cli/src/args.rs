@@ -82,6 +82,9 @@ pub enum Command {
     Retry(NameArgs),
     /// Go back to a revision that was promoted, at once and in every region, and stay there until the template changes.
     Undo(UndoArgs),
+    /// Write an environment and Rollouts that describe what runs, for services that no Rollout owns. Applying them takes the services
+    /// over as they are. Read with your own credentials; writes nothing.
+    Adopt(AdoptArgs),
     /// A script that completes commands in a shell.
     Completion {
         /// Which shell.
@@ -177,6 +180,42 @@ pub struct MonitoredArgs {
     /// Read every Google API at this URL, without credentials. For the sandbox.
     #[arg(long, env = "ORCHESTRA_GOOGLE_ENDPOINT", value_name = "URL")]
     pub google_endpoint: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct AdoptArgs {
+    /// The Cloud Run services.
+    #[arg(required = true, value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Their project.
+    #[arg(long)]
+    pub project: String,
+    /// Their region; for several, name it several times: the revision that serves must have one name in all of them.
+    #[arg(long = "region", value_name = "REGION", required = true)]
+    pub regions: Vec<String>,
+    /// Name of the environment that they are put into.
+    #[arg(long, default_value = "production", value_name = "NAME")]
+    pub environment: String,
+    /// What the environment is for.
+    #[arg(long, value_enum, default_value_t = AdoptStage::Production)]
+    pub stage: AdoptStage,
+    /// How it is printed.
+    #[arg(short, long, value_enum, default_value_t = Output::Yaml)]
+    pub output: Output,
+    /// Read every Google API at this URL, without credentials. For the sandbox.
+    #[arg(long, env = "ORCHESTRA_GOOGLE_ENDPOINT", value_name = "URL")]
+    pub google_endpoint: Option<String>,
+}
+
+/// What an environment is for, as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AdoptStage {
+    /// For developers.
+    Development,
+    /// For tests before production.
+    Staging,
+    /// For users.
+    Production,
 }
 
 /// How a plan is printed.

@@ -58,6 +58,9 @@ pub enum CliError {
         "{0}; backtest reads Cloud Monitoring with your own credentials (roles/monitoring.viewer): gcloud auth application-default login"
     )]
     Unmonitored(String),
+    /// A service can't be described.
+    #[error("{0}")]
+    NotAdoptable(String),
     /// A name is none.
     #[error("{0}")]
     BadName(String),

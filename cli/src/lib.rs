@@ -1,5 +1,6 @@
 //! `kubectl orchestra`: shows releases, and asks them for something, bound to the release that is shown.
 
+mod adopt;
 mod args;
 mod backtest;
 mod cluster;
@@ -24,7 +25,7 @@ use clap::{CommandFactory, Parser};
 use serde_json::json;
 use std::process::ExitCode;
 
-use args::{BacktestArgs, Cli, Command, FileArgs, NameArgs, Output, PlanArgs, PlanOutput, StatusArgs};
+use args::{AdoptArgs, BacktestArgs, Cli, Command, FileArgs, NameArgs, Output, PlanArgs, PlanOutput, StatusArgs};
 use cluster::Cluster;
 use error::CliError;
 use outcome::Outcome;
@@ -113,6 +114,16 @@ async fn backtest(args: &BacktestArgs) -> Result<(), CliError> {
     }
 }
 
+async fn adopt(args: &AdoptArgs, namespace: Option<&str>) -> Result<(), CliError> {
+    let adopted = adopt::adopt(args, namespace).await?;
+    match args.output {
+        Output::Json => {
+            print::object(&json!({"apiVersion": "v1", "kind": "List", "items": adopted.objects}), Output::Json)
+        }
+        Output::Yaml => print::text(&adopt::as_yaml(&adopted)?),
+    }
+}
+
 async fn graph(cluster: &Cluster, name: Option<&str>, all_namespaces: bool) -> Result<(), CliError> {
     let rollouts = match name {
         Some(name) => vec![cluster.rollout(name).await?],
@@ -140,6 +151,7 @@ async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match &cli.command {
         Command::Lint(args) => return lint(args),
         Command::Backtest(args) => return backtest_code(backtest(args).await),
+        Command::Adopt(args) => adopt(args, cli.cluster.namespace.as_deref()).await?,
         Command::Complete { words } => print::lines(&complete::candidates(words).await)?,
         Command::Completion { shell } => {
             let mut script = vec![];
@@ -189,6 +201,7 @@ async fn run_on(cluster: &Cluster, command: &Command) -> Result<ExitCode, CliErr
         Command::Retry(args) => ask(cluster, Verb::Retry, args).await?,
         Command::Undo(args) => ask(cluster, Verb::Undo { to: args.to.clone() }, &args.of).await?,
         Command::Lint(_)
+        | Command::Adopt(_)
         | Command::Backtest(_)
         | Command::Completion { .. }
         | Command::Complete { .. }

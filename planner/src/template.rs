@@ -6,6 +6,7 @@
 
 mod build;
 mod container;
+mod describe;
 mod fit;
 mod form;
 mod network;
@@ -24,6 +25,7 @@ use crate::reason::Reason;
 pub(crate) use build::account;
 pub use build::{Wanted, own_hash};
 pub use container::{Container, EnvValue, Mount, SecretVersion, Version, shown};
+pub use describe::Description;
 pub use network::{NetworkAccess, Route};
 pub use probe::{Check, Probe};
 pub use quantity::{Bytes, Millis};

@@ -60,7 +60,7 @@ fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
             stable.revision
         )));
     }
-    let mut names = BTreeSet::new();
+    let (mut names, mut others) = (BTreeSet::new(), BTreeSet::new());
     let mut effects = vec![];
     for place in places {
         let Some(view) = place.view() else { continue };
@@ -69,6 +69,7 @@ fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
             Err(decision) => return Some(*decision),
         };
         names.insert(read.name.clone());
+        others.extend(said_otherwise(wanted, read));
         effects.push(taken_over(pass, memory, (place, view), read, wanted));
     }
     let told: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -79,7 +80,23 @@ fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
             told.join(" and ")
         )));
     }
-    Some(waits(format!("{} is taken over as it runs", told.concat())).with_effects(effects))
+    let message = match others.is_empty() {
+        true => format!("{} is taken over as it runs", told.concat()),
+        false => format!(
+            "{} is taken over as it runs; what the template says otherwise is released after it: {}",
+            told.concat(),
+            others.into_iter().collect::<Vec<_>>().join(", ")
+        ),
+    };
+    Some(waits(message).with_effects(effects))
+}
+
+/// Of what the template says something else than runs.
+fn said_otherwise(wanted: &Wanted, read: &RevisionView) -> Vec<String> {
+    match wanted.template.is_run_by(&read.template) {
+        true => vec![],
+        false => crate::difference::names_of(&wanted.template, &read.template),
+    }
 }
 
 /// The revision that has all requests, if it can be stable.
@@ -155,9 +172,7 @@ fn note(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     }
     let read = pass.places.iter().find_map(|place| place.revision(&stable.revision));
     let other = match (&pass.built, read) {
-        (Ok(wanted), Some(read)) if !pass.is_of(&stable.revision, wanted) => {
-            crate::difference::names_of(&wanted.template, &read.template)
-        }
+        (Ok(wanted), Some(read)) => said_otherwise(wanted, read),
         _ => vec![],
     };
     let message = match other.as_slice() {

@@ -4,7 +4,7 @@ use http::Method;
 use orchestra_crds::{OrchestraEnvironment, Template};
 use orchestra_planner::cloud::Readiness;
 use orchestra_planner::plan::{NewService, ServiceChange};
-use orchestra_planner::template::Wanted;
+use orchestra_planner::template::{Description, Wanted};
 use orchestra_planner::traffic::all_to;
 use orchestra_sandbox::exchange::Request;
 use orchestra_tests::world::{World, canary};
@@ -319,7 +319,24 @@ async fn right_ones_are_accepted_and_arrive_as_they_were_written() {
         };
         let read = until(async || cloud.run.revision(&id, &name).await, ready).await.unwrap();
         assert!(wanted.template.is_run_by(&read.template), "{written}\n{:?}\n{:?}", wanted.template, read.template);
+        // What adopts it says the same in our words, and is accepted.
+        let mut description = Description::of_project("cherry-ai-project");
+        let described = description.template(&read.template);
+        assert!(description.left_out().is_empty(), "{written}: {:?}", description.left_out());
+        let spec = json!({"template": described});
+        world.create_rollout(&format!("d{number}"), merged(canary("shop", "app:1"), spec)).await;
+        let again = Wanted::build(&described, &with_secrets(&description.secrets())).unwrap();
+        assert!(again.template.is_run_by(&read.template), "{:?}\n{:?}", again.template, read.template);
     }
+}
+
+/// An environment that has these secrets, by their numbers.
+fn with_secrets(secrets: &[orchestra_crds::EnvironmentSecret]) -> OrchestraEnvironment {
+    let resolved = |s: &orchestra_crds::EnvironmentSecret| json!({"name": s.name, "secret": s.secret.as_ref().unwrap_or(&s.name), "version": s.version});
+    let mut environment = serde_json::to_value(environment()).unwrap();
+    environment["spec"]["secrets"] = json!(secrets);
+    environment["status"]["secrets"] = secrets.iter().map(resolved).collect();
+    serde_json::from_value(environment).unwrap()
 }
 
 #[tokio::test]
