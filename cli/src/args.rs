@@ -82,6 +82,8 @@ pub enum Command {
     Retry(NameArgs),
     /// Go back to a revision that was promoted, at once and in every region, and stay there until the template changes.
     Undo(UndoArgs),
+    /// Release the same template again, as a new revision with its steps: instances start anew, and read what they read at the start.
+    Restart(NameArgs),
     /// Write an environment and Rollouts that describe what runs, for services that no Rollout owns. Applying them takes the services
     /// over as they are. Read with your own credentials; writes nothing.
     Adopt(AdoptArgs),

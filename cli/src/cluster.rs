@@ -1,5 +1,6 @@
 //! The cluster that a command is about.
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
@@ -16,6 +17,9 @@ use crate::error::CliError;
 
 /// What the cluster notes as the writer of a request.
 const MANAGER: &str = "kubectl-orchestra";
+
+/// The annotation of a template that kubectl restarts by.
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// Longest silence of the cluster.
 const READ_LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
@@ -195,10 +199,22 @@ impl Cluster {
         Ok(events)
     }
 
-    /// Writes a request, or takes it off.
+    /// Makes the template another one by an annotation, as kubectl does.
     ///
     /// # Errors
     /// When the cluster refuses, or does not answer.
+    pub async fn restart(&self, name: &str, at: Timestamp) -> Result<(), CliError> {
+        let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let patch = json!({"spec": {"template": {"annotations": {RESTARTED_AT: at}}}});
+        let writer = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let sent = self.rollouts().patch(name, &writer, &Patch::Merge(patch)).await;
+        sent.map(|_| ()).map_err(|error| CliError::of(error, &self.namespace))
+    }
+
+    /// Writes a request, or takes it off.
+    ///
+    /// # Errors
+    /// When the cluster refuses, or can't be asked.
     pub async fn ask(&self, name: &str, request: Request, value: Option<&str>) -> Result<(), CliError> {
         let patch = json!({"metadata": {"annotations": {request.key(): value}}});
         let writer = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };

@@ -48,6 +48,19 @@ async fn ask(cluster: &Cluster, verb: Verb, args: &NameArgs) -> Result<(), CliEr
     }
 }
 
+async fn restart(cluster: &Cluster, args: &NameArgs) -> Result<(), CliError> {
+    let name = &args.rollout.0;
+    if cluster.rollout(name).await?.spec.traffic_only {
+        let why = "others deploy its revisions (spec.trafficOnly): deploy the same again";
+        return Err(CliError::NothingTo(name.clone(), why));
+    }
+    cluster.restart(name, cluster.clock().await?.now()).await?;
+    match args.output {
+        Some(output) => print::objects(&[cluster.rollout(name).await?], true, output),
+        None => print::lines(&[format!("rollout/{name} restarting: the same template is released as a new revision")]),
+    }
+}
+
 async fn status(cluster: &Cluster, args: &StatusArgs) -> Result<ExitCode, CliError> {
     let Some(name) = args.rollout.as_ref().map(|name| name.0.as_str()) else {
         let rollouts = cluster.list(args).await?;
@@ -199,6 +212,7 @@ async fn run_on(cluster: &Cluster, command: &Command) -> Result<ExitCode, CliErr
         Command::Resume(args) => ask(cluster, Verb::Resume, args).await?,
         Command::Abort(args) => ask(cluster, Verb::Abort, args).await?,
         Command::Retry(args) => ask(cluster, Verb::Retry, args).await?,
+        Command::Restart(args) => restart(cluster, args).await?,
         Command::Undo(args) => ask(cluster, Verb::Undo { to: args.to.clone() }, &args.of).await?,
         Command::Lint(_)
         | Command::Adopt(_)

@@ -4,7 +4,7 @@ mod evidence;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use orchestra_crds::{CandidateStatus, RegionStatus, Rollout, RolloutPhase, RolloutStatus};
+use orchestra_crds::{CandidateStatus, PromotedStatus, RegionStatus, Rollout, RolloutPhase, RolloutStatus};
 use orchestra_planner::rollout::{Outlook, outlook};
 use orchestra_planner::words::{lasting, short_image, span};
 
@@ -178,6 +178,13 @@ pub fn table(rollouts: &[Rollout], all_namespaces: bool) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
+fn promoted(promoted: &PromotedStatus) -> String {
+    let image = promoted.image.as_deref().and_then(|image| image.rsplit('/').next()).unwrap_or("image not known");
+    let at = promoted.promoted_at.as_ref().map(|at| format!("   since {}", at.0.strftime("%Y-%m-%d %H:%M:%SZ")));
+    let verdict = promoted.verdict.as_ref().map(|verdict| format!("   {verdict}"));
+    format!("  {}   {image}{}{}", promoted.revision, at.unwrap_or_default(), verdict.unwrap_or_default())
+}
+
 /// How the last releases ended, and what can be gone back to.
 pub fn history(rollout: &Rollout) -> Vec<String> {
     let status = rollout.status.clone().unwrap_or_default();
@@ -198,9 +205,9 @@ pub fn history(rollout: &Rollout) -> Vec<String> {
         lines.push("no release has ended yet".into());
     }
     if !status.promoted.is_empty() {
-        let names: Vec<&str> = status.promoted.iter().map(|promoted| promoted.revision.as_str()).collect();
         lines.push(String::new());
-        lines.push(format!("going back waits for nothing to: {}", names.join(", ")));
+        lines.push("going back waits for nothing to:".to_string());
+        lines.extend(status.promoted.iter().map(promoted));
     }
     lines
 }

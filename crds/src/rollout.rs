@@ -60,6 +60,16 @@ use crate::{Access, Scaling};
 ), validation = (
     "!has(self.adopt) || self.adopt.service == self.serviceName",
     "adopt.service: name the service that serviceName names"
+), validation = (
+    "self.trafficOnly != has(self.template)",
+    "set template, or trafficOnly: true where others deploy the revisions: not both"
+), validation = (
+    "!self.trafficOnly || has(self.adopt)",
+    "trafficOnly: the service is others': take it over with adopt.service"
+), validation = (
+    "!self.trafficOnly || !(has(self.description) || has(self.labels) || has(self.annotations) || has(self.scaling) || \
+     has(self.access) || has(self.binaryAuthorization))",
+    "trafficOnly: description, labels, annotations, scaling, access and binaryAuthorization are left to others, too"
 ))]
 pub struct RolloutSpec {
     /// The OrchestraEnvironment, in the same namespace, that this service belongs to. Immutable.
@@ -80,7 +90,12 @@ pub struct RolloutSpec {
     /// others is released, never deleted, when the Rollout is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopt: Option<Adopt>,
-    /// What a revision runs. A change here is a release.
+    /// Whether others deploy: CI, or Terraform. The template and the settings of the service are left to them; each new revision that
+    /// appears is released, from 0 % on. Its name is its identity. Default: false.
+    #[serde(default)]
+    pub traffic_only: bool,
+    /// What a revision runs. A change here is a release. Required, but where others deploy.
+    #[serde(default, skip_serializing_if = "Template::is_absent")]
     pub template: Template,
     /// What the service is, for people; a change starts no release.
     #[serde(default, skip_serializing_if = "Option::is_none")]

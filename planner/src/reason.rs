@@ -161,6 +161,7 @@ reasons! {
     UnknownSecret: Person, "The template names a secret that the environment does not have.", "Add it to the environment's `spec.secrets`, or correct the name.";
     Unreadable: Person, "A field of the object can't be read by this version of the controller.", "Correct the field that the message names with `kubectl edit`.";
     WaitingForTraffic: Patience, "The revision waits for a change of traffic that is under way.", "";
+    WaitsForRevision: Patience, "Others deploy (`spec.trafficOnly`), and the revision is not there yet.", "";
     Watching: Patience, "The candidate has all requests, and is watched before the release counts as promoted (`analysis.watchSeconds`).", "`kubectl orchestra promote NAME` ends the watch, `abort` goes back.";
 }
 

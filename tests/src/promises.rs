@@ -25,6 +25,16 @@ type Subject = (String, String);
 /// Shares of revisions, by service.
 type Shares = BTreeMap<String, Arc<BTreeMap<String, i64>>>;
 
+/// Whether a write takes over a service that a Rollout names for that, and makes no revision of it.
+fn is_adoption(sandbox: &Sandbox, request: &Request, service: &str) -> bool {
+    let mask = request.param("updateMask").unwrap_or_default();
+    let names = |rollout: &Value| {
+        let named = text(&rollout["spec"]["adopt"]["service"]);
+        !named.is_empty() && service.ends_with(&format!("/{named}"))
+    };
+    !mask.is_empty() && !mask.contains("template") && sandbox.cluster.objects("rollouts").iter().any(names)
+}
+
 /// What a revision has gone through in one service.
 #[derive(Debug, Default)]
 struct Course {
@@ -218,7 +228,7 @@ impl Promises {
         for (name, service) in own {
             // One whose marks somebody took off is the same service still.
             let marked = !text(&service["annotations"][OWNER]).is_empty();
-            let ours = marked || self.owned.contains(text(&service["uid"]));
+            let ours = marked || self.owned.contains(text(&service["uid"])) || is_adoption(sandbox, request, &name);
             self.check(11, ours, || format!("{name} is written without our mark"));
             let unknown = claims::unknown_mark(&service);
             self.check(11, unknown.is_none(), || {

@@ -92,6 +92,7 @@ pub(super) fn service_view(service: Service) -> ServiceView {
         settled: !service.reconciling && (service.observed_generation == service.generation || failed),
         marks: Marks::read(&service.annotations.clone().into_iter().collect()),
         template_revision: named.and_then(|name| RevisionName::new(name).ok()),
+        newest: RevisionName::new(short(&service.latest_created_revision)).ok(),
         traffic,
         serving: serving.collect(),
         settings: settings::read(&service),

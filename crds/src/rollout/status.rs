@@ -216,6 +216,15 @@ pub struct HeldStatus {
 pub struct PromotedStatus {
     /// Name of the revision.
     pub revision: String,
+    /// Its image, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// When it last got all requests, where known.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub promoted_at: Option<Time>,
+    /// What was known of it then, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
     /// The value of the undo annotation that goes back to it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_token: Option<String>,

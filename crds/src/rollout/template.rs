@@ -169,6 +169,11 @@ pub struct NodeSelector {
 }
 
 impl Template {
+    /// Whether none was given.
+    pub fn is_absent(&self) -> bool {
+        self.containers.is_empty()
+    }
+
     /// The container that takes the requests: of several the one with a port. The schema asks for one; an object that
     /// slipped past it has none.
     pub fn serving(&self) -> Option<&Container> {

@@ -33,6 +33,9 @@ pub struct ServiceView {
     pub marks: Marks,
     /// The revision that the template names.
     pub template_revision: Option<RevisionName>,
+    /// The revision that was made last, ready or not.
+    #[serde(default)]
+    pub newest: Option<RevisionName>,
     /// Traffic as it was asked for.
     pub traffic: Vec<TrafficTarget>,
     /// Traffic as it is.

@@ -91,11 +91,20 @@ fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
     Some(waits(message).with_effects(effects))
 }
 
+/// Whether what should run is what a revision runs.
+fn is_said(wanted: &Wanted, read: &RevisionView) -> bool {
+    match &wanted.made {
+        Some(made) => *made == read.name,
+        None => wanted.template.is_run_by(&read.template),
+    }
+}
+
 /// Of what the template says something else than runs.
 fn said_otherwise(wanted: &Wanted, read: &RevisionView) -> Vec<String> {
-    match wanted.template.is_run_by(&read.template) {
-        true => vec![],
-        false => crate::difference::names_of(&wanted.template, &read.template),
+    match (is_said(wanted, read), &wanted.made) {
+        (true, _) => vec![],
+        (false, Some(made)) => vec![format!("`{made}`, which was deployed since")],
+        (false, None) => crate::difference::names_of(&wanted.template, &read.template),
     }
 }
 
@@ -141,11 +150,13 @@ fn taken_over(
     read: &RevisionView,
     wanted: &Wanted,
 ) -> Effect {
-    let is_same = wanted.template.is_run_by(&read.template);
     let promoted = PromotedMark {
         revision: read.name.clone(),
-        template: is_same.then(|| pass.own.clone()),
-        runs: is_same.then(|| wanted.hash.clone()),
+        template: match &wanted.made {
+            Some(_) => Some(Wanted::made_by_others(&read.name, read.template.clone()).own),
+            None => is_said(wanted, read).then(|| pass.own.clone()),
+        },
+        runs: (wanted.made.is_none() && is_said(wanted, read)).then(|| wanted.hash.clone()),
     };
     let marks = Marks {
         owner: Some(pass.seen.owner()),

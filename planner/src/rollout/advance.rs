@@ -229,6 +229,10 @@ fn needs_all(memory: &Memory, candidate: &Candidate, state: &Progress) -> bool {
 /// The write that takes the candidate on where no step is in effect.
 fn forward_write(placed: Placement<'_, '_>, desire: &Desire, state: &Progress) -> Decision {
     let (region, revision) = (placed.place.region(), &placed.candidate.release.revision);
+    if placed.pass.seen.rollout.spec.traffic_only && matches!(state, Progress::Missing | Progress::NotDeployed) {
+        let message = format!("{region}: `{revision}` is not there yet: deploy it under that name, without traffic");
+        return Decision::working(RolloutPhase::Deploying, Reason::WaitsForRevision, message).look_again_in(POLL);
+    }
     if let (Progress::NotDeployed, Some(view)) = (state, placed.place.view())
         && let Some(decision) = placed.blocked_by(view)
     {

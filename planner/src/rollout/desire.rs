@@ -9,7 +9,7 @@ use crate::conditions::{Note, note};
 use crate::marks::News;
 use crate::names::{RevisionName, TemplateHash};
 use crate::reason::Reason;
-use crate::template::{Gate, Wanted, own_hash};
+use crate::template::{EffectiveTemplate, Gate, Wanted, own_hash};
 
 /// What should run.
 #[derive(Clone, Debug)]
@@ -58,6 +58,11 @@ impl Desire {
 
     /// Stable's template with what the environment adds to it now.
     fn on_stable(pass: &Pass<'_>, stable: &Stable) -> Option<Self> {
+        if pass.seen.rollout.spec.traffic_only {
+            let built = Wanted::made_by_others(&stable.revision, EffectiveTemplate::default());
+            let template = pass.seen.rollout.spec.template.clone();
+            return Some(Self { own: built.own.clone(), built: Ok(built), template, latch: None, held: None });
+        }
         let template = stable.template.clone()?;
         let environment = pass.seen.environment.as_ref()?;
         let built = Wanted::build(&template, environment);

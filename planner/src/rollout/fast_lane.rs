@@ -39,7 +39,8 @@ fn is_drifted(state: &Progress) -> bool {
 
 /// Whether users' sessions stay with a revision.
 fn has_affinity(pass: &Pass<'_>) -> bool {
-    pass.seen.rollout.spec.template.session_affinity
+    let own = pass.seen.rollout.spec.template.session_affinity;
+    pass.built.as_ref().map_or(own, |wanted| wanted.template.session_affinity)
 }
 
 /// The logs to read about a region; none: nothing is open, or the lane is off there.

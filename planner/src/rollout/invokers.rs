@@ -19,6 +19,9 @@ const POLICY_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// The members that the Rollout asks for, or else its environment.
 fn asked(seen: &Observation) -> Vec<String> {
+    if seen.rollout.spec.traffic_only {
+        return vec![];
+    }
     let own = seen.rollout.spec.access.as_ref().and_then(|access| access.invokers.clone());
     let theirs = || seen.environment.as_ref()?.spec.access.as_ref()?.invokers.clone();
     own.or_else(theirs).unwrap_or_default()

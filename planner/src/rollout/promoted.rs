@@ -45,7 +45,7 @@ pub(super) fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, ca
         None => "without analysis: no minute was judged on its steps".to_string(),
     };
     let revision = candidate.release.revision.clone();
-    let template = desire.wants(pass, &candidate).then(|| desire.template.clone());
+    let template = desire.wants(pass, &candidate).then(|| desire.template.clone()).filter(|t| !t.is_absent());
     if !spreads_stable {
         memory.stable = Some(candidate.as_stable(template));
         memory.note_promoted(&revision, Some(candidate.template_hash.clone()));

@@ -106,8 +106,11 @@ fn is_urgent(rollout: &Rollout, memory: &Memory, unread: &[Unread]) -> bool {
         let held = requests::paused(rollout, Some(&candidate.release)).is_some();
         // Of a template that can't be read it is not known; while the spec's has failed, or may have, another stands in.
         let own = own_hash(&rollout.spec.template);
+        // Which revision others made last the object does not tell.
+        let is_own = !rollout.spec.traffic_only;
         let other_failed = |latch: &Latch| matches!(&latch.news, News::Template(failed) if *failed != own);
-        let superseded = unread.is_empty() && own != candidate.template_hash && memory.latches.iter().all(other_failed);
+        let superseded =
+            is_own && unread.is_empty() && own != candidate.template_hash && memory.latches.iter().all(other_failed);
         aborted || (superseded && !held)
     });
     let goes_back = undo::is_under_way(rollout, memory);

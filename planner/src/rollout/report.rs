@@ -1,6 +1,6 @@
 //! The status: the story of a release, readable from `kubectl get` and `describe` alone.
 
-use orchestra_crds::{RegionStatus, RolloutPhase, RolloutStatus};
+use orchestra_crds::{Outcome, PromotedStatus, RegionStatus, ReleaseRecord, RolloutPhase, RolloutStatus};
 
 use super::decision::Decision;
 use super::memory::{Memory, RegionMemory, StepMemory};
@@ -55,6 +55,7 @@ pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) 
     memory.write(&mut status);
     for promoted in &mut status.promoted {
         promoted.undo_token = Some(format!("{}.{last}", promoted.revision));
+        tell_of_promotion(promoted, &status.history, &old.promoted);
     }
     if let Some(candidate) = status.candidate.as_mut() {
         candidate.promote_token = token;
@@ -64,6 +65,29 @@ pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) 
     let events = events::between(pass, &old, &status, &decision);
     let Decision { effects, next, urgency, .. } = decision;
     Plan { finalizer: Finalizer::Keep, status, effects, events, next, urgency }
+}
+
+/// How many characters are kept of what was known of a promoted revision.
+const VERDICT_KEPT: usize = 200;
+
+/// What is on record of a promoted revision, also once its release is not on record any more.
+fn tell_of_promotion(promoted: &mut PromotedStatus, history: &[ReleaseRecord], before: &[PromotedStatus]) {
+    let got_all =
+        |record: &&ReleaseRecord| matches!(record.outcome, Outcome::Promoted | Outcome::Returned | Outcome::Adopted);
+    let of = |record: &&ReleaseRecord| record.revision == promoted.revision;
+    match history.iter().filter(got_all).find(of) {
+        Some(record) => {
+            promoted.image = Some(record.image.clone()).filter(|image| !image.is_empty());
+            promoted.promoted_at = Some(record.finished_at.clone());
+            promoted.verdict = Some(record.message.chars().take(VERDICT_KEPT).collect());
+        }
+        None => {
+            let Some(known) = before.iter().find(|known| known.revision == promoted.revision) else { return };
+            promoted.image.clone_from(&known.image);
+            promoted.promoted_at.clone_from(&known.promoted_at);
+            promoted.verdict.clone_from(&known.verdict);
+        }
+    }
 }
 
 /// Takes writes out that failed a short while ago, and says why.

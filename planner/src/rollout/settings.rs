@@ -18,7 +18,8 @@ use crate::template::Gate;
 /// What the Rollout and its environment ask for, the Rollout first.
 fn asked(seen: &Observation) -> GrantedStatus {
     let spec = &seen.rollout.spec;
-    let Some(shared) = seen.environment.as_ref().map(|e| &e.spec) else { return GrantedStatus::default() };
+    let shared = seen.environment.as_ref().map(|e| &e.spec).filter(|_| !spec.traffic_only);
+    let Some(shared) = shared else { return GrantedStatus::default() };
     let scaling = scaling(spec.scaling.as_ref(), shared.defaults.as_ref().and_then(|d| d.scaling.as_ref()));
     let access: Vec<_> = [&spec.access, &shared.access].into_iter().flatten().collect();
     let mut labels = shared.labels.clone();

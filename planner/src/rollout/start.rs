@@ -43,6 +43,11 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
         (Ok(wanted), Some(revision)) => start(pass, memory, desire, wanted, &revision),
         (Ok(wanted), None) => match pass.fresh_name(wanted, memory) {
             Some(revision) => start(pass, memory, desire, wanted, &revision),
+            None if wanted.made.is_some() => {
+                let message =
+                    "what was deployed last has failed, and a revision that failed is never used again: deploy another";
+                Decision::stalled(RolloutPhase::Pending, Reason::NoNameLeft, message).into()
+            }
             None => {
                 let message = "a thousand attempts at this template have failed: change the template";
                 Decision::stalled(RolloutPhase::Pending, Reason::NoNameLeft, message).into()
@@ -108,7 +113,7 @@ fn learn_stable(memory: &mut Memory, desire: &Desire) {
     let (Ok(wanted), Some(stable)) = (&desire.built, memory.stable.as_mut()) else { return };
     stable.template_hash = Some(wanted.own.clone());
     stable.inputs = wanted.inputs.clone();
-    stable.template = Some(desire.template.clone());
+    stable.template = Some(desire.template.clone()).filter(|template| !template.is_absent());
     stable.image.get_or_insert_with(|| wanted.template.image().to_string());
     let revision = stable.revision.clone();
     if let Some(promoted) = memory.promoted.iter_mut().find(|p| p.revision == revision) {

@@ -17,6 +17,7 @@ mod random;
 mod recorded;
 mod regions;
 mod second_look;
+mod traffic_only;
 mod troubles;
 mod undo;
 mod watched;

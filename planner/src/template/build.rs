@@ -13,7 +13,7 @@ use super::{
     Volume,
 };
 use crate::conditions::note;
-use crate::names::{Fingerprint, TemplateHash};
+use crate::names::{Fingerprint, RevisionName, TemplateHash};
 use crate::reason::Reason;
 
 /// What a template comes to in an environment.
@@ -27,6 +27,8 @@ pub struct Wanted {
     pub own: TemplateHash,
     /// Fingerprints of what the environment added.
     pub inputs: BTreeSet<Fingerprint>,
+    /// The revision that others have made for it; none: one is made, with a name by the hash.
+    pub made: Option<RevisionName>,
 }
 
 /// What the environment adds to a template.
@@ -53,6 +55,12 @@ pub fn own_hash(template: &Template) -> TemplateHash {
 }
 
 impl Wanted {
+    /// A revision that others have made, and what it runs: its name is all that tells it from others.
+    pub fn made_by_others(revision: &RevisionName, template: EffectiveTemplate) -> Self {
+        let hash = TemplateHash::of(revision.as_str());
+        Self { template, hash: hash.clone(), own: hash, inputs: BTreeSet::new(), made: Some(revision.clone()) }
+    }
+
     /// What a template comes to in an environment. It waits for the parts of the environment that it uses, and for
     /// nothing else.
     ///
@@ -65,7 +73,7 @@ impl Wanted {
             return Err(Gate::Blocked(note(Reason::InvalidResources, why)));
         }
         let inputs = shared.inputs(template);
-        Ok(Self { hash: effective.hash(), own: own_hash(template), inputs, template: effective })
+        Ok(Self { hash: effective.hash(), own: own_hash(template), inputs, template: effective, made: None })
     }
 }
 

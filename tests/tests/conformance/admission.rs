@@ -54,6 +54,13 @@ async fn rollouts() {
     };
     let by_limits = |threshold: Value| analysis(json!({"mode": "Threshold", "threshold": threshold}));
     let redis = |name: &str| with(env(json!([{"name": name, "value": "x"}])), "/template/redis", json!(true));
+    let no_template = || {
+        let mut spec = good();
+        spec.as_object_mut().unwrap().remove("template");
+        spec
+    };
+    let of_others = || with(no_template(), "/adopt", json!({"service": "shop-api"}));
+    world.create_rollout("others", with(of_others(), "/trafficOnly", json!(true))).await;
     let binary = |binary: Value| with(good(), "/binaryAuthorization", binary);
     let access = |access: Value| with(good(), "/access", access);
     let cases = [
@@ -74,6 +81,14 @@ async fn rollouts() {
             "leave out minInstances and maxInstances",
         ),
         (with(good(), "/scaling", json!({"manualInstances": -1})), "spec.scaling.manualInstances"),
+        (with(good(), "/adopt", json!({"service": "another"})), "name the service that serviceName names"),
+        (with(good(), "/trafficOnly", json!(true)), "set template, or trafficOnly: true where others deploy"),
+        (with(no_template(), "/trafficOnly", json!(false)), "set template, or trafficOnly: true where others deploy"),
+        (with(no_template(), "/trafficOnly", json!(true)), "take it over with adopt.service"),
+        (
+            with(with(of_others(), "/scaling", json!({"minInstances": 1})), "/trafficOnly", json!(true)),
+            "access and binaryAuthorization are left to others, too",
+        ),
         // A5
         (
             with(good(), "/strategy/canary/steps", step(100, 1)),

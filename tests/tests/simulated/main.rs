@@ -1,5 +1,6 @@
 //! What happens in the deterministic simulation: no sleep, no real time.
 
+mod adoption;
 mod argocd;
 mod faults;
 mod gitops;

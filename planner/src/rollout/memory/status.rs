@@ -84,6 +84,9 @@ impl Memory {
         };
         status.latches = self.latches.into_iter().map(latch).collect();
         let promoted = |p: PromotedMark| PromotedStatus {
+            image: None,
+            promoted_at: None,
+            verdict: None,
             revision: p.revision.to_string(),
             undo_token: None,
             template_hash: p.template.map(|hash| hash.to_string()),

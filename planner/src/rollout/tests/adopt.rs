@@ -6,9 +6,9 @@ use crate::marks::{Marks, Owner};
 use crate::names::{Etag, Percent, RevisionName};
 use orchestra_crds::{ADOPT_UID, Adopt, DeletionPolicy};
 
-const THEIRS: &str = "api-00007-kab";
+pub(super) const THEIRS: &str = "api-00007-kab";
 
-fn to(name: &str, percent: i32, tag: Option<&str>) -> TrafficTarget {
+pub(super) fn to(name: &str, percent: i32, tag: Option<&str>) -> TrafficTarget {
     let to = match name {
         "LATEST" => Target::Latest,
         name => Target::Revision(RevisionName::new(name).unwrap()),
@@ -17,7 +17,7 @@ fn to(name: &str, percent: i32, tag: Option<&str>) -> TrafficTarget {
 }
 
 /// A service as gcloud makes it, which runs that, with a tag of somebody's.
-fn made_by_others(world: &mut World, region: &str, name: &str, image: &str) {
+pub(super) fn made_by_others(world: &mut World, region: &str, name: &str, image: &str) {
     world.revisions.insert(name.into(), image.into());
     world.deployed.insert((region.into(), name.into()));
     let labels = [("team".to_string(), "shop".to_string())].into();
@@ -27,6 +27,7 @@ fn made_by_others(world: &mut World, region: &str, name: &str, image: &str) {
         settled: true,
         marks: Marks { others: [("their.example/note".into(), "kept".into())].into(), ..Marks::default() },
         template_revision: Some(RevisionName::new(name).unwrap()),
+        newest: Some(RevisionName::new(name).unwrap()),
         traffic: vec![to("LATEST", 100, None), to(name, 0, Some("mine"))],
         serving: vec![to(name, 100, None), to(name, 0, Some("mine"))],
         settings: ServiceSettings {
@@ -43,7 +44,7 @@ fn made_by_others(world: &mut World, region: &str, name: &str, image: &str) {
     world.cloud.insert(region.into(), view);
 }
 
-fn names_it(world: &mut World) {
+pub(super) fn names_it(world: &mut World) {
     world.rollout.spec.adopt = Some(Adopt { service: "api".into() });
 }
 

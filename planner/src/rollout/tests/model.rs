@@ -356,6 +356,7 @@ impl World {
                     settled: true,
                     marks: Marks::default(),
                     template_revision: None,
+                    newest: None,
                     traffic: vec![],
                     serving: vec![],
                     settings: new.settings,
@@ -416,6 +417,7 @@ impl World {
             let known = self.revisions.insert(name.to_string(), image.clone());
             assert!(known.is_none_or(|k| k == image), "a revision name with another template");
             self.deployed.insert((region.to_string(), name.to_string()));
+            view.newest = Some(name.clone());
             view.template_revision = Some(name);
         }
         let before = view.marks.clone();

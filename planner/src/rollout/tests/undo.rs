@@ -32,6 +32,21 @@ fn undo(world: &mut World, image: &str) {
     world.ask(Request::Undo, &promoted.undo_token.unwrap());
 }
 
+#[test]
+fn what_can_be_gone_back_to_tells_its_image_when_it_was_and_what_was_known() {
+    let mut world = promoted_five();
+    // Records of failures push the others out.
+    for number in 10..25 {
+        world.release(&format!("app:{number}"), Traits { error_percent: 50, ..Traits::default() });
+        world.run_until(|world| world.status().history[0].image == format!("app:{number}"));
+    }
+    let status = world.status();
+    assert!(status.history.iter().all(|record| record.outcome == Outcome::RolledBack));
+    let images: Vec<_> = status.promoted.iter().map(|promoted| promoted.image.clone().unwrap()).collect();
+    assert_eq!(images, ["app:5", "app:4", "app:3", "app:2", "app:1"]);
+    assert!(status.promoted.iter().all(|promoted| promoted.promoted_at.is_some() && promoted.verdict.is_some()));
+}
+
 fn ready_reason(world: &World) -> String {
     world.status().conditions.into_iter().find(|condition| condition.type_ == "Ready").unwrap().reason
 }

@@ -173,6 +173,7 @@ impl World {
                     settled: true,
                     marks: new.marks,
                     template_revision: None,
+                    newest: None,
                     traffic: vec![],
                     serving: vec![],
                     settings: new.settings,

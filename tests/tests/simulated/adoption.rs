@@ -1,0 +1,169 @@
+//! Services that others had made, with the real controller: taken over, released, and given up again.
+
+use http::Method;
+use orchestra_crds::{Outcome, RolloutPhase};
+use orchestra_sandbox::exchange::Request;
+use orchestra_tests::world::{World, canary, plain_environment};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const SERVICE: &str = "/v2/projects/cherry-ai-project/locations/us-central1/services/shop-api";
+
+fn google(world: &World, method: Method, path: &str, body: &Value) -> Value {
+    let reply = world.tap.sandbox.google.handle(&Request::new(method, path, body.to_string().into()));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.document().unwrap().into_owned()
+}
+
+fn service(world: &World) -> Value {
+    google(world, Method::GET, SERVICE, &Value::Null)
+}
+
+fn revisions(world: &World) -> Vec<String> {
+    let listed = google(world, Method::GET, &format!("{SERVICE}/revisions"), &Value::Null);
+    let name = |revision: &Value| revision["name"].as_str().unwrap().rsplit('/').next().unwrap().to_string();
+    listed["revisions"].as_array().unwrap().iter().map(name).collect()
+}
+
+/// A service as gcloud makes it: a sidecar, probes, a bucket, a Cloud SQL connection, and marks of gcloud's own.
+async fn made_by_gcloud() -> World {
+    let mut world = World::new(7).await;
+    let made = json!({
+        "client": "gcloud", "clientVersion": "480.0.0", "labels": {"team": "shop"}, "description": "theirs",
+        "template": {
+            "labels": {"client.knative.dev/nonce": "abcdefghij", "team": "shop"},
+            "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2", "maxInstanceRequestConcurrency": 160,
+            "serviceMesh": {"mesh": "projects/p/locations/global/meshes/m"},
+            "containers": [
+                {"name": "app-1", "image": "app:1", "ports": [{"containerPort": 8080}], "dependsOn": ["proxy"],
+                 "env": [{"name": "A", "value": "b"}],
+                 "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "cpuIdle": true, "startupCpuBoost": true},
+                 "volumeMounts": [{"name": "assets", "mountPath": "/assets"}],
+                 "startupProbe": {"httpGet": {"path": "/ready"}, "periodSeconds": 5, "failureThreshold": 20},
+                 "livenessProbe": {"httpGet": {"path": "/live"}}},
+                {"name": "proxy", "image": "proxy:3", "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}},
+                 "startupProbe": {"tcpSocket": {"port": 9000}}},
+            ],
+            "volumes": [
+                {"name": "assets", "gcs": {"bucket": "shop-assets", "readOnly": true}},
+                {"name": "cloudsql", "cloudSqlInstance": {"instances": ["cherry-ai-project:us-central1:orders"]}},
+            ],
+        },
+    });
+    let path = SERVICE.rsplit_once('/').unwrap().0;
+    google(&world, Method::POST, &format!("{path}?serviceId=shop-api"), &made);
+    world.run_for(Duration::from_secs(60)).await;
+    world
+}
+
+/// What `kubectl orchestra adopt` writes of it.
+fn described() -> Value {
+    let mut spec = canary("shop", "app:1");
+    spec["adopt"] = json!({"service": "shop-api"});
+    spec["template"] = json!({
+        "labels": {"team": "shop"}, "executionEnvironment": "Gen2", "concurrency": 160, "startupCpuBoost": true,
+        "containers": [
+            {"name": "app-1", "image": "app:1", "ports": [{"containerPort": 8080}], "dependsOn": ["proxy"],
+             "env": [{"name": "A", "value": "b"}], "resources": {"limits": {"cpu": "2", "memory": "1Gi"}},
+             "volumeMounts": [{"name": "assets", "mountPath": "/assets"}, {"name": "cloudsql", "mountPath": "/cloudsql"}],
+             "startupProbe": {"httpGet": {"path": "/ready"}, "periodSeconds": 5, "failureThreshold": 20},
+             "livenessProbe": {"httpGet": {"path": "/live"}}},
+            {"name": "proxy", "image": "proxy:3", "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}},
+             "startupProbe": {"tcpSocket": {"port": 9000}}},
+        ],
+        "volumes": [
+            {"name": "assets", "gcs": {"bucket": "shop-assets", "readOnly": true}},
+            {"name": "cloudsql", "cloudSql": {"instances": ["cherry-ai-project:us-central1:orders"]}},
+        ],
+    });
+    spec
+}
+
+fn environment() -> Value {
+    let mut spec = plain_environment(&["us-central1"]);
+    spec.as_object_mut().unwrap().remove("access");
+    spec
+}
+
+async fn adopted() -> World {
+    let mut world = made_by_gcloud().await;
+    world.create_environment("shop", environment()).await;
+    world.create_rollout("api", described()).await;
+    world.run_until_phase("api", RolloutPhase::Promoted).await;
+    world
+}
+
+/// The writes that Google got since then, by their masks.
+fn writes(world: &World, since: usize) -> Vec<String> {
+    let calls = world.tap.sandbox.journal.calls();
+    let writes = calls.into_iter().skip(since).filter(|call| !matches!(call.method.as_str(), "GET" | "HEAD"));
+    let of_google = writes.filter(|call| call.path.starts_with("/v2/"));
+    of_google.map(|call| format!("{} {}", call.method, call.path)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_of_gclouds_is_taken_over_released_and_left() {
+    let mut world = made_by_gcloud().await;
+    let before = (service(&world), revisions(&world));
+    let known = world.tap.sandbox.journal.calls().len();
+    world.create_environment("shop", environment()).await;
+    world.create_rollout("api", described()).await;
+    world.run_until_phase("api", RolloutPhase::Promoted).await;
+    world.run_for(Duration::from_secs(3600)).await;
+    let after = service(&world);
+    let told = writes(&world, known);
+    assert_eq!(told.len(), 1, "one write claims it: {told:?}");
+    assert!(told[0].contains("updateMask=traffic,annotations,labels&"), "{told:?}");
+    assert_eq!((&revisions(&world), &after["template"]), (&before.1, &before.0["template"]));
+    for field in ["client", "clientVersion", "description", "scaling", "ingress"] {
+        assert_eq!(after[field], before.0[field], "{field}");
+    }
+    assert_eq!(world.status("api").await.history[0].outcome, Outcome::Adopted);
+
+    // The first canary keeps what the spec doesn't name.
+    let mut next = described()["template"].clone();
+    next["containers"][0]["image"] = json!("app:2");
+    world.patch_rollout("api", json!({"spec": {"template": next}})).await;
+    world.run_until_weights("shop-api", "app:2", &[10]).await;
+    world.run_until_weights("shop-api", "app:2", &[100]).await;
+    let template = service(&world)["template"].clone();
+    assert_eq!(template["serviceMesh"], before.0["template"]["serviceMesh"]);
+    assert_eq!(template["labels"]["client.knative.dev/nonce"], "abcdefghij");
+
+    let token =
+        world.status("api").await.promoted.iter().find(|p| p.revision == before.1[0]).unwrap().undo_token.clone();
+    let undo = json!({"metadata": {"annotations": {"orchestra.cherry-ai.me/undo": token}}});
+    world.patch_rollout("api", undo).await;
+    world.run_for(Duration::from_secs(60)).await;
+    assert_eq!(service(&world)["traffic"][0]["revision"], json!(before.1[0]));
+
+    // What others had made stays, whatever the policy says.
+    world.patch_environment("shop", json!({"spec": {"deletionPolicy": "Delete"}})).await;
+    world.delete_rollouts().await;
+    world.run_for(Duration::from_secs(600)).await;
+    assert!(world.rollouts().list(&Default::default()).await.unwrap().items.is_empty());
+    assert_eq!(service(&world)["traffic"][0]["revision"], json!(before.1[0]));
+    world.assert_promises();
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_restored_into_another_cluster_take_over_what_the_lost_one_marked() {
+    let mut world = adopted().await;
+    // As it is where the objects have new UIDs: the mark is another's, and the status is lost.
+    let mut annotations = service(&world)["annotations"].clone();
+    annotations["orchestra.cherry-ai.me/owner-uid"] = json!("of-the-lost-cluster");
+    google(&world, Method::PATCH, &format!("{SERVICE}?updateMask=annotations"), &json!({"annotations": annotations}));
+    world.wipe_status("api").await;
+    world.run_for(Duration::from_secs(120)).await;
+    let message = world.status("api").await.message.unwrap();
+    assert!(message.contains("(UID of-the-lost-cluster)"), "{message}");
+    let known = (revisions(&world), service(&world)["traffic"].clone());
+    let named = json!({"metadata": {"annotations": {"orchestra.cherry-ai.me/adopt-uid": "of-the-lost-cluster"}}});
+    world.patch_rollout("api", named).await;
+    world.run_until_phase("api", RolloutPhase::Promoted).await;
+    world.run_for(Duration::from_secs(600)).await;
+    assert_eq!((revisions(&world), service(&world)["traffic"].clone()), known);
+    let uid = world.rollouts().get("api").await.unwrap().metadata.uid.unwrap();
+    assert_eq!(service(&world)["annotations"]["orchestra.cherry-ai.me/owner-uid"], json!(uid));
+    world.assert_promises();
+}
