@@ -156,6 +156,13 @@ impl RevisionName {
         }
     }
 
+    /// Whether Orchestra gives such names to revisions of a service.
+    pub fn is_made_for(&self, service: &ServiceName) -> bool {
+        let rest = self.0.strip_prefix(service.as_str()).and_then(|rest| rest.strip_prefix('-')).unwrap_or_default();
+        let hash = rest.split('-').next().unwrap_or_default();
+        TemplateHash::new(hash).is_ok_and(|hash| self.is_of(service, &hash))
+    }
+
     /// Whether this is an attempt at the template with that hash.
     pub fn is_of(&self, service: &ServiceName, hash: &TemplateHash) -> bool {
         let Some(rest) = self.0.strip_prefix(Self::for_template(service, hash, 1).as_str()) else {

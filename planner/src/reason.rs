@@ -76,6 +76,7 @@ reasons! {
     DefaultAccount: Nothing, "Services run as the default service account of the project.", "";
     Deleting: Patience, "The object was deleted; the message says whether what it made is deleted too, or kept and let go.", "";
     DeletionBlocked: Person, "The deletion takes longer than it should; the message says what is in its way.", "Mend that in Google Cloud, or give the controller access again. Is there no such place any more: remove the finalizer with `kubectl edit`.";
+    DeployedByOthers: Person, "Somebody deployed a revision past Orchestra. It has no requests, and is no release.", "If it is to be released, put it into `spec.template`; where others are to deploy, see `trafficOnly` in docs/adoption.md.";
     Deploying: Patience, "The revision is being created, without traffic.", "";
     DigestRequired: Person, "The environment wants images by digest (`spec.images.digestRequired`).", "Name the image by digest: `…@sha256:…`.";
     EnvironmentDeleting: Person, "The Rollout's environment is being deleted, and waits for its Rollouts to go.", "Delete the Rollout, or move it: make one of another name in another environment.";

@@ -24,6 +24,7 @@ mod memory;
 mod outlook;
 mod partial;
 mod pass;
+mod past;
 mod place;
 mod progress;
 mod promoted;

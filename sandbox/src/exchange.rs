@@ -39,6 +39,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Who a caller of Google is, for what Google notes of that: a token that is an e-mail address says so.
+    pub(crate) fn author(&self) -> &str {
+        self.authorization.strip_prefix("Bearer ").filter(|token| token.contains('@')).unwrap_or("sandbox@example.com")
+    }
+
     /// A request of whoever runs the sandbox, with a path that may have a query.
     pub fn new(method: Method, target: &str, body: Bytes) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));

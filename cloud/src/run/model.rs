@@ -99,6 +99,7 @@ pub(super) fn service_view(service: Service) -> ServiceView {
         url: (!service.uri.is_empty()).then(|| service.uri.clone()),
         trouble: terminal.filter(|c| c.state == condition::State::ConditionFailed).map(trouble),
         written_at: time(service.update_time.as_ref()),
+        modified_by: Some(service.last_modifier).filter(|who| !who.is_empty()),
         settled_at: terminal.and_then(|c| time(c.last_transition_time.as_ref())),
         uid: (!service.uid.is_empty()).then_some(service.uid),
         etag: Etag(service.etag),
@@ -113,7 +114,8 @@ pub(super) fn revision_view(id: &ServiceId, name: &RevisionName, revision: &Revi
         _ => Readiness::Pending,
     };
     let template = template::read(id, revision);
-    RevisionView { name: name.clone(), secrets: secrets(id, &template), template, readiness }
+    let created_by = Some(revision.creator.clone()).filter(|who| !who.is_empty());
+    RevisionView { name: name.clone(), secrets: secrets(id, &template), template, readiness, created_by }
 }
 
 /// What a revision reads of its project by a number. One that is bound to `latest` reads whatever is there.

@@ -275,6 +275,9 @@ pub struct RegionStatus {
     /// What request logs say about the candidate here, within seconds.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub fast: Option<FastStatus>,
+    /// The revision that others deployed last past Orchestra, and who they are. It has no requests, and is no release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed_by_others: Option<String>,
     /// The release under way, or taken back, that did not come here. Without a word it may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untouched_by: Option<String>,

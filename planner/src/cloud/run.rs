@@ -50,6 +50,9 @@ pub struct ServiceView {
     pub settled_at: Option<Timestamp>,
     /// When anybody last wrote it.
     pub written_at: Option<Timestamp>,
+    /// Who wrote it last.
+    #[serde(default)]
+    pub modified_by: Option<String>,
 }
 
 /// Why Cloud Run says that something is not ready.
@@ -94,6 +97,9 @@ pub struct RevisionView {
     pub secrets: BTreeSet<SecretVersionId>,
     /// Whether it can serve.
     pub readiness: Readiness,
+    /// Who made it.
+    #[serde(default)]
+    pub created_by: Option<String>,
 }
 
 impl RevisionView {

@@ -11,7 +11,7 @@ use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
 use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
-use super::{Turn, failure, fast_lane, hold, judge, keep, promoted, reach, requests, supersede};
+use super::{Turn, failure, fast_lane, hold, judge, keep, past, promoted, reach, requests, supersede};
 use crate::conditions::{Note, Overall, note};
 use crate::marks::Position;
 use crate::names::Region;
@@ -197,7 +197,8 @@ fn act(
         (Progress::Drifted(_), Some(how)) => {
             let share = place.view().map_or(0, |view| weight_of(&candidate.release.revision, &view.serving).get());
             let message = format!(
-                "{region}: somebody changed the traffic past Orchestra: `{}` gets {share} %, and stays there: held, {how}",
+                "{region}: {} changed the traffic past Orchestra: `{}` gets {share} %, and stays there: held, {how}",
+                past::who(place),
                 candidate.release.revision
             );
             let held = Decision::held(message.clone());
@@ -258,8 +259,9 @@ fn forward_write(placed: Placement<'_, '_>, desire: &Desire, state: &Progress) -
         ),
         Progress::Drifted(_) => {
             let message = format!(
-                "{region}: somebody changed the traffic past Orchestra; it is put back to the current step (to keep a change \
-                 made by hand, set spec.paused)"
+                "{region}: {} changed the traffic past Orchestra; it is put back to the current step (to keep a change made by \
+                 hand, set spec.paused)",
+                past::who(placed.place)
             );
             (RolloutPhase::Progressing, Reason::TrafficCorrected, message)
         }

@@ -33,6 +33,7 @@ pub(super) fn between(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus,
     events.extend(stalled);
     events.extend(warned(old, new, decision));
     events.extend(unread_metrics(old, new));
+    events.extend(deployed_by_others(old, new));
     let unread = unread_services(pass, old, new);
     events.extend(unread.into_iter().filter(|event| stalled_reason.as_ref() != Some(&event.reason)));
     events
@@ -178,6 +179,23 @@ fn unread_services(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus) ->
         let overall = Overall::of_fault(fault, format!("{}: {}", region.region, fault.message));
         let action = format!("{}-unread", region.region);
         newly.then(|| Event::told(Severity::Warning, &overall.note().reason, action, &overall.note().message))
+    };
+    new.regions.iter().filter_map(event).collect()
+}
+
+/// Revisions that others deployed past Orchestra.
+fn deployed_by_others(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
+    let event = |region: &RegionStatus| {
+        let what = region.deployed_by_others.as_ref()?;
+        let before = old.regions.iter().find(|before| before.region == region.region);
+        let is_known = before.is_some_and(|before| before.deployed_by_others.as_ref() == Some(what));
+        let note = format!(
+            "{}: deployed past Orchestra, and without requests: {what}. A release is what spec.template says",
+            region.region
+        );
+        (!is_known).then(|| {
+            Event::warning(Reason::DeployedByOthers, format!("{}-{}", region.region, Fingerprint::of(what)), note)
+        })
     };
     new.regions.iter().filter_map(event).collect()
 }

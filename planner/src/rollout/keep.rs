@@ -8,7 +8,7 @@ use super::memory::{Candidate, Memory, Stable};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::rollback::written_long_ago;
-use super::{advance, failure, reach};
+use super::{advance, failure, past, reach};
 use crate::cloud::{Fault, FaultClass, ServiceView, TrafficTarget, Trouble};
 use crate::conditions::{Note, Overall, note};
 use crate::names::{Percent, Region};
@@ -40,9 +40,11 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
         let message = format!("traffic was changed past Orchestra, and stays as it is: held, {how}");
         Decision::held(message)
     } else if let Some(region) = &upkeep.drifted {
+        let place = pass.waves().find(|place| place.region().as_str() == region);
         let message = format!(
-            "{region}: somebody changed the traffic past Orchestra; it goes back to `{}` (to keep a change made by hand, set \
+            "{region}: {} changed the traffic past Orchestra; it goes back to `{}` (to keep a change made by hand, set \
              spec.paused)",
+            place.map_or("somebody", |place| past::who(place)),
             stable.revision
         );
         Decision::working(phase, Reason::TrafficCorrected, message)
@@ -205,6 +207,7 @@ fn quiet(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: &Stable) -> 
     if let Some(last) = memory.history.first().filter(|last| last.revision == stable.revision.as_str()) {
         message = format!("{message}; {}", last.message);
     }
+    message.push_str(&past::told(pass, memory));
     match &desire.built {
         Ok(_) => Decision::new(RolloutPhase::Promoted, Overall::Ready(note(Reason::Promoted, message))),
         Err(gate) => {

@@ -116,6 +116,8 @@ pub(super) struct RegionMemory {
     pub(super) step: Option<StepMemory>,
     pub(super) evidence: Vec<EvidenceStatus>,
     pub(super) fast: Option<FastStatus>,
+    /// The revision that others deployed last past Orchestra, and who they are.
+    pub(super) deployed_by_others: Option<String>,
     /// The release that is known not to have come here.
     pub(super) untouched_by: Option<ReleaseId>,
     /// Since when a candidate waits: one that is ready for a change of the service to end, one that has had

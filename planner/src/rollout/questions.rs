@@ -10,7 +10,7 @@ use super::memory::{Latch, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Placement;
-use super::{Observation, adopt, advance, alerts, fast_lane, invokers, requests, secrets, undo};
+use super::{Observation, adopt, advance, alerts, fast_lane, invokers, past, requests, secrets, undo};
 use crate::cloud::{CountsQuery, FailuresQuery, IncidentsQuery, SecretVersionId, ServiceId};
 use crate::marks::News;
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
@@ -175,7 +175,14 @@ fn revisions(pass: &Pass<'_>, memory: &Memory) -> BTreeSet<RevisionName> {
     let fresh = desire.built.as_ref().ok().and_then(|wanted| pass.fresh_name(wanted, memory));
     let next = desire.promoted_before(pass, memory).or(fresh);
     let adopted = adopt::revisions_to_read(pass);
-    stable.chain(candidate).chain(next).chain(undo::revision_to_read(pass, memory)).chain(adopted).collect()
+    let of_others = pass.waves().filter_map(|place| past::deployed(pass, memory, place).cloned());
+    stable
+        .chain(candidate)
+        .chain(next)
+        .chain(undo::revision_to_read(pass, memory))
+        .chain(adopted)
+        .chain(of_others)
+        .collect()
 }
 
 /// The closed minutes of a weight that is in effect, by each metric.

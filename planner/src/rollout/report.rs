@@ -7,7 +7,7 @@ use super::memory::{Memory, RegionMemory, StepMemory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress};
-use super::{deadline, events, keep, reach, requests};
+use super::{deadline, events, keep, past, reach, requests};
 use crate::conditions::{self, Overall};
 use crate::marks::Position;
 use crate::names::RevisionName;
@@ -229,7 +229,8 @@ fn region_status(
             let (known, starting) = seen_region(pass, memory, place, known);
             // From the write on it is not known which step is in effect, until that is seen.
             let moving_since = if moved { known.moving_since.or(Some(pass.seen.now)) } else { known.moving_since };
-            let known = RegionMemory { moving_since, ..known };
+            let deployed_by_others = past::deployed_words(pass, memory, place);
+            let known = RegionMemory { moving_since, deployed_by_others, ..known };
             let weight = subject.map(|revision| weight_of(revision, &view.serving).get());
             let untouched = memory.candidate.as_ref().is_some_and(|c| known.untouched_by.as_ref() == Some(&c.release));
             let earlier = pass.waves().take_while(|earlier| earlier.region() != place.region()).last();

@@ -9,10 +9,17 @@ use std::time::Duration;
 
 const SERVICE: &str = "/v2/projects/cherry-ai-project/locations/us-central1/services/shop-api";
 
-fn google(world: &World, method: Method, path: &str, body: &Value) -> Value {
-    let reply = world.tap.sandbox.google.handle(&Request::new(method, path, body.to_string().into()));
+/// As somebody calls it.
+fn google_as(world: &World, who: &str, method: Method, path: &str, body: &Value) -> Value {
+    let request =
+        Request { authorization: format!("Bearer {who}"), ..Request::new(method, path, body.to_string().into()) };
+    let reply = world.tap.sandbox.google.handle(&request);
     assert_eq!(reply.status, 200, "{reply:?}");
     reply.document().unwrap().into_owned()
+}
+
+fn google(world: &World, method: Method, path: &str, body: &Value) -> Value {
+    google_as(world, "ann@example.com", method, path, body)
 }
 
 fn service(world: &World) -> Value {
@@ -166,4 +173,96 @@ async fn objects_restored_into_another_cluster_take_over_what_the_lost_one_marke
     let uid = world.rollouts().get("api").await.unwrap().metadata.uid.unwrap();
     assert_eq!(service(&world)["annotations"]["orchestra.cherry-ai.me/owner-uid"], json!(uid));
     world.assert_promises();
+}
+
+/// What gcloud's next `run deploy --image` sends: the whole service as it was read, with the image and another nonce, and no name of
+/// a revision.
+fn deploy_by_gcloud(world: &World, image: &str, nonce: &str) {
+    let mut whole = service(world);
+    let template = whole["template"].as_object_mut().unwrap();
+    template.remove("revision");
+    template.entry("labels").or_insert_with(|| json!({}))["client.knative.dev/nonce"] = json!(nonce);
+    template["containers"][0]["image"] = json!(image);
+    whole["client"] = json!("gcloud");
+    whole["clientVersion"] = json!("481.0.0");
+    google(world, Method::PATCH, SERVICE, &whole);
+}
+
+/// What Terraform sends, by the provider's recorded shape: its whole configuration without a mask or an etag, nulls where a kind
+/// of check is not set, and all traffic to the newest revision.
+fn apply_by_terraform(world: &World, image: &str) {
+    let sent = json!({
+        "ingress": "INGRESS_TRAFFIC_ALL", "launchStage": "GA", "labels": {"goog-terraform-provisioned": "true"},
+        "annotations": service(world)["annotations"],
+        "traffic": [{"percent": 100, "type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"}],
+        "template": {
+            "maxInstanceRequestConcurrency": 80, "timeout": "300s", "scaling": {"maxInstanceCount": 3},
+            "containers": [{
+                "image": image, "ports": [{"containerPort": 8080, "name": "http1"}],
+                "resources": {"cpuIdle": true, "limits": {"cpu": "1000m", "memory": "512Mi"}},
+                "startupProbe": {"failureThreshold": 1, "grpc": null, "httpGet": null, "periodSeconds": 240,
+                                 "tcpSocket": {"port": 8080}, "timeoutSeconds": 240},
+            }],
+        },
+    });
+    google(world, Method::PATCH, SERVICE, &sent);
+}
+
+/// What is theirs where Orchestra has the traffic: all that neither it nor Cloud Run itself writes.
+fn theirs(service: &Value) -> Value {
+    let fields = ["template", "scaling", "ingress", "labels", "description", "client", "clientVersion", "launchStage"];
+    fields.iter().map(|field| service[field].clone()).collect()
+}
+
+async fn of_others() -> World {
+    let mut world = made_by_gcloud().await;
+    world.create_environment("shop", plain_environment(&["us-central1"])).await;
+    let mut spec = canary("shop", "app:1");
+    spec.as_object_mut().unwrap().remove("template");
+    (spec["adopt"], spec["trafficOnly"]) = (json!({"service": "shop-api"}), json!(true));
+    world.create_rollout("api", spec).await;
+    world.run_until_phase("api", RolloutPhase::Promoted).await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_gcloud_and_terraform_deploy_is_released_and_theirs_stays_theirs() {
+    let mut world = of_others().await;
+    deploy_by_gcloud(&world, "app:2", "klmnopqrst");
+    let sent = theirs(&service(&world));
+    world.run_until_weights("shop-api", "app:2", &[10]).await;
+    world.run_until_weights("shop-api", "app:2", &[100]).await;
+    world.run_until_phase("api", RolloutPhase::Promoted).await;
+    assert_eq!(theirs(&service(&world)), sent, "gcloud sees what it wrote");
+
+    apply_by_terraform(&world, "app:3");
+    let sent = theirs(&service(&world));
+    world.run_until_weights("shop-api", "app:3", &[10]).await;
+    world.run_until_weights("shop-api", "app:3", &[100]).await;
+    world.run_until_phase("api", RolloutPhase::Promoted).await;
+    assert_eq!(theirs(&service(&world)), sent, "Terraform sees what it wrote");
+
+    deploy_by_gcloud(&world, "app:bad", "uvwxyzabcd");
+    let mut whole = service(&world);
+    whole["template"]["containers"][0]["env"] = json!([{"name": "SANDBOX_ERROR_PERCENT", "value": "40"}]);
+    google(&world, Method::PATCH, SERVICE, &whole);
+    world.run_until_phase("api", RolloutPhase::RolledBack).await;
+    assert_eq!(world.weights("shop-api", "app:3"), [100]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_deploy_where_the_template_is_ours_is_told_with_who_within_a_minute() {
+    let mut world = adopted().await;
+    deploy_by_gcloud(&world, "app:7", "klmnopqrst");
+    world.run_for(Duration::from_secs(60)).await;
+    let status = world.status("api").await;
+    let told = status.regions[0].deployed_by_others.clone().unwrap();
+    assert!(told.ends_with(" by ann@example.com"), "{told}");
+    assert_eq!(status.phase, Some(RolloutPhase::Promoted), "it has no requests");
+    apply_by_terraform(&world, "app:8");
+    world.run_for(Duration::from_secs(120)).await;
+    assert_eq!(world.weights("shop-api", "app:1"), [100], "all that Terraform sent away is back");
+    let events = world.tap.sandbox.cluster.objects("events");
+    let notes: Vec<&str> = events.iter().filter_map(|event| event["note"].as_str()).collect();
+    assert!(notes.iter().any(|note| note.contains("ann@example.com changed the traffic past Orchestra")), "{notes:?}");
 }

@@ -40,6 +40,7 @@ pub(super) fn made_by_others(world: &mut World, region: &str, name: &str, image:
         trouble: None,
         settled_at: Some(world.now),
         written_at: Some(world.now),
+        modified_by: None,
     };
     world.cloud.insert(region.into(), view);
 }
@@ -241,4 +242,41 @@ fn a_mark_of_another_namespace_is_never_taken_over() {
     world.run(30);
     assert!(world.writes.is_empty(), "{:?}", world.writes);
     assert_eq!(reason(&world), "ServiceNotOurs");
+}
+
+#[test]
+fn what_others_deploy_past_orchestra_is_told_with_who_and_gets_nothing() {
+    let mut world = adopted();
+    world.revisions.insert("api-00009-ann".into(), "app:9".into());
+    world.deployed.insert(("us-central1".into(), "api-00009-ann".into()));
+    world.cloud.get_mut("us-central1").unwrap().newest = Some(RevisionName::new("api-00009-ann").unwrap());
+    world.writes.clear();
+    world.run(5);
+    assert!(world.writes.is_empty());
+    let told = |world: &World| world.status().regions[0].deployed_by_others.clone();
+    assert_eq!(told(&world).as_deref(), Some("`api-00009-ann` by ann@example.com"));
+    let message = world.status().message.unwrap();
+    assert!(
+        message.contains("deployed past Orchestra, and without requests: `api-00009-ann` by ann@example.com"),
+        "{message}"
+    );
+    world.run(40);
+    let events = world.events.iter().filter(|event| event.reason == "DeployedByOthers").count();
+    assert_eq!(events, 1);
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+    assert_eq!(told(&world), None, "ours is the newest again");
+}
+
+#[test]
+fn who_changes_the_traffic_is_told() {
+    let mut world = adopted();
+    world.revisions.insert("api-00009-ann".into(), "app:9".into());
+    let view = world.cloud.get_mut("us-central1").unwrap();
+    view.traffic = vec![to("api-00009-ann", 100, None)];
+    view.serving = view.traffic.clone();
+    view.modified_by = Some("ann@example.com".into());
+    world.run(1);
+    let message = world.status().message.unwrap();
+    assert!(message.contains("ann@example.com changed the traffic past Orchestra; it goes back to"), "{message}");
 }

@@ -294,6 +294,7 @@ impl World {
                     containers: vec![Container { image: image.clone(), ..Container::default() }],
                     ..EffectiveTemplate::default()
                 },
+                created_by: Some(if name.as_str().ends_with("ann") { "ann@example.com" } else { "orchestra" }.into()),
                 secrets: self.secret_of.get(image).cloned().into_iter().collect(),
                 readiness: match self.traits.get(image).and_then(|t| t.broken_in) == Some(place) {
                     true => Readiness::Failed(Trouble {
@@ -364,6 +365,7 @@ impl World {
                     trouble: None,
                     settled_at: Some(self.now),
                     written_at: Some(self.now),
+                    modified_by: None,
                 };
                 assert!(!self.cloud.contains_key(&region), "created twice");
                 self.put(

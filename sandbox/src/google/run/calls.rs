@@ -120,7 +120,8 @@ impl Run {
                 Service::create((id, &place.region), wanted, context.now, &mut StdRng::seed_from_u64(0), &usable)?;
             return Ok(validated(place, &service));
         }
-        let service = Service::create((id, &place.region), wanted, context.now, &mut self.random, &usable)?;
+        let mut service = Service::create((id, &place.region), wanted, context.now, &mut self.random, &usable)?;
+        service.note_author(context.request.author());
         let second = context.now.as_second().div_euclid(ROUND_SECONDS) * ROUND_SECONDS;
         let users_until = Timestamp::from_second(second).unwrap_or(context.now);
         self.services.insert(name.clone(), Entry::new(place.clone(), service, users_until));
@@ -160,7 +161,9 @@ impl Run {
             service.update(&wanted, &mask, context.now, &mut StdRng::seed_from_u64(0), &usable)?;
             return Ok(validated(place, &service));
         }
-        entry.service_mut().update(&wanted, &mask, context.now, &mut self.random, &usable)?;
+        let service = entry.service_mut();
+        service.update(&wanted, &mask, context.now, &mut self.random, &usable)?;
+        service.note_author(context.request.author());
         self.begin(context, &name)
     }
 

@@ -26,7 +26,7 @@ pub(super) fn of_service(place: &Place, service: &Service) -> Value {
     let fields = json!({
         "name": name, "uid": service.uid, "generation": service.generation.to_string(),
         "createTime": stamp(service.created), "updateTime": stamp(service.updated),
-        "creator": "sandbox@example.com", "lastModifier": "sandbox@example.com",
+        "creator": service.creator, "lastModifier": service.modifier,
         "observedGeneration": service.observed.to_string(), "terminalCondition": terminal,
         "conditions": conditions,
         "latestReadyRevision": revision(&service.latest_ready), "latestCreatedRevision": revision(&service.latest_created),
@@ -177,7 +177,7 @@ pub(super) fn of_revision(entry: &Entry, revision: &Revision) -> Value {
     let fields = json!({
         "name": format!("{service}/revisions/{}", revision.name), "uid": revision.uid, "generation": "1",
         "observedGeneration": if pending { "0" } else { "1" }, "createTime": stamp(revision.created),
-        "reconciling": pending, "service": entry.service().id, "conditions": [condition], "etag": format!("\"{}\"", revision.uid),
+        "reconciling": pending, "creator": revision.creator, "service": entry.service().id, "conditions": [condition], "etag": format!("\"{}\"", revision.uid),
     });
     put(&mut document, fields);
     document

@@ -16,6 +16,8 @@ pub(super) struct Revision {
     pub(super) uid: String,
     pub(super) template: Value,
     pub(super) created: Timestamp,
+    /// Who made it; empty until that is noted.
+    pub(super) creator: String,
     pub(super) behaviour: Behaviour,
     pub(super) outcome: Outcome,
 }
@@ -55,7 +57,7 @@ impl Revision {
         let behaviour = Behaviour::of(&template)?;
         let (after, failure) = start(&template, (&behaviour.startup, region), random, usable);
         let outcome = Outcome::Pending(now + SignedDuration::from_secs(after), failure);
-        Ok(Self { name, uid: new_uid(random), template, created: now, behaviour, outcome })
+        Ok(Self { name, uid: new_uid(random), template, created: now, creator: String::new(), behaviour, outcome })
     }
 }
 

@@ -49,6 +49,9 @@ pub(super) struct Service {
     pub(super) observed: i64,
     pub(super) created: Timestamp,
     pub(super) updated: Timestamp,
+    /// Who made it, and who wrote it last.
+    pub(super) creator: String,
+    pub(super) modifier: String,
     pub(super) revisions: BTreeMap<String, Revision>,
     pub(super) latest_created: Option<String>,
     pub(super) latest_ready: Option<String>,
@@ -111,6 +114,8 @@ impl Service {
             observed: 0,
             created: now,
             updated: now,
+            creator: String::new(),
+            modifier: String::new(),
             revisions: BTreeMap::new(),
             latest_created: None,
             latest_ready: None,
@@ -166,6 +171,14 @@ impl Service {
         self.state = State::Reconciling(settles);
         self.spoiled = false;
         Ok(())
+    }
+
+    /// Notes who wrote it last, and what they have made.
+    pub(super) fn note_author(&mut self, who: &str) {
+        self.modifier = who.into();
+        let made = self.revisions.values_mut().map(|revision| &mut revision.creator);
+        let unknown = made.chain(std::iter::once(&mut self.creator)).filter(|creator| creator.is_empty());
+        unknown.for_each(|creator| *creator = who.into());
     }
 
     /// The reconciliation under way fails, and leaves what serves as it is.

@@ -181,6 +181,7 @@ impl World {
                     trouble: None,
                     settled_at: None,
                     written_at: None,
+                    modified_by: None,
                 };
                 let change = ServiceChange {
                     template: Some((new.revision, new.template)),
