@@ -133,6 +133,7 @@ impl World {
 
     fn revision(&self, name: RevisionName) -> Option<RevisionView> {
         self.revisions.contains(&name).then(|| RevisionView {
+            created_by: None,
             name,
             template: EffectiveTemplate::default(),
             secrets: BTreeSet::new(),
