@@ -220,7 +220,8 @@ pub fn count(
         told.insert(minute_of(minute.start));
         let is_new = minute.start >= known_until || judgement.was_empty(minute.start);
         if is_new && subject.is_whole(minute.start) {
-            judgement.add(minute, &question, subject.has_all);
+            // One of a weight before, that filled late, had stable beside it.
+            judgement.add(minute, &question, subject.has_all && minute.start >= subject.since);
             counted.extend((minute.start >= subject.since).then_some(minute));
             let bound = judgement.told_bound().unwrap_or(i64::MAX);
             let pair = Pair { candidate: minute.candidate.above(bound), stable: minute.stable.above(bound) };

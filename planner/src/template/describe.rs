@@ -160,11 +160,12 @@ fn of_container(read: &Container, secrets: &mut Secrets) -> crds::Container {
     }
 }
 
-/// In the largest unit that it is a whole number of.
+/// In the largest unit that it is a whole number of; else up to the next Mi: a spec has nothing smaller.
 fn in_words(Bytes(bytes): Bytes) -> crds::Memory {
-    let units = [("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
+    let units = [("Gi", 1 << 30), ("Mi", 1 << 20), ("G", 1_000_000_000), ("M", 1_000_000)];
     let whole = units.iter().find(|(_, size)| bytes % size == 0);
-    crds::Memory(whole.map_or_else(|| bytes.to_string(), |(unit, size)| format!("{}{unit}", bytes / size)))
+    let rounded = || format!("{}Mi", bytes.div_ceil(1 << 20));
+    crds::Memory(whole.map_or_else(rounded, |(unit, size)| format!("{}{unit}", bytes / size)))
 }
 
 fn variable(name: &str, value: &EnvValue, secrets: &mut Secrets) -> EnvVar {

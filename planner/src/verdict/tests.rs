@@ -354,3 +354,17 @@ fn a_memory_of_another_version_counts_as_none() {
 }
 
 mod of_instances;
+
+#[test]
+fn a_minute_that_fills_after_the_last_step_is_compared_with_stable_all_the_same() {
+    let (release, settings) = (release(), settings());
+    let first: Vec<Minute> = (0..9).map(|n| minute(n, (1_000, 1), (9_000, 9))).collect();
+    let before = count(None, &subject(&release, 0), &terms(&settings), &measured(&first), window_of(0, 600));
+    // An incident that hit both.
+    let filled = vec![minute(9, (1_000, 900), (9_000, 8_100))];
+    let late = Measured { minutes: filled, history: None, delay_seconds: None };
+    let alone = Subject { step: 2, has_all: true, ..subject(&release, 600) };
+    let after = count(Some(&before), &alone, &terms(&settings), &late, window_of(540, 660));
+    assert_eq!(after.candidate.total, before.candidate.total + 1_000);
+    assert_eq!(after.evidence_percent, 0, "{after:?}");
+}
