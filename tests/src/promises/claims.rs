@@ -7,7 +7,7 @@ use super::{OWNER_UID, PROMOTE, Promises, shares, text};
 
 const PREFIX: &str = "orchestra.cherry-ai.me/";
 /// The marks of this version and the one before.
-const MARKS: [&str; 14] = [
+const MARKS: [&str; 15] = [
     "marks",
     "owner",
     "owner-uid",
@@ -22,13 +22,14 @@ const MARKS: [&str; 14] = [
     "promoted",
     "regions",
     "held",
+    "adopted",
 ];
 
 /// A mark that this version does not know: nothing may be touched then.
 pub(super) fn unknown_mark(service: &Value) -> Option<String> {
     let marks = service["annotations"].as_object().into_iter().flatten();
     let mut ours = marks.filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, text(value))));
-    ours.find(|(key, value)| !MARKS.contains(key) || (*key == "marks" && !["2", "3"].contains(value)))
+    ours.find(|(key, value)| !MARKS.contains(key) || (*key == "marks" && !["2", "3", "4"].contains(value)))
         .map(|(key, _)| key.into())
 }
 
