@@ -75,7 +75,7 @@ async fn found(cloud: &Cloud, args: &AdoptArgs, service: &str) -> Result<(Servic
         let view = cloud.run.service(&id).await.map_err(asked)?;
         let view =
             view.ok_or_else(|| refuse(format!("{region}: there is no Cloud Run service `{service}` in {project}")))?;
-        if let Some(owner) = &view.marks.owner {
+        if let Some(owner) = view.marks.owner.as_ref().filter(|owner| owner.uid.is_some()) {
             return Err(refuse(format!("{region}: `{service}` belongs to the Rollout `{}` already", owner.name)));
         }
         let serving = only_revision(&view.serving).ok_or_else(|| {
@@ -93,7 +93,15 @@ async fn found(cloud: &Cloud, args: &AdoptArgs, service: &str) -> Result<(Servic
                     known.name
                 )));
             }
-            Some(_) => {}
+            Some((known, runs)) => {
+                let differs = known.settings != view.settings || runs.template != revision.template;
+                if differs {
+                    return Err(refuse(format!(
+                        "{region}: the settings of `{service}` or what `{serving}` runs differ from the other region's: describe each \
+                         region by itself, with an --environment of its own"
+                    )));
+                }
+            }
             None => first = Some((view, revision)),
         }
     }

@@ -50,8 +50,18 @@ async fn ask(cluster: &Cluster, verb: Verb, args: &NameArgs) -> Result<(), CliEr
 
 async fn restart(cluster: &Cluster, args: &NameArgs) -> Result<(), CliError> {
     let name = &args.rollout.0;
-    if cluster.rollout(name).await?.spec.traffic_only {
-        let why = "others deploy its revisions (spec.trafficOnly): deploy the same again";
+    let rollout = cluster.rollout(name).await?;
+    let status = rollout.status.clone().unwrap_or_default();
+    let why = if rollout.spec.traffic_only {
+        Some("others deploy its revisions (spec.trafficOnly): deploy the same again")
+    } else if status.held.is_some() {
+        Some("a person went back from the template, and a restart would release it: change the template instead")
+    } else if !status.latches.is_empty() {
+        Some("what the template says has failed: kubectl orchestra retry tries it again")
+    } else {
+        None
+    };
+    if let Some(why) = why {
         return Err(CliError::NothingTo(name.clone(), why));
     }
     cluster.restart(name, cluster.clock().await?.now()).await?;

@@ -174,6 +174,9 @@ impl From<Decision> for Turn {
     }
 }
 
+/// How soon it is seen what others deploy.
+const DEPLOYED_BY_OTHERS: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
+
 /// More turns than any pass takes: a failure, a retry, a return and a start make five.
 const MOST_TURNS: usize = 12;
 
@@ -203,6 +206,9 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
                 return Plan { status, ..unchanged(Finalizer::Keep, NOW) };
             }
             let mut decision = decide(&pass, &mut memory);
+            if seen.rollout.spec.traffic_only {
+                decision.next = decision.next.min(DEPLOYED_BY_OTHERS);
+            }
             if unread::told(seen).is_none() {
                 leave::add_departures(&pass, &mut memory, &mut decision);
                 settings::add_settings(&pass, &mut memory, &mut decision);
@@ -238,9 +244,6 @@ fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Turn {
     if let Some(turn) = partial::turn(pass, memory) {
         return turn;
     }
-    if let Some(turn) = adopt::turn(pass, memory) {
-        return turn;
-    }
     if let Some(turn) = undo::turn(pass, memory) {
         return turn;
     }
@@ -257,6 +260,9 @@ fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Turn {
         return turn;
     }
     if let Some(turn) = restore::turn(pass, memory) {
+        return turn;
+    }
+    if let Some(turn) = adopt::turn(pass, memory) {
         return turn;
     }
     let desire = Desire::of(pass, memory);

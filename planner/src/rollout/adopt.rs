@@ -15,7 +15,7 @@ use crate::marks::{Marks, PromotedMark};
 use crate::names::{ReleaseId, RevisionName};
 use crate::plan::{Effect, POLL, ServiceChange};
 use crate::reason::Reason;
-use crate::template::Wanted;
+use crate::template::{EffectiveTemplate, Wanted};
 use crate::traffic::{all_to, only_revision, revisions};
 
 /// The number of the release that takes a service over.
@@ -35,6 +35,14 @@ fn adoptable<'p, 'a>(pass: &'p Pass<'a>) -> impl Iterator<Item = &'p Place<'a>> 
     pass.waves().filter(|place| place.ownership == Ownership::Adoptable)
 }
 
+/// Whether nothing that is known stands beside it: no release, and no stable revision but the one that serves there. Else it is
+/// another's service, as any.
+fn may_be_claimed(memory: &Memory, place: &Place<'_>) -> bool {
+    let is_quiet = memory.candidate.is_none() && memory.failure.as_ref().is_none_or(|failure| failure.rolled_back);
+    let serves = |stable: &RevisionName| place.view().is_some_and(|view| only_revision(&view.serving) == Some(stable));
+    is_quiet && memory.stable.as_ref().is_none_or(|stable| serves(&stable.revision))
+}
+
 fn blocked(message: String) -> Decision {
     Decision::stalled(RolloutPhase::Pending, Reason::AdoptionBlocked, message).look_again_in(POLL)
 }
@@ -44,8 +52,8 @@ fn waits(message: String) -> Decision {
 }
 
 fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
-    let places: Vec<&Place<'_>> = adoptable(pass).collect();
-    let first = places.first()?.region();
+    let places: Vec<&Place<'_>> = adoptable(pass).filter(|place| may_be_claimed(memory, place)).collect();
+    places.first()?;
     if let Some((place, fault)) = pass.unread_waves().next() {
         return Some(Decision::unreadable(RolloutPhase::Pending, &format!("the service in {}", place.region()), fault));
     }
@@ -53,14 +61,7 @@ fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
         Ok(wanted) => wanted,
         Err(gate) => return Some(Decision::closed(RolloutPhase::Pending, gate)),
     };
-    if let Some(stable) = &memory.stable {
-        return Some(blocked(format!(
-            "{first}: a service is there that others had made, and `{}` is stable in the other regions: take the region out of the \
-             environment, or delete the service",
-            stable.revision
-        )));
-    }
-    let (mut names, mut others) = (BTreeSet::new(), BTreeSet::new());
+    let (mut names, mut others, mut said) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut effects = vec![];
     for place in places {
         let Some(view) = place.view() else { continue };
@@ -70,6 +71,7 @@ fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
         };
         names.insert(read.name.clone());
         others.extend(said_otherwise(wanted, read));
+        said.insert(is_said(wanted, read));
         effects.push(taken_over(pass, memory, (place, view), read, wanted));
     }
     let told: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -78,6 +80,13 @@ fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
             "{} serve in the regions of the environment: stable has one name everywhere. Take each region over by an environment and \
              a Rollout of its own",
             told.join(" and ")
+        )));
+    }
+    if said.len() > 1 {
+        return Some(blocked(format!(
+            "{} runs other things in other regions: {}. Take each region over by an environment and a Rollout of its own",
+            told.concat(),
+            others.into_iter().collect::<Vec<_>>().join(", ")
         )));
     }
     let message = match others.is_empty() {
@@ -95,8 +104,30 @@ fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
 fn is_said(wanted: &Wanted, read: &RevisionView) -> bool {
     match &wanted.made {
         Some(made) => *made == read.name,
-        None => wanted.template.is_run_by(&read.template),
+        // Of a revision that others made, a tag tells nothing of a digest.
+        None => wanted.template.is_run_by(&read.template) && left_unsaid(wanted, read).is_empty(),
     }
+}
+
+/// What others have chosen, and the template does not say: with a revision of ours it would be gone.
+fn left_unsaid(wanted: &Wanted, read: &RevisionView) -> Vec<String> {
+    let (wanted, read) = (&wanted.template, &read.template);
+    let is_own = |account: &String| !account.ends_with("-compute@developer.gserviceaccount.com");
+    let account = wanted.service_account.is_none() && read.service_account.as_ref().is_some_and(is_own);
+    let most = wanted.max_instances.is_none() && read.max_instances.is_some();
+    let sandbox = wanted.execution_environment.is_none() && read.execution_environment.is_some();
+    let image = images(wanted) != images(read);
+    let unsaid = [
+        (image, "image, by a tag or a digest"),
+        (account, "service account"),
+        (most, "most instances of the revision"),
+        (sandbox, "execution environment"),
+    ];
+    unsaid.into_iter().filter(|(is, _)| *is).map(|(_, what)| what.to_string()).collect()
+}
+
+fn images(template: &EffectiveTemplate) -> Vec<&str> {
+    template.containers.iter().map(|container| container.image.as_str()).collect()
 }
 
 /// Of what the template says something else than runs.
@@ -104,6 +135,7 @@ fn said_otherwise(wanted: &Wanted, read: &RevisionView) -> Vec<String> {
     match (is_said(wanted, read), &wanted.made) {
         (true, _) => vec![],
         (false, Some(made)) => vec![format!("`{made}`, which was deployed since")],
+        (false, None) if wanted.template.is_run_by(&read.template) => left_unsaid(wanted, read),
         (false, None) => crate::difference::names_of(&wanted.template, &read.template),
     }
 }

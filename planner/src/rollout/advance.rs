@@ -401,6 +401,10 @@ pub(super) fn foreign(place: &Place<'_>) -> Decision {
     let (region, name) = (place.region(), &place.seen.id.name);
     let there = format!("{region}: a Cloud Run service named `{name}` exists");
     let message = match &place.marks.owner {
+        None if place.ownership == Ownership::Adoptable => format!(
+            "{there} that others had made. It is taken over when no release is under way, and where no other revision is stable in the \
+             other regions: else take the region out of the environment"
+        ),
         None => format!(
             "{there} and belongs to no Rollout: it is left alone. To take it over as it runs, set spec.adopt.service: {name} \
              (`kubectl orchestra adopt {name}` writes a Rollout of what it runs)"

@@ -35,6 +35,9 @@ impl Desire {
         }
         let asked =
             Self { own: pass.own.clone(), built: pass.built.clone(), template: spec.clone(), latch: None, held: None };
+        if let Some(kept) = asked.already_left(pass, memory) {
+            return kept;
+        }
         let Some(latch) = asked.latched_by(pass, memory) else { return asked };
         let stand_in = memory.stable.as_ref().and_then(|stable| Self::on_stable(pass, stable));
         match stand_in.filter(|stand_in| stand_in.latched_by(pass, memory).is_none()) {
@@ -44,6 +47,14 @@ impl Desire {
                 Self { built: Err(closed), latch: Some(latch), ..asked }
             }
         }
+    }
+
+    /// Where others deploy, and the last that they did was promoted and left before: stable stays. None: it wasn't.
+    fn already_left(&self, pass: &Pass<'_>, memory: &Memory) -> Option<Self> {
+        let made = self.built.as_ref().ok()?.made.as_ref()?;
+        let stable = memory.stable.as_ref().filter(|stable| stable.revision != *made)?;
+        let was_promoted = memory.promoted.iter().any(|promoted| promoted.revision == *made);
+        Self::on_stable(pass, stable).filter(|_| was_promoted)
     }
 
     /// What a person went back to, whatever the spec and the environment say.

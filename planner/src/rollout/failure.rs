@@ -69,7 +69,10 @@ pub(super) fn take_back(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
 
 /// Opens what was latched, where a retry is asked for or what failed is not asked for any more. None: no retry is asked.
 pub(super) fn release_again(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
-    let retried = memory.latches.iter().find(|l| requests::means(&pass.seen.rollout, Request::Retry, &l.release));
+    // A revision of others that failed is never used again: there is nothing to try once more.
+    let may_be_tried = !pass.seen.rollout.spec.traffic_only;
+    let means = |latch: &&Latch| requests::means(&pass.seen.rollout, Request::Retry, &latch.release);
+    let retried = memory.latches.iter().find(means).filter(|_| may_be_tried);
     if let Some(release) = retried.map(|latch| latch.release.clone()) {
         let by = requests::written_by(&pass.seen.rollout, Request::Retry);
         memory.note_request(Request::Retry, &release.to_string(), by, pass.seen.now);
@@ -169,6 +172,10 @@ pub(super) fn latched(pass: &Pass<'_>, memory: &Memory, latch: &Latch) -> Decisi
         }
         _ => String::new(),
     };
+    if pass.seen.rollout.spec.traffic_only {
+        let message = format!("{done}. {why}. Deploy another revision: one that failed is never used again");
+        return Decision::new(phase, Overall::Stalled(Note::told(&latch.reason, message)));
+    }
     let message = format!(
         "{done}. {why}.{waits} {what}, or ask for a retry: kubectl orchestra retry {} -n {}",
         pass.seen.rollout.metadata.name.as_deref().unwrap_or_default(),

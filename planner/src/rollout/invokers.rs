@@ -56,6 +56,10 @@ pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
     if pass.seen.environment.is_none() {
         return;
     }
+    if pass.seen.rollout.spec.traffic_only {
+        memory.granted.invokers.clear();
+        return;
+    }
     let wanted = asked(pass.seen);
     let mut granted = memory.granted.invokers.clone();
     let (mut extra, mut settled, mut present, mut unread) = (vec![], true, vec![], None);

@@ -66,7 +66,7 @@ fn released(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceV
 
 /// Adds what regions that left the spec need, where the release writes nothing there.
 pub(super) fn add_departures(pass: &Pass<'_>, memory: &mut Memory, decision: &mut Decision) {
-    let mut leaving = vec![];
+    let (mut leaving, mut deletes) = (vec![], policy(pass) == DeletionPolicy::Delete);
     for place in pass.places.iter().filter(|place| place.leaves) {
         let region = place.region().clone();
         let Ok(view) = &place.seen.service else {
@@ -81,6 +81,7 @@ pub(super) fn add_departures(pass: &Pass<'_>, memory: &mut Memory, decision: &mu
         };
         memory.region_mut(&region).absent_since = None;
         leaving.push(region.to_string());
+        deletes &= policy_of(pass, place) == DeletionPolicy::Delete;
         if !decision.writes(&service_of(place)) && place.marks.unknown.is_none() {
             decision.effects.extend(let_go(pass, memory, place, view));
         }
@@ -88,7 +89,7 @@ pub(super) fn add_departures(pass: &Pass<'_>, memory: &mut Memory, decision: &mu
     if !leaving.is_empty() {
         decision.next = decision.next.min(POLL);
         if let Overall::Ready(ready) = &decision.overall {
-            let what = if policy(pass) == DeletionPolicy::Delete { "deleted" } else { "released" };
+            let what = if deletes { "deleted" } else { "released" };
             let message = format!("{}; left the environment and being {what}: {}", ready.message, leaving.join(", "));
             decision.overall = Overall::Reconciling(note(Reason::RegionLeaving, message));
         }

@@ -147,9 +147,21 @@ fn own(seen: &Observation, memory: &Memory) -> TemplateHash {
         return own_hash(&seen.rollout.spec.template);
     }
     let newest = newest(seen).map(|(_, name)| TemplateHash::of(name.as_str()));
+    let held = || memory.held.as_ref().map(|held| held.template.clone());
+    let latched = || {
+        memory.latches.iter().find_map(|latch| match &latch.news {
+            News::Template(failed) => Some(failed.clone()),
+            News::Inputs(_) => None,
+        })
+    };
     let candidate = || memory.candidate.as_ref().map(|candidate| candidate.template_hash.clone());
     let stable = || memory.stable.as_ref().and_then(|stable| stable.template_hash.clone());
-    newest.or_else(candidate).or_else(stable).unwrap_or_else(|| TemplateHash::of("unknown"))
+    newest
+        .or_else(candidate)
+        .or_else(held)
+        .or_else(latched)
+        .or_else(stable)
+        .unwrap_or_else(|| TemplateHash::of("unknown"))
 }
 
 /// The revision that others made last, in the first region.

@@ -31,7 +31,7 @@ impl Ownership {
         match &view.marks.owner {
             Some(owner) if owner.name == seen.full_name() && owner.uid.as_deref() == Some(seen.uid()) => Self::Ours,
             Some(owner) if owner.name == seen.full_name() && owner.uid.is_none() => Self::Released,
-            Some(owner) if inherits(seen, owner) => Self::Released,
+            Some(owner) if inherits(seen, owner) || is_left(seen, owner) => Self::Released,
             Some(_) => Self::Foreign,
             None if known_uid.is_some() && known_uid == view.uid.as_deref() => Self::Stripped,
             None if seen.rollout.spec.adopt.is_some() => Self::Adoptable,
@@ -40,10 +40,19 @@ impl Ownership {
     }
 }
 
+fn namespace(name: &str) -> Option<&str> {
+    name.split_once('/').map(|(namespace, _)| namespace)
+}
+
+/// Whether a Rollout of another name, in the same namespace, has let go of it, and the spec names it for adoption.
+fn is_left(seen: &Observation, owner: &Owner) -> bool {
+    let is_near = namespace(&owner.name) == namespace(&seen.full_name());
+    owner.uid.is_none() && is_near && seen.rollout.spec.adopt.is_some()
+}
+
 /// Whether a mark is that of a lost cluster, or of this Rollout's name of before: it is of the same namespace, and an annotation
 /// names its UID.
 fn inherits(seen: &Observation, owner: &Owner) -> bool {
-    let namespace = |name: &str| name.split_once('/').map(|(namespace, _)| namespace.to_string());
     let named = seen.rollout.metadata.annotations.as_ref().and_then(|all| all.get(ADOPT_UID));
     named.is_some() && named == owner.uid.as_ref() && namespace(&owner.name) == namespace(&seen.full_name())
 }
@@ -86,7 +95,12 @@ impl<'a> Place<'a> {
 
     /// The service, if it may be written.
     pub(super) fn ours(&self) -> Option<&'a ServiceView> {
-        self.view().filter(|_| !matches!(self.ownership, Ownership::Foreign | Ownership::Adoptable))
+        self.view().filter(|_| !self.is_others())
+    }
+
+    /// Whether the service is not ours, or not yet.
+    pub(super) fn is_others(&self) -> bool {
+        matches!(self.ownership, Ownership::Foreign | Ownership::Adoptable)
     }
 
     /// A revision as it was read here; none: it was not, or there is none.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::desire::Desire;
 use super::memory::{Candidate, Memory};
 use super::pass::Pass;
-use super::place::{Ownership, Place};
+use super::place::Place;
 use super::steps::{Move, Steps, strategy_hash};
 use crate::cloud::{Fault, Readiness, ServiceView, TrafficTarget, Trouble};
 use crate::marks::{CandidateMark, Marks, Position};
@@ -105,7 +105,7 @@ impl Placement<'_, '_> {
             Ok(None) => return Progress::Missing,
             Ok(Some(view)) => view,
         };
-        if self.place.ownership == Ownership::Foreign {
+        if self.place.is_others() {
             return Progress::Foreign;
         }
         let mark = self.mark();

@@ -72,8 +72,7 @@ const VERDICT_KEPT: usize = 200;
 
 /// What is on record of a promoted revision, also once its release is not on record any more.
 fn tell_of_promotion(promoted: &mut PromotedStatus, history: &[ReleaseRecord], before: &[PromotedStatus]) {
-    let got_all =
-        |record: &&ReleaseRecord| matches!(record.outcome, Outcome::Promoted | Outcome::Returned | Outcome::Adopted);
+    let got_all = |record: &&ReleaseRecord| matches!(record.outcome, Outcome::Promoted | Outcome::Adopted);
     let of = |record: &&ReleaseRecord| record.revision == promoted.revision;
     match history.iter().filter(got_all).find(of) {
         Some(record) => {
@@ -221,7 +220,7 @@ fn region_status(
             };
             RegionStatus { message: message.into(), ..known.write(place.region()) }
         }
-        (Ok(_), Some(_)) if place.ownership == Ownership::Foreign => {
+        (Ok(_), Some(_)) if place.is_others() => {
             let known = unseen(known);
             RegionStatus { message: "a service that is not ours".into(), ..known.write(place.region()) }
         }

@@ -91,7 +91,7 @@ pub(super) fn withdraw(pass: &Pass<'_>, memory: &Memory, withdrawn: &Withdrawn<'
 pub(super) fn beyond(memory: &Memory, place: &Place<'_>, revision: &RevisionName) -> Option<String> {
     let home = place.stable(memory).filter(|home| home != revision);
     let why = match (place.uses(revision), place.ownership, home) {
-        (true, Ownership::Foreign, _) => "the service is not ours",
+        (true, Ownership::Foreign | Ownership::Adoptable, _) => "the service is not ours",
         (true, _, None) => "there is no revision to go back to",
         _ => return None,
     };

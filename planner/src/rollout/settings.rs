@@ -80,6 +80,9 @@ pub(super) fn wanted(seen: &Observation) -> ServiceSettings {
 
 /// What is to change of what was read: what is wanted is set, and what is no longer wanted taken back.
 pub(super) fn changes(pass: &Pass<'_>, memory: &Memory, read: &ServiceSettings) -> Vec<Setting> {
+    if pass.seen.rollout.spec.traffic_only {
+        return vec![];
+    }
     read.changes_to(&target(&asked(pass.seen), &memory.granted, read))
 }
 
@@ -91,7 +94,7 @@ pub(super) fn annotations(
     read: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     let mut all = read.clone();
-    all.retain(|key, _| !granted.annotations.contains(key));
+    all.retain(|key, _| seen.rollout.spec.traffic_only || !granted.annotations.contains(key));
     all.extend(seen.rollout.spec.annotations.clone());
     all
 }
@@ -117,6 +120,9 @@ fn target(asked: &GrantedStatus, granted: &GrantedStatus, read: &ServiceSettings
     let count = |asked: Option<i32>, granted: Option<i32>, read: &Option<i32>| {
         settle(asked.map(Some), granted.map(Some), read, None)
     };
+    // Who asks for one kind of scaling ends the other, whoever has set that.
+    let by_hand = asked.manual_instances.is_some();
+    let by_requests = !by_hand && (asked.min_instances.is_some() || asked.max_instances.is_some());
     let (binary, was) = (asked.binary_authorization.clone(), granted.binary_authorization.clone());
     ServiceSettings {
         labels,
@@ -126,9 +132,13 @@ fn target(asked: &GrantedStatus, granted: &GrantedStatus, read: &ServiceSettings
             &read.description,
             default.description,
         ),
-        min_instances: settle(asked.min_instances, granted.min_instances, &read.min_instances, default.min_instances),
-        max_instances: count(asked.max_instances, granted.max_instances, &read.max_instances),
-        manual_instances: count(asked.manual_instances, granted.manual_instances, &read.manual_instances),
+        min_instances: match by_hand {
+            true => default.min_instances,
+            false => settle(asked.min_instances, granted.min_instances, &read.min_instances, default.min_instances),
+        },
+        max_instances: count(asked.max_instances, granted.max_instances, &read.max_instances).filter(|_| !by_hand),
+        manual_instances: count(asked.manual_instances, granted.manual_instances, &read.manual_instances)
+            .filter(|_| !by_requests),
         ingress: settle(asked.ingress.map(Some), granted.ingress.map(Some), &read.ingress, default.ingress),
         invoker_iam_check: settle(
             asked.invoker_iam_check,
@@ -150,6 +160,11 @@ fn target(asked: &GrantedStatus, granted: &GrantedStatus, read: &ServiceSettings
 
 /// Adds what the service-level settings need, where the release writes nothing else.
 pub(super) fn add_settings(pass: &Pass<'_>, memory: &mut Memory, decision: &mut Decision) {
+    if pass.seen.rollout.spec.traffic_only {
+        // What is left to others is theirs, as it is.
+        memory.granted = GrantedStatus::default();
+        return;
+    }
     let mut everywhere = pass.built.is_ok() && pass.unread().next().is_none();
     let mut extra = vec![];
     for place in pass.waves().filter(|place| place.ownership == Ownership::Ours && place.marks.unknown.is_none()) {

@@ -7,7 +7,7 @@ use super::decision::Decision;
 use super::desire::Desire;
 use super::memory::{Candidate, Course, Memory, Stable};
 use super::pass::Pass;
-use super::place::{Ownership, Place};
+use super::place::Place;
 use super::steps::Steps;
 use super::{Turn, advance, failure, keep, reach};
 use crate::cloud::Fault;
@@ -46,7 +46,12 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Tur
             None if wanted.made.is_some() => {
                 let message =
                     "what was deployed last has failed, and a revision that failed is never used again: deploy another";
-                Decision::stalled(RolloutPhase::Pending, Reason::NoNameLeft, message).into()
+                let phase = if memory.stable.is_some() { RolloutPhase::RolledBack } else { RolloutPhase::Pending };
+                let told = Decision::stalled(phase, Reason::NoNameLeft, message);
+                match memory.stable.clone() {
+                    Some(stable) => beside(keep::decide(pass, memory, desire, &stable), Some(told)).into(),
+                    None => told.into(),
+                }
             }
             None => {
                 let message = "a thousand attempts at this template have failed: change the template";
@@ -90,7 +95,7 @@ fn unreadable(pass: &Pass<'_>, memory: &Memory, desire: &Desire, (place, fault):
 
 /// A region whose service is another's.
 fn foreign(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> Option<Decision> {
-    let is_foreign = |place: &&Place<'_>| place.view().is_some() && place.ownership == Ownership::Foreign;
+    let is_foreign = |place: &&Place<'_>| place.view().is_some() && place.is_others();
     let unowned = pass.waves().find(is_foreign)?;
     let latched = desire.latch.as_ref().map(|latch| failure::latched(pass, memory, latch));
     Some(latched.unwrap_or_else(|| advance::foreign(unowned)))

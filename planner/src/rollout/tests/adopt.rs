@@ -280,3 +280,54 @@ fn who_changes_the_traffic_is_told() {
     let message = world.status().message.unwrap();
     assert!(message.contains("ann@example.com changed the traffic past Orchestra; it goes back to"), "{message}");
 }
+
+#[test]
+fn what_others_made_in_another_region_stops_no_way_back() {
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    names_it(&mut world);
+    world.release("app:2", Traits { error_percent: 20, ..Traits::default() });
+    world.run_until(|world| world.weights("app:2")[0] == 10);
+    // Somebody made the other region's service anew.
+    made_by_others(&mut world, "us-west4", "api-00001-new", "theirs:1");
+    world.run_until(|world| world.weights("app:2")[0] == 0);
+    assert!(world.writes.iter().all(|write| !write.starts_with("us-west4 theirs")), "{:?}", world.writes);
+}
+
+#[test]
+fn one_that_is_half_done_is_finished() {
+    let mut world = World::new(&["us-central1", "us-west4"]);
+    made_by_others(&mut world, "us-central1", THEIRS, "app:1");
+    made_by_others(&mut world, "us-west4", THEIRS, "app:1");
+    let untouched = world.cloud["us-west4"].clone();
+    names_it(&mut world);
+    world.run_until(|world| !world.writes.is_empty());
+    // The write in the other region was lost.
+    world.cloud.insert("us-west4".into(), untouched);
+    world.run(20);
+    assert_eq!(world.phase(), RolloutPhase::Promoted, "{:?}", world.status().message);
+    assert!(world.cloud["us-west4"].marks.adopted.is_some());
+    assert_eq!(world.revisions.len(), 1);
+}
+
+#[test]
+fn a_tag_says_nothing_of_a_digest_that_runs() {
+    let mut world = World::new(&["us-central1"]);
+    made_by_others(&mut world, "us-central1", THEIRS, "app@sha256:0000");
+    world.rollout.spec.template.containers[0].image = "app:2".into();
+    names_it(&mut world);
+    world.run_until(|world| world.weights("app:2") == [10]);
+    assert!(world.status().history[0].message.contains("image"), "{}", world.status().history[0].message);
+}
+
+#[test]
+fn a_service_that_another_name_let_go_of_is_taken_over_where_the_spec_names_it() {
+    let mut world = World::promoted(&["us-central1"]);
+    let owner = Some(Owner { name: "shop/payments".into(), uid: None });
+    world.cloud.get_mut("us-central1").unwrap().marks.owner = owner;
+    world.rollout.status = None;
+    world.run(5);
+    assert_eq!(reason(&world), "ServiceNotOurs");
+    names_it(&mut world);
+    world.run(20);
+    assert_eq!((world.phase(), world.revisions.len()), (RolloutPhase::Promoted, 1));
+}

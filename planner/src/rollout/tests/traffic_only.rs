@@ -129,3 +129,61 @@ fn while_the_service_can_not_be_read_a_release_stays_what_it_is() {
     let shares = ["app:1 90 app:2 10 app:1 0", "app:1 50 app:2 50 app:1 0", "app:2 100 app:1 0"];
     assert_eq!(world.writes, shares.map(|shares| format!("us-central1 {shares}")));
 }
+
+#[test]
+fn a_read_that_fails_ends_no_hold_and_no_latch() {
+    let mut world = of_ci();
+    deployed(&mut world, "api-00008-abc", "app:2", Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+    let back = world.status().promoted.into_iter().find(|promoted| promoted.revision == THEIRS).unwrap();
+    world.ask(Request::Undo, &back.undo_token.unwrap());
+    world.run(10);
+    for _ in 0..3 {
+        world.down = Some("us-central1");
+        world.run(5);
+        world.down = None;
+        world.run(5);
+        assert_eq!(world.weights("app:1"), [100]);
+    }
+    assert!(world.status().held.is_some());
+
+    let mut world = of_ci();
+    deployed(&mut world, "api-00008-bad", "app:2", Traits { error_percent: 20, ..Traits::default() });
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
+    world.down = Some("us-central1");
+    world.run(5);
+    world.down = None;
+    // Somebody sends everything to the newest all the same.
+    let view = world.cloud.get_mut("us-central1").unwrap();
+    view.traffic = vec![to("LATEST", 100, None)];
+    view.serving = vec![to("api-00008-bad", 100, None)];
+    world.run(10);
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::RolledBack, vec![100]));
+    let message = world.status().message.unwrap();
+    assert!(message.contains("Deploy another revision") && !message.contains("retry"), "{message}");
+}
+
+#[test]
+fn switched_on_it_moves_nothing_and_leaves_settings_as_they_are() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.scaling = Some(orchestra_crds::Scaling { min_instances: Some(3), ..Default::default() });
+    for image in ["app:2", "app:1"] {
+        world.release(image, Traits::default());
+        world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights(image) == [100]);
+    }
+    world.run(5);
+    let (before, policies) = (world.cloud["us-central1"].clone(), world.policies.clone());
+    world.writes.clear();
+    names_it(&mut world);
+    world.rollout.spec.traffic_only = true;
+    world.rollout.spec.template = Template::default();
+    world.rollout.spec.scaling = None;
+    world.generation();
+    world.run(60);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+    assert_eq!((&world.cloud["us-central1"].settings, &world.policies), (&before.settings, &policies));
+    assert_eq!(world.phase(), RolloutPhase::Promoted);
+    deployed(&mut world, "api-00009-abc", "app:9", Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:9") == [100]);
+    assert_only_traffic(&world);
+}
