@@ -156,18 +156,15 @@ fn given<const N: usize>(fields: [(&str, Value, bool); N]) -> Map<String, Value>
 }
 
 /// The objects as documents for kubectl, and above them what a person should know.
-///
-/// # Errors
-/// When they can't be written.
-pub fn as_yaml(adopted: &Adopted) -> Result<String, CliError> {
-    let failed = |error: serde_yaml_ng::Error| CliError::Print(error.to_string());
+pub fn as_yaml(adopted: &Adopted) -> String {
     let mut text =
-        "# What runs, as kubectl applies it. `kubectl orchestra plan -f FILE` shows what that would write.\n"
+        "# What runs, as kubectl applies it. `kubectl orchestra plan -f FILE` shows what that would write.\n\
+                    # Where there is an environment of this name already, keep that one, and add what it lacks.\n"
             .to_string();
     text.extend(adopted.left_out.iter().map(|what| format!("# Not as it is: {what}\n")));
     for object in &adopted.objects {
         text.push_str("---\n");
-        text.push_str(&serde_yaml_ng::to_string(object).map_err(failed)?);
+        text.push_str(&crate::yaml::document(object));
     }
-    Ok(text)
+    text
 }

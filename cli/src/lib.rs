@@ -20,6 +20,7 @@ mod request;
 mod screen;
 mod time;
 mod watch;
+mod yaml;
 
 use clap::{CommandFactory, Parser};
 use serde_json::json;
@@ -143,7 +144,7 @@ async fn adopt(args: &AdoptArgs, namespace: Option<&str>) -> Result<(), CliError
         Output::Json => {
             print::object(&json!({"apiVersion": "v1", "kind": "List", "items": adopted.objects}), Output::Json)
         }
-        Output::Yaml => print::text(&adopt::as_yaml(&adopted)?),
+        Output::Yaml => print::text(&adopt::as_yaml(&adopted)),
     }
 }
 

@@ -116,7 +116,9 @@ fn of_service(
 
 /// What a template says otherwise than what runs, by name.
 pub(crate) fn names_of(template: &EffectiveTemplate, before: &EffectiveTemplate) -> Vec<String> {
-    of_template(template, Some(before)).into_iter().map(|told| told.what).collect()
+    // What others put on a revision, and nobody asks for, is no difference.
+    let is_said = |told: &Difference| !(told.after.is_empty() && told.what.starts_with("revision "));
+    of_template(template, Some(before)).into_iter().filter(is_said).map(|told| told.what).collect()
 }
 
 /// What a template changes of the one before it. Of variables the names are told, never a value. What nobody asked for and

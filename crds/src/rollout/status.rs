@@ -275,6 +275,9 @@ pub struct RegionStatus {
     /// What request logs say about the candidate here, within seconds.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub fast: Option<FastStatus>,
+    /// Cloud Run's identity of a service that was seen to belong to another Rollout: it stays that one's, also while its marks are gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others_service_uid: Option<String>,
     /// The revision that others deployed last past Orchestra, and who they are. It has no requests, and is no release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed_by_others: Option<String>,

@@ -23,7 +23,23 @@ const FIRST: u32 = 1;
 
 /// Claims what the spec names, and puts on record what was claimed. None: there is nothing to do about it.
 pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
-    claim(pass, memory).map(Turn::from).or_else(|| note(pass, memory))
+    let missing = || missing(pass, memory).map(Turn::from);
+    missing().or_else(|| claim(pass, memory).map(Turn::from)).or_else(|| note(pass, memory))
+}
+
+/// A region in which there is nothing to take over: a service is not made where the spec names one that is there.
+fn missing(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
+    let is_first = memory.stable.is_none() && memory.candidate.is_none() && memory.failure.is_none();
+    let is_known = |place: &Place<'_>| place.ours().is_some() || memory.region(place.region()).service_uid.is_some();
+    if !is_first || pass.seen.rollout.spec.adopt.is_none() || pass.places.iter().any(is_known) {
+        return None;
+    }
+    let place = pass.waves().find(|place| matches!(place.seen.service, Ok(None)))?;
+    let (region, name) = (place.region(), &place.seen.id.name);
+    Some(blocked(format!(
+        "{region}: there is no Cloud Run service `{name}` to take over, as spec.adopt says: is it the right region and project? To \
+         have it made, take adopt out; a region without it can be added to the environment afterwards"
+    )))
 }
 
 /// The revisions that may become stable.
@@ -144,6 +160,11 @@ fn said_otherwise(wanted: &Wanted, read: &RevisionView) -> Vec<String> {
 fn serving<'a>(place: &Place<'a>, view: &ServiceView) -> Result<&'a RevisionView, Box<Decision>> {
     let region = place.region();
     let Some(name) = only_revision(&view.serving) else {
+        if view.serving.is_empty() {
+            let why = view.trouble.as_ref().map(|trouble| format!(" ({}: {})", trouble.reason, trouble.message));
+            let message = format!("{region}: no revision serves yet{}", why.unwrap_or_default());
+            return Err(Box::new(waits(message)));
+        }
         let among: BTreeSet<String> = revisions(&view.serving).map(|name| format!("`{name}`")).collect();
         let among: Vec<String> = among.into_iter().collect();
         return Err(Box::new(waits(format!(

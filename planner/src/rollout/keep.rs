@@ -37,7 +37,11 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
     let upkeep = upkeep(pass, memory);
     let phase = if desire.latch.is_some() { RolloutPhase::RolledBack } else { RolloutPhase::Promoted };
     let decision = if let (Some(how), true) = (pass.paused(None), upkeep.held) {
-        let message = format!("traffic was changed past Orchestra, and stays as it is: held, {how}");
+        let place = pass.waves().find(|place| moved_away(place, memory).is_some());
+        let message = format!(
+            "{} changed the traffic past Orchestra, and it stays as it is: held, {how}",
+            place.map_or("somebody", |place| past::who(place))
+        );
         Decision::held(message)
     } else if let Some(region) = &upkeep.drifted {
         let place = pass.waves().find(|place| place.region().as_str() == region);
@@ -125,6 +129,11 @@ fn moved_away(place: &Place<'_>, memory: &Memory) -> Option<Vec<TrafficTarget>> 
     let view = place.ours()?;
     let wanted = all_to(&place.stable(memory)?, &view.traffic);
     (!same_shares(&wanted, &view.traffic)).then_some(wanted)
+}
+
+/// Whether somebody changed the traffic in any region.
+pub(super) fn is_moved(pass: &Pass<'_>, memory: &Memory) -> bool {
+    pass.waves().any(|place| moved_away(place, memory).is_some())
 }
 
 /// Whether a revision that failed has requests: no pause holds the way back from it.

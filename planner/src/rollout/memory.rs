@@ -116,6 +116,8 @@ pub(super) struct RegionMemory {
     pub(super) step: Option<StepMemory>,
     pub(super) evidence: Vec<EvidenceStatus>,
     pub(super) fast: Option<FastStatus>,
+    /// The identity of a service that was seen to belong to another Rollout.
+    pub(super) others_service_uid: Option<String>,
     /// The revision that others deployed last past Orchestra, and who they are.
     pub(super) deployed_by_others: Option<String>,
     /// The release that is known not to have come here.

@@ -2,7 +2,7 @@
 
 use orchestra_crds::{ADOPT_UID, Outcome, StepKind};
 
-use super::memory::{Candidate, Memory};
+use super::memory::{Candidate, Memory, RegionMemory};
 use super::pass::Pass;
 use super::settings::annotations;
 use super::{Observation, RegionView};
@@ -27,13 +27,16 @@ pub(super) enum Ownership {
 }
 
 impl Ownership {
-    fn of(seen: &Observation, known_uid: Option<&str>, view: &ServiceView) -> Self {
+    fn of(seen: &Observation, known: &RegionMemory, view: &ServiceView) -> Self {
+        let is_it = |uid: &Option<String>| uid.is_some() && *uid == view.uid;
         match &view.marks.owner {
             Some(owner) if owner.name == seen.full_name() && owner.uid.as_deref() == Some(seen.uid()) => Self::Ours,
             Some(owner) if owner.name == seen.full_name() && owner.uid.is_none() => Self::Released,
             Some(owner) if inherits(seen, owner) || is_left(seen, owner) => Self::Released,
             Some(_) => Self::Foreign,
-            None if known_uid.is_some() && known_uid == view.uid.as_deref() => Self::Stripped,
+            None if is_it(&known.service_uid) => Self::Stripped,
+            // Whose marks are gone for a moment, it stays.
+            None if is_it(&known.others_service_uid) => Self::Foreign,
             None if seen.rollout.spec.adopt.is_some() => Self::Adoptable,
             None => Self::Foreign,
         }
@@ -72,7 +75,7 @@ impl<'a> Place<'a> {
     pub(super) fn new(seen: &Observation, region: &'a RegionView, memory: &Memory) -> Self {
         let known = memory.region(&region.id.region);
         let view = region.view();
-        let ownership = view.map_or(Ownership::Foreign, |view| Ownership::of(seen, known.service_uid.as_deref(), view));
+        let ownership = view.map_or(Ownership::Foreign, |view| Ownership::of(seen, &known, view));
         let mut marks = view.map(|view| view.marks.clone()).unwrap_or_default();
         marks.others = annotations(seen, &memory.granted, &marks.others);
         let spec = seen.environment.as_ref().map(|e| e.spec.regions.as_slice()).unwrap_or_default();

@@ -221,7 +221,10 @@ fn region_status(
             RegionStatus { message: message.into(), ..known.write(place.region()) }
         }
         (Ok(_), Some(_)) if place.is_others() => {
-            let known = unseen(known);
+            let marked = place.view().filter(|view| view.marks.owner.is_some());
+            let others_service_uid = marked.and_then(|view| view.uid.clone());
+            let others_service_uid = others_service_uid.or_else(|| known.others_service_uid.clone());
+            let known = RegionMemory { others_service_uid, ..unseen(known) };
             RegionStatus { message: "a service that is not ours".into(), ..known.write(place.region()) }
         }
         (Ok(_), Some(view)) => {

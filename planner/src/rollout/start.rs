@@ -139,6 +139,10 @@ fn start(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, wanted: &Wanted,
         return Decision::closed(RolloutPhase::Pending, &gate).into();
     }
     if let Some(how) = pass.paused(None).filter(|_| !returning) {
+        // What somebody sent elsewhere meanwhile is told first.
+        if let Some(stable) = memory.stable.clone().filter(|_| keep::is_moved(pass, memory)) {
+            return keep::decide(pass, memory, desire, &stable).into();
+        }
         let mut decision = Decision::held(format!("a release of `{revision}` ({image}) is held, {how}"));
         decision.waits = Some(image.to_string());
         return decision.into();

@@ -259,7 +259,10 @@ async fn what_others_deploy_where_the_template_is_ours_is_told_with_who() {
     world.run_for(FIVE_MINUTES).await;
     let status = world.status("api").await;
     assert_eq!(world.weights("shop-api", "app:1"), [100], "what Terraform sent away is back: {status:?}");
-    let events = world.tap.sandbox.cluster.objects("events");
-    let notes: Vec<&str> = events.iter().filter_map(|event| event["note"].as_str()).collect();
-    assert!(notes.iter().any(|note| note.contains("ann@example.com changed the traffic past Orchestra")), "{notes:?}");
+    let told = world.tap.sandbox.cluster.history();
+    let told: Vec<&str> = told.iter().filter_map(|object| object["status"]["message"].as_str()).collect();
+    assert!(
+        told.iter().any(|message| message.contains("ann@example.com changed the traffic past Orchestra")),
+        "{told:?}"
+    );
 }

@@ -232,6 +232,7 @@ impl RegionMemory {
         Self {
             url: status.url.clone(),
             service_uid: status.service_uid.clone(),
+            others_service_uid: status.others_service_uid.clone(),
             deployed_by_others: status.deployed_by_others.clone(),
             step: status.step.as_ref().and_then(StepMemory::read),
             evidence: status.evidence.clone(),
@@ -251,6 +252,7 @@ impl RegionMemory {
             region: region.to_string(),
             url: self.url,
             service_uid: self.service_uid,
+            others_service_uid: self.others_service_uid,
             deployed_by_others: self.deployed_by_others,
             step: self.step.map(StepMemory::write),
             evidence: self.evidence,

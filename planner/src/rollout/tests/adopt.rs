@@ -331,3 +331,34 @@ fn a_service_that_another_name_let_go_of_is_taken_over_where_the_spec_names_it()
     world.run(20);
     assert_eq!((world.phase(), world.revisions.len()), (RolloutPhase::Promoted, 1));
 }
+
+#[test]
+fn whose_marks_are_gone_for_a_moment_is_taken_by_nobody_who_waits_for_it() {
+    let mut world = World::new(&["us-central1"]);
+    made_by_others(&mut world, "us-central1", THEIRS, "app:1");
+    let owner = Some(Owner { name: "shop/first".into(), uid: Some("u-first".into()) });
+    world.cloud.get_mut("us-central1").unwrap().marks.owner = owner;
+    names_it(&mut world);
+    world.run(5);
+    assert_eq!(reason(&world), "ServiceNotOurs");
+    // A full write of somebody's drops the marks.
+    world.cloud.get_mut("us-central1").unwrap().marks = Marks::default();
+    world.run(20);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+}
+
+#[test]
+fn what_is_to_be_taken_over_and_is_not_there_is_not_made() {
+    let mut world = World::new(&["us-central1", "us-west4"]);
+    names_it(&mut world);
+    world.run(10);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+    let message = world.status().message.unwrap();
+    assert!(message.contains("there is no Cloud Run service `api` to take over"), "{message}");
+    made_by_others(&mut world, "us-central1", THEIRS, "app:1");
+    world.run(10);
+    assert!(world.writes.is_empty(), "in one of two regions: {:?}", world.writes);
+    made_by_others(&mut world, "us-west4", THEIRS, "app:1");
+    world.run(20);
+    assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::Promoted, 2));
+}

@@ -187,3 +187,18 @@ fn switched_on_it_moves_nothing_and_leaves_settings_as_they_are() {
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:9") == [100]);
     assert_only_traffic(&world);
 }
+
+#[test]
+fn while_paused_what_others_send_elsewhere_stays_and_is_told() {
+    let mut world = of_ci();
+    world.rollout.spec.paused = true;
+    deployed(&mut world, "api-00008-ann", "app:2", Traits { error_percent: 30, ..Traits::default() });
+    let view = world.cloud.get_mut("us-central1").unwrap();
+    view.traffic = vec![to("LATEST", 100, None)];
+    view.serving = vec![to("api-00008-ann", 100, None)];
+    view.modified_by = Some("ann@example.com".into());
+    world.run(10);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+    let message = world.status().message.unwrap();
+    assert!(message.contains("ann@example.com changed the traffic past Orchestra, and it stays as it is"), "{message}");
+}
