@@ -6,6 +6,7 @@
 mod adopt;
 mod advance;
 mod alerts;
+mod by_others;
 mod capacity;
 mod deadline;
 mod decision;

@@ -2,7 +2,7 @@
 //! to the revision that serves, which becomes stable as it is. No revision is made, and no request goes elsewhere. What the
 //! template says otherwise is the first release.
 
-use orchestra_crds::{Outcome, RolloutPhase};
+use orchestra_crds::{ADOPT_UID, Outcome, RolloutPhase};
 use std::collections::BTreeSet;
 
 use super::decision::Decision;
@@ -225,6 +225,29 @@ fn taken_over(
     let settings = settings::changes(pass, memory, &view.settings);
     let change = ServiceChange { traffic, marks: Some(marks), settings, ..ServiceChange::default() };
     Effect::UpdateService { service: place.seen.id.clone(), etag: view.etag.clone(), change: Box::new(change) }
+}
+
+/// A service of that name which is not ours.
+pub(super) fn foreign(place: &Place<'_>) -> Decision {
+    let (region, name) = (place.region(), &place.seen.id.name);
+    let there = format!("{region}: a Cloud Run service named `{name}` exists");
+    let message = match &place.marks.owner {
+        None if place.ownership == Ownership::Adoptable => format!(
+            "{there} that others had made. It is taken over when no release is under way, and where no other revision is stable in the \
+             other regions: else take the region out of the environment"
+        ),
+        None => format!(
+            "{there} and belongs to no Rollout: it is left alone. To take it over as it runs, set spec.adopt.service: {name} \
+             (`kubectl orchestra adopt {name}` writes a Rollout of what it runs)"
+        ),
+        Some(owner) => format!(
+            "{there} and belongs to the Rollout `{}`{}: it is left alone. If that one is lost with its cluster, or is this one's name \
+             of before, annotate {ADOPT_UID} with its UID; else delete this Rollout and create one with another spec.serviceName",
+            owner.name,
+            owner.uid.as_ref().map(|uid| format!(" (UID {uid})")).unwrap_or_default()
+        ),
+    };
+    Decision::stalled(RolloutPhase::Pending, Reason::ServiceNotOurs, message)
 }
 
 /// Puts on record what was seen to be taken over, before anything is released.

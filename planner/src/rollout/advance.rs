@@ -1,7 +1,7 @@
 //! A candidate on its way: region after region, step after step.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{ADOPT_UID, EvidenceStatus, Metric, Request, RolloutPhase};
+use orchestra_crds::{EvidenceStatus, Metric, Request, RolloutPhase};
 
 use super::deadline;
 use super::decision::Decision;
@@ -11,7 +11,7 @@ use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
 use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
-use super::{Turn, failure, fast_lane, hold, judge, keep, past, promoted, reach, requests, supersede};
+use super::{Turn, adopt, failure, fast_lane, hold, judge, keep, past, promoted, reach, requests, supersede};
 use crate::conditions::{Note, Overall, note};
 use crate::marks::Position;
 use crate::names::Region;
@@ -184,7 +184,7 @@ fn act(
         (Progress::Unreadable(fault), _) => {
             Decision::unreadable(RolloutPhase::Progressing, &format!("the service in {region}"), fault)
         }
-        (Progress::Foreign, _) => foreign(place),
+        (Progress::Foreign, _) => adopt::foreign(place),
         (Progress::StableMissing, _) => stable_missing(memory, region),
         (Progress::On(standing), _) => return on_step(pass, memory, candidate, place, standing, paused),
         (Progress::Starting(_), _) => {
@@ -394,27 +394,4 @@ fn stable_missing(memory: &Memory, region: &Region) -> Decision {
     let stable = memory.stable.as_ref().map(|stable| stable.revision.as_str()).unwrap_or_default();
     let message = format!("{region}: the stable revision `{stable}` was not found; no traffic moves without it");
     Decision::stalled(RolloutPhase::Progressing, Reason::StableMissing, message).look_again_in(POLL)
-}
-
-/// A service of that name which is not ours.
-pub(super) fn foreign(place: &Place<'_>) -> Decision {
-    let (region, name) = (place.region(), &place.seen.id.name);
-    let there = format!("{region}: a Cloud Run service named `{name}` exists");
-    let message = match &place.marks.owner {
-        None if place.ownership == Ownership::Adoptable => format!(
-            "{there} that others had made. It is taken over when no release is under way, and where no other revision is stable in the \
-             other regions: else take the region out of the environment"
-        ),
-        None => format!(
-            "{there} and belongs to no Rollout: it is left alone. To take it over as it runs, set spec.adopt.service: {name} \
-             (`kubectl orchestra adopt {name}` writes a Rollout of what it runs)"
-        ),
-        Some(owner) => format!(
-            "{there} and belongs to the Rollout `{}`{}: it is left alone. If that one is lost with its cluster, or is this one's name \
-             of before, annotate {ADOPT_UID} with its UID; else delete this Rollout and create one with another spec.serviceName",
-            owner.name,
-            owner.uid.as_ref().map(|uid| format!(" (UID {uid})")).unwrap_or_default()
-        ),
-    };
-    Decision::stalled(RolloutPhase::Pending, Reason::ServiceNotOurs, message)
 }

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::memory::{Candidate, Course, Failure, Latch, Memory, Stable};
 use super::place::Place;
 use super::steps::{Step, Steps, strategy_hash};
-use super::{Observation, RegionView, failure, requests, unread};
+use super::{Observation, by_others, failure, requests, unread};
 use crate::cloud::{Fault, Readiness, ServiceView};
 use crate::conditions::note;
 use crate::marks::{CandidateMark, FailedMark, Marks, News, PROMOTED_KEPT, Position};
 use crate::names::{Percent, Region, ReleaseId, RevisionName, ServiceName, TemplateHash};
 use crate::reason::Reason;
-use crate::template::{EffectiveTemplate, Gate, Wanted, own_hash};
+use crate::template::{Gate, Wanted};
 use crate::traffic;
 
 /// One pass over a Rollout.
@@ -37,7 +37,7 @@ impl<'a> Pass<'a> {
         let mut memory = Memory::of(&seen.rollout);
         let remembers = memory.stable.is_some() || memory.candidate.is_some() || memory.failure.is_some();
         let mut places: Vec<Place<'a>> = seen.regions.iter().map(|region| Place::new(seen, region, &memory)).collect();
-        let own = own(seen, &memory);
+        let own = by_others::own(seen, &memory);
         let built = built(seen);
         let complete = seen.regions.iter().all(|region| region.service.is_ok());
         let pass = Self { seen, places: vec![], own, built, aliases: aliases(&memory, &places), remembers };
@@ -140,53 +140,6 @@ fn aliases(memory: &Memory, places: &[Place<'_>]) -> BTreeMap<RevisionName, Temp
     known.filter_map(|promoted| Some((promoted.revision.clone(), promoted.runs.clone()?))).collect()
 }
 
-/// Hash of what should run: of the user's template, or where others deploy of the newest revision's name. While that can't be
-/// read, it is what it was.
-fn own(seen: &Observation, memory: &Memory) -> TemplateHash {
-    if !seen.rollout.spec.traffic_only {
-        return own_hash(&seen.rollout.spec.template);
-    }
-    let newest = newest(seen).map(|(_, name)| TemplateHash::of(name.as_str()));
-    let held = || memory.held.as_ref().map(|held| held.template.clone());
-    let latched = || {
-        memory.latches.iter().find_map(|latch| match &latch.news {
-            News::Template(failed) => Some(failed.clone()),
-            News::Inputs(_) => None,
-        })
-    };
-    let candidate = || memory.candidate.as_ref().map(|candidate| candidate.template_hash.clone());
-    let stable = || memory.stable.as_ref().and_then(|stable| stable.template_hash.clone());
-    newest
-        .or_else(candidate)
-        .or_else(held)
-        .or_else(latched)
-        .or_else(stable)
-        .unwrap_or_else(|| TemplateHash::of("unknown"))
-}
-
-/// The revision that others made last, in the first region.
-fn newest(seen: &Observation) -> Option<(&RegionView, &RevisionName)> {
-    let region = seen.regions.first()?;
-    Some((region, region.view()?.newest.as_ref()?))
-}
-
-/// The revision that others made last, as what should run.
-fn made_by_others(seen: &Observation) -> Result<Wanted, Gate> {
-    let service = &seen.rollout.spec.service_name;
-    let waits = |message: String| Err(Gate::Waiting(note(Reason::WaitsForRevision, message)));
-    let Some((region, name)) = newest(seen) else {
-        return waits(format!("trafficOnly: nobody has deployed a revision of `{service}` yet, as far as can be seen"));
-    };
-    let place = &region.id.region;
-    match region.revisions.get(name) {
-        Some(Ok(Some(read))) => Ok(Wanted::made_by_others(name, read.template.clone())),
-        Some(Ok(None)) => waits(format!("{place}: `{name}` is not there yet")),
-        Some(Err(fault)) => waits(format!("{place}: `{name}` can't be read: {}", fault.message)),
-        // It is asked for.
-        None => Ok(Wanted::made_by_others(name, EffectiveTemplate::default())),
-    }
-}
-
 /// What the spec's template comes to in its environment.
 fn built(seen: &Observation) -> Result<Wanted, Gate> {
     if let Some(gate) = unread::gate(seen) {
@@ -204,7 +157,7 @@ fn built(seen: &Observation) -> Result<Wanted, Gate> {
         return Err(Gate::Blocked(note(Reason::InvalidSpec, format!("spec.serviceName: {bad}"))));
     }
     if seen.rollout.spec.traffic_only {
-        return made_by_others(seen);
+        return by_others::newest_wanted(seen);
     }
     super::settings::check(seen)?;
     Wanted::build(&seen.rollout.spec.template, environment)

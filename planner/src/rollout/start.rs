@@ -9,7 +9,7 @@ use super::memory::{Candidate, Course, Memory, Stable};
 use super::pass::Pass;
 use super::place::Place;
 use super::steps::Steps;
-use super::{Turn, advance, failure, keep, reach};
+use super::{Turn, adopt, failure, keep, reach};
 use crate::cloud::Fault;
 use crate::marks::News;
 use crate::names::{ReleaseId, RevisionName};
@@ -98,7 +98,7 @@ fn foreign(pass: &Pass<'_>, memory: &Memory, desire: &Desire) -> Option<Decision
     let is_foreign = |place: &&Place<'_>| place.view().is_some() && place.is_others();
     let unowned = pass.waves().find(is_foreign)?;
     let latched = desire.latch.as_ref().map(|latch| failure::latched(pass, memory, latch));
-    Some(latched.unwrap_or_else(|| advance::foreign(unowned)))
+    Some(latched.unwrap_or_else(|| adopt::foreign(unowned)))
 }
 
 /// The phase while nothing is known anew: it is about the spec that we see.
