@@ -70,7 +70,7 @@ async fn no_redirect_is_followed_and_no_endless_answer_read() {
     let large = post_to(&out, "127.0.0.1", port, "large").await.unwrap_err();
     assert_eq!(
         large.message,
-        "127.0.0.1 answers with more than 16 MiB: aggregate more, with sum(…) or sum by (le) (…)"
+        "127.0.0.1 answers with more than 8 MiB: aggregate more, with sum(…) or sum by (le) (…)"
     );
     let denied = post_to(&out, "127.0.0.1", port, "denied").await.unwrap_err();
     assert_eq!((denied.class, denied.message.as_str()), (FaultClass::Denied, "127.0.0.1 answers 403: notyou"));
