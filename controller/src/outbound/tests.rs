@@ -68,10 +68,7 @@ async fn no_redirect_is_followed_and_no_endless_answer_read() {
     let moved = post_to(&out, "127.0.0.1", port, "moved").await.unwrap_err();
     assert_eq!(moved.message, "127.0.0.1 answers 307: redirects are not followed: moved");
     let large = post_to(&out, "127.0.0.1", port, "large").await.unwrap_err();
-    assert_eq!(
-        large.message,
-        "127.0.0.1 answers with more than 8 MiB: aggregate more, with sum(…) or sum by (le) (…)"
-    );
+    assert_eq!(large.message, "127.0.0.1 answers with more than 8 MiB: aggregate more, with sum(…) or sum by (le) (…)");
     let denied = post_to(&out, "127.0.0.1", port, "denied").await.unwrap_err();
     assert_eq!((denied.class, denied.message.as_str()), (FaultClass::Denied, "127.0.0.1 answers 403: notyou"));
     let lost = post_to(&out, "127.0.0.1", 1, "echo").await.unwrap_err();
