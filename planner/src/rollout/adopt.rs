@@ -177,9 +177,7 @@ fn serving<'a>(place: &Place<'a>, view: &ServiceView) -> Result<&'a RevisionView
     }
     match place.seen.revisions.get(name) {
         Some(Ok(Some(read))) => match &read.readiness {
-            Readiness::Ready => {
-                place.revision(name).ok_or_else(|| Box::new(waits(format!("{region}: `{name}` is read"))))
-            }
+            Readiness::Ready => Ok(read),
             Readiness::Pending => Err(Box::new(waits(format!("{region}: `{name}` is not ready yet")))),
             Readiness::Failed(trouble) => Err(Box::new(blocked(format!(
                 "{region}: `{name}` serves, and is not ready, says Cloud Run ({}): {}",
