@@ -94,8 +94,8 @@ impl Judgement {
     #[must_use]
     pub fn at(&self, through: Timestamp, question: &Question) -> Self {
         let mut then = self.clone();
-        if question.in_a_row.is_some() {
-            then.trials.iter_mut().for_each(|trial| *trial = trial.at(minute_of(through) - 1));
+        if let Some(instances) = question.instances {
+            then.trials.iter_mut().for_each(|trial| *trial = trial.at(minute_of(through) - 1, instances));
         }
         then
     }

@@ -4,7 +4,7 @@ use orchestra_crds::{Analysis, Metric};
 
 use super::kind::{Kind, Need};
 use super::spread::Limits;
-use super::trial::Question;
+use super::trial::{OfInstances, Question};
 
 /// What a rollback's share of the budget of false ones is, in thousandths: of the comparison by closed minutes, of errors
 /// as request logs tell of them, and of the ceiling.
@@ -59,7 +59,7 @@ impl Terms<'_> {
                 above: share(*minimum_increase_basis_points),
                 harm_ratio,
                 harm_rate: share(harm.absolute_basis_points),
-                in_a_row: None,
+                instances: None,
                 planned_minutes,
             },
             kind @ (Kind::Probes | Kind::Looks) => Question {
@@ -72,7 +72,10 @@ impl Terms<'_> {
                 above: BREACH,
                 harm_ratio,
                 harm_rate: share(harm.absolute_basis_points),
-                in_a_row: Some(if kind == Kind::Probes { STAYS_BAD * PROBES } else { STAYS_BAD }),
+                instances: Some(OfInstances {
+                    in_a_row: if kind == Kind::Probes { STAYS_BAD * PROBES } else { STAYS_BAD },
+                    are_rare: self.need(metric) == Need::Nothing,
+                }),
                 planned_minutes,
             },
             Kind::Durations => Question {
@@ -84,7 +87,7 @@ impl Terms<'_> {
                 above: 0.0,
                 harm_ratio,
                 harm_rate: SLOW_HARM,
-                in_a_row: None,
+                instances: None,
                 planned_minutes,
             },
         }

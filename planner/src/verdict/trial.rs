@@ -57,10 +57,20 @@ pub struct Question {
     pub(super) harm_ratio: f64,
     /// Which rate a pass rules out, where that is enough.
     pub(super) harm_rate: f64,
-    /// Of values of instances: how many of one that is bad follow each other, on average, at most. None: each is by itself.
-    pub(super) in_a_row: Option<f64>,
+    /// Of values of instances. None: each is by itself.
+    pub(super) instances: Option<OfInstances>,
     /// For how many minutes the release is planned.
     pub(super) planned_minutes: u32,
+}
+
+/// What is supposed of the values of an instance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct OfInstances {
+    /// How many of one that is bad follow each other, on average, at most.
+    pub(super) in_a_row: f64,
+    /// Whether there are values only when something happens: a breach is over, then, though nothing more is heard. Else silence
+    /// says nothing.
+    pub(super) are_rare: bool,
 }
 
 /// What was counted since an alternative began to lead.
@@ -133,9 +143,9 @@ impl Trial {
 
     /// Takes in a minute in which one weight was in effect. A candidate that has all requests is compared with nothing.
     pub(super) fn add(&mut self, number: i64, minute: &Pair, question: &Question, has_all: bool) {
-        if let Some(in_a_row) = question.in_a_row {
+        if let Some(instances) = question.instances {
             if !has_all {
-                self.compare_instances(number, minute, question, in_a_row);
+                self.compare_instances(number, minute, question, instances);
             }
             return self.learn(number, minute);
         }
@@ -202,29 +212,29 @@ impl Trial {
         self.not_absolute = (self.not_absolute + absolute).min(most);
     }
 
-    /// As of a minute: what instances did is over some time after, though nothing more is heard of them.
-    pub(super) fn at(&self, number: i64) -> Self {
+    /// As of a minute.
+    pub(super) fn at(&self, number: i64, instances: OfInstances) -> Self {
         let mut then = *self;
-        let heard = self.candidate.last.map_or(number, |(last, _)| last);
+        let heard = self.candidate.last.filter(|_| instances.are_rare).map_or(number, |(last, _)| last);
         then.since[0].fade(number - heard);
         then
     }
 
     /// Adds what a minute says of instances to the only sum that there is of them. Where stable has none of them at the time, a
     /// breach may be of both.
-    fn compare_instances(&mut self, number: i64, minute: &Pair, question: &Question, in_a_row: f64) {
+    fn compare_instances(&mut self, number: i64, minute: &Pair, question: &Question, instances: OfInstances) {
         if minute.candidate.total == 0 {
             return;
         }
         let last = self.stable.last.filter(|(last, _)| number - last <= 2).map(|(_, count)| count).unwrap_or_default();
         let share = instances::beyond(minute, last);
         let is_breach = share > question.above;
-        self.since = self.at(number - 1).since;
+        self.since = self.at(number - 1, instances).since;
         self.since[0].note_breach(is_breach, minute);
         self.compared = self.compared.saturating_add(1);
         if is_breach && minute.stable.total > 0 {
             self.informative = self.informative.saturating_add(1);
-            let known = (self.known.plus(minute.stable), in_a_row);
+            let known = (self.known.plus(minute.stable), instances.in_a_row);
             let said = instances::said(self.compared, share, known, question.planned_minutes);
             self.worse.0[0] = log_sum([self.worse.0[0], said]);
         }
@@ -259,7 +269,7 @@ impl Trial {
         let since = self.since_wrong();
         let (candidate, stable) = (since.counted.candidate.rate(), since.counted.stable.rate());
         let high = question.floor.is_none() || self.matters.log_mean(&question.weights) >= FLOOR.ln();
-        let lasts = question.in_a_row.is_none() || since.said >= instances::LEAST_BREACH;
+        let lasts = question.instances.is_none() || since.said >= instances::LEAST_BREACH;
         high && lasts && candidate > question.times * stable && candidate > stable + question.above
     }
 

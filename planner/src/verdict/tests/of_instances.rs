@@ -140,3 +140,16 @@ fn a_breach_is_over_after_a_while_though_nothing_more_is_heard() {
     assert!(!leans_to_harm(&after), "{after:?}");
     assert_eq!(after.verdict, Verdict::Pass);
 }
+
+#[test]
+fn a_breach_of_which_nothing_more_is_heard_passes_no_step() {
+    let settings = Analysis { metrics: vec![Preset::Errors, Preset::MemoryUtilization], ..settings() };
+    let release = release();
+    let subject = Subject { metric: Preset::MemoryUtilization.into(), ..subject(&release, 0) };
+    let breach = (0..3).map(|number| minute(number, (12, 12), (12, 0)));
+    let silence = (3..20).map(|number| minute(number, (0, 0), (12, 0)));
+    let measured =
+        Measured { minutes: breach.chain(silence).collect(), history: Some(good_for(24)), delay_seconds: None };
+    let evidence = count(None, &subject, &terms(&settings), &measured, window_of(0, 20 * 60));
+    assert!(leans_to_harm(&evidence) && evidence.verdict != Verdict::Pass, "{evidence:?}");
+}
