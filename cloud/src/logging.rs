@@ -20,6 +20,10 @@ use crate::shared::Shared;
 const PAGE: i32 = 1_000;
 /// Pages of a look: reads of logs are few, 60 a minute for a project.
 const PAGES: usize = 3;
+/// Requests that the service failed.
+const FAILED: &str = "httpRequest.status>=500";
+/// Requests that met no free instance: they may be refused with 429.
+const UNSERVED: &str = "textPayload:\"no available instance\"";
 
 /// How long a look at the logs may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -68,9 +72,11 @@ impl Logging {
 
     /// Failed requests of a project, of whatever else is asked.
     async fn list(&self, project: &ProjectId, window: Window, only: String) -> Result<Logged, CloudError> {
+        // Of many services those that refuse requests may be so many that nothing else is told of.
+        let what = if only.is_empty() { FAILED.to_string() } else { format!("({FAILED} OR {UNSERVED})") };
         let filter = format!(
             "logName=\"projects/{project}/logs/run.googleapis.com%2Frequests\" AND resource.type=\"cloud_run_revision\" AND \
-             httpRequest.status>=500 AND timestamp>=\"{}\" AND timestamp<\"{}\"{only}",
+             {what} AND timestamp>=\"{}\" AND timestamp<\"{}\"{only}",
             window.from, window.to
         );
         let mut found = BTreeMap::<_, Vec<FailedRequest>>::new();

@@ -297,12 +297,13 @@ fn on_step(
         evidence: &evidence,
         analysis: judge::analysis(pass, candidate),
         held_by: hold::of(pass, candidate, place, standing, &known),
+        excuse: hold::excuse(pass, candidate, place, standing, &known),
     };
     let where_ = format!("{region}, step {}/{}", standing.step, steps.len());
     let edited = edited_words(pass, candidate);
     let ruling = match (step.look(&context), &context.held_by) {
         // Whatever kind of step it is, and whatever it does without data.
-        (Ruling::Pass, Some(hold)) if !promoted => hold.asks(&hold.why.message),
+        (Ruling::Pass, Some(hold)) if !promoted => Ruling::asked_of(hold, &hold.message),
         (ruling, _) => ruling,
     };
     let decision = match (ruling, paused) {

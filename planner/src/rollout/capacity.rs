@@ -1,7 +1,7 @@
 //! A candidate that gets too few instances: Cloud Run divides the service's maximum by the share of the traffic, and answers
 //! requests that find no free instance itself. That is not the code's fault, and not held against it.
 
-use orchestra_crds::{EvidenceStatus, Metric, Preset};
+use orchestra_crds::{EvidenceStatus, FastStatus, Metric, Preset};
 use std::borrow::Cow;
 
 use super::memory::{Candidate, RegionMemory};
@@ -10,10 +10,12 @@ use super::progress::InEffect;
 use super::steps::Step;
 use crate::cloud::{Measured, Minute, Tally, Window};
 use crate::names::Percent;
-use crate::verdict::fast::Unserved;
+use crate::verdict::fast::{LATELY, OfMinute, Told, Unserved};
 
 /// How many instances a share of the traffic must leave, at least, for what is missing to be the code's fault.
 const ENOUGH: i32 = 2;
+/// From one in how many of a minute's requests on its latencies say nothing.
+const BLURS: i64 = 100;
 
 /// Most instances of a service of which a share leaves too few; none: it doesn't.
 pub(super) fn too_few(place: &Place<'_>, share: Percent) -> Option<i32> {
@@ -38,6 +40,26 @@ pub(super) fn limited(
     ))
 }
 
+/// Why minutes of a step may say nothing: requests met no free instance in it. None: they didn't.
+pub(super) fn excuse(
+    candidate: &Candidate,
+    known: &RegionMemory,
+    place: &Place<'_>,
+    (weight, now): (InEffect, jiff::Timestamp),
+) -> Option<String> {
+    let share = candidate.steps().at(weight.step)?.share()?;
+    // Those that keep the step from passing now are some of them.
+    let since = weight.since.min(now.checked_sub(LATELY).unwrap_or(weight.since));
+    let (most, unserved) = (too_few(place, share)?, unserved(candidate, known)?.since(since));
+    (unserved > 0).then(|| {
+        format!(
+            "{unserved} requests of the candidate met no free instance in this step, and what minutes with such say is not counted: of \
+             at most {most} instances, {share} leaves less than {ENOUGH}. Raise spec.scaling, or begin the next release with a larger \
+             weight"
+        )
+    })
+}
+
 /// What to know about a failure: it may be of the instances, which no request logs tell. Empty: it can't be, or they do.
 pub(super) fn suspicion(
     candidate: &Candidate,
@@ -46,7 +68,7 @@ pub(super) fn suspicion(
     failing: &EvidenceStatus,
 ) -> String {
     let share = u32::try_from(failing.step).ok().and_then(|step| candidate.steps().at(step)?.share());
-    let is_read = unserved(candidate, known).is_some();
+    let is_read = lane(candidate, known).is_some_and(|fast| fast.off_because.is_none() && !fast.suspended);
     match share.and_then(|share| Some((share, too_few(place, share)?))) {
         Some((share, most)) if !is_read && failing.metric == Metric::ERRORS => format!(
             "; of at most {most} instances, {share} leaves less than {ENOUGH}, and no request logs tell which requests met no free \
@@ -56,31 +78,54 @@ pub(super) fn suspicion(
     }
 }
 
-fn unserved(candidate: &Candidate, known: &RegionMemory) -> Option<Unserved> {
+fn lane<'k>(candidate: &Candidate, known: &'k RegionMemory) -> Option<&'k FastStatus> {
     let release = candidate.release.to_string();
-    known.fast.as_ref().filter(|fast| fast.release == release).map(Unserved::of)
+    known.fast.as_ref().filter(|fast| fast.release == release)
 }
 
-/// What was measured, without the candidate's requests that met no free instance. How long the others of such a minute waited for
-/// one says nothing either.
+fn unserved(candidate: &Candidate, known: &RegionMemory) -> Option<Unserved> {
+    lane(candidate, known).map(Unserved::of)
+}
+
+/// What was measured, without what the code can't help: requests that met no free instance are no errors of it, and where they
+/// would blur what else a minute tells, or nobody knows how many they were, that says nothing of either revision.
 pub(super) fn served<'m>(
     candidate: &Candidate,
     known: &RegionMemory,
     metric: Metric,
     measured: &'m Measured,
 ) -> Cow<'m, Measured> {
-    let Some(unserved) = unserved(candidate, known) else { return Cow::Borrowed(measured) };
-    let without: fn(&Tally, i64) -> Tally = match metric {
-        Metric::Preset(Preset::Errors) => without_errors,
-        Metric::Preset(Preset::TooManyRequests | Preset::ClientErrors) => |tally, _| without_errors(tally, i64::MAX),
-        Metric::Preset(Preset::Latency) => |_, _| Tally::default(),
-        _ => return Cow::Borrowed(measured),
+    let Metric::Preset(preset) = metric else { return Cow::Borrowed(measured) };
+    let tells = matches!(preset, Preset::Errors | Preset::Latency | Preset::TooManyRequests | Preset::ClientErrors);
+    let Some(unserved) = unserved(candidate, known).filter(|unserved| tells && !unserved.is_empty()) else {
+        return Cow::Borrowed(measured);
     };
-    let of_minute = |minute: &Minute| match unserved.in_minute(minute.start) {
-        0 => minute.clone(),
-        count => Minute { candidate: without(&minute.candidate, count), ..minute.clone() },
+    let of_minute = |minute: &Minute| match unserved.told_of(minute.start) {
+        Told::AsItIs => minute.clone(),
+        Told::Unknown => silent(minute),
+        Told::All(of) => without(preset, minute, &of),
     };
     Cow::Owned(Measured { minutes: measured.minutes.iter().map(of_minute).collect(), ..measured.clone() })
+}
+
+fn silent(minute: &Minute) -> Minute {
+    Minute { candidate: Tally::default(), stable: Tally::default(), ..minute.clone() }
+}
+
+fn without(preset: Preset, minute: &Minute, of: &OfMinute) -> Minute {
+    let all = minute.candidate.above(i64::MIN).total;
+    let is_blurred = match preset {
+        // They waited for an instance before they were refused, and so did others.
+        Preset::Latency => of.without_instance().saturating_mul(BLURS) >= all,
+        Preset::TooManyRequests | Preset::ClientErrors => true,
+        _ => false,
+    };
+    match preset {
+        _ if of.without_instance() == 0 => minute.clone(),
+        Preset::Errors => Minute { candidate: without_errors(&minute.candidate, of), ..minute.clone() },
+        _ if is_blurred => silent(minute),
+        _ => minute.clone(),
+    }
 }
 
 /// The minutes of a window that request logs have told of, while a share may be too small: what met no free instance is known by
@@ -89,20 +134,25 @@ pub(super) fn told_of(
     candidate: &Candidate,
     known: &RegionMemory,
     (place, step): (&Place<'_>, u32),
+    reads_logs: bool,
     window: Window,
 ) -> Window {
-    let release = candidate.release.to_string();
-    let lane = known.fast.as_ref().filter(|fast| fast.release == release && !fast.suspended);
     let share = candidate.steps().at(step).and_then(Step::share).filter(|share| *share < Percent::ALL);
-    match lane.filter(|_| share.is_some_and(|share| too_few(place, share).is_some())) {
-        Some(fast) => Window { to: window.to.min(fast.through.0).max(window.from), ..window },
-        None => window,
+    if !reads_logs || share.is_none_or(|share| too_few(place, share).is_none()) {
+        return window;
     }
+    // The lane begins with the first look at the logs.
+    let through = match lane(candidate, known) {
+        Some(fast) if fast.suspended => return window,
+        Some(fast) => fast.through.0,
+        None => window.from,
+    };
+    Window { to: window.to.min(through).max(window.from), ..window }
 }
 
-/// Without so many bad ones.
-fn without_errors(tally: &Tally, count: i64) -> Tally {
+/// Without those that met no free instance.
+fn without_errors(tally: &Tally, of: &OfMinute) -> Tally {
     let all = tally.above(0);
-    let bad = all.bad.saturating_sub(count).max(0);
+    let bad = all.bad.saturating_sub(of.of_errors(all.bad)).max(0);
     Tally::of_errors(all.total - all.bad + bad, bad)
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use orchestra_crds::{AnalysisMode, FastLane, FastStatus, Metric, Verdict};
 
 use super::capacity;
-use super::judge::terms;
+use super::judge::{last_weight, terms};
 use super::memory::{Candidate, Memory, RegionMemory};
 use super::pass::Pass;
 use super::place::Place;
@@ -14,9 +14,12 @@ use crate::names::{Percent, RevisionName};
 use crate::verdict::Subject;
 use crate::verdict::fast::{self, Look};
 
-/// A weight that requests are split by.
-fn split(candidate: &Candidate, state: &Progress) -> Option<(InEffect, Percent)> {
-    let weight = state.weight()?;
+/// A weight that requests are split by: also while the candidate, which has them, is not said to be ready.
+fn split(candidate: &Candidate, known: &RegionMemory, state: &Progress) -> Option<(InEffect, Percent)> {
+    let weight = match state {
+        Progress::Starting(_) => last_weight(candidate, known)?,
+        state => state.weight()?,
+    };
     let share = candidate.steps().at(weight.step)?.share()?;
     (share > Percent::NONE && share < Percent::ALL).then_some((weight, share))
 }
@@ -50,8 +53,8 @@ pub(super) fn question(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> O
         return None;
     }
     let stable = stable(memory, place)?;
-    let (weight, share) = split(candidate, &Placement { pass, memory, place, candidate }.progress())?;
     let known = memory.region(place.region());
+    let (weight, share) = split(candidate, &known, &Placement { pass, memory, place, candidate }.progress())?;
     let errors = known.evidence_of(&candidate.release, Metric::ERRORS);
     if fast::distrusted(has_affinity(pass), share, errors).is_some() {
         return None;
@@ -64,6 +67,19 @@ pub(super) fn question(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> O
     };
     let candidate = candidate.release.revision.clone();
     Some(FailuresQuery { candidate, stable, window, is_history: begun.is_none() })
+}
+
+/// Whether the logs of a region are read, or about to be.
+pub(super) fn reads(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    candidate: &Candidate,
+    (place, state): (&Place<'_>, &Progress),
+) -> bool {
+    let known = memory.region(place.region());
+    let errors = known.evidence_of(&candidate.release, Metric::ERRORS);
+    let split = split(candidate, &known, state).filter(|_| is_on(pass, candidate) && stable(memory, place).is_some());
+    split.is_some_and(|(_, share)| fast::distrusted(has_affinity(pass), share, errors).is_none())
 }
 
 /// The lane of this release, once it has begun.
@@ -86,7 +102,7 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
         compare(&mut known, place, candidate, state);
         let (before, now) = (known.fast.as_ref(), pass.seen.now);
         let release = &candidate.release;
-        let Some((weight, share)) = split(candidate, state) else {
+        let Some((weight, share)) = split(candidate, &known, state) else {
             // What failed while the split was another, or not known, is counted by the minutes alone.
             if is_drifted(state) && before.is_some_and(|before| before.release == release.to_string()) {
                 let off = fast::suspended(before, release, now, "the traffic is not split as the step says".into());
@@ -130,7 +146,7 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
 /// Compares the logs with the metrics that came in this pass.
 fn compare(known: &mut RegionMemory, place: &Place<'_>, candidate: &Candidate, state: &Progress) {
     let measured = place.seen.counts.get(&Metric::ERRORS).and_then(|counts| counts.measured.as_ref().ok());
-    let weight = split(candidate, state).map(|(weight, _)| weight);
+    let weight = split(candidate, known, state).map(|(weight, _)| weight);
     if let (Some(fast), Some(measured), Some(weight)) = (&known.fast, measured, weight)
         && fast.release == candidate.release.to_string()
     {
@@ -153,7 +169,7 @@ pub(super) fn failing(
     memory.regions.iter().find_map(|(region, known)| {
         let fast = known.fast.as_ref().filter(own).filter(|fast| fast.verdict == Verdict::Fail)?;
         let state = states.iter().find_map(|(place, state)| (place.region() == region).then_some(state));
-        let share = state.and_then(|state| split(candidate, state)).map(|(_, share)| format!(", which gets {share} of all"));
+        let share = state.and_then(|state| split(candidate, known, state)).map(|(_, share)| format!(", which gets {share} of all"));
         Some(format!(
             "{region}: sure enough that it is worse, by request logs up to {}: {} failed requests of the candidate{}, {} of \
              stable at the same time",
@@ -173,9 +189,9 @@ pub(super) fn next_look(
     states: &[(&Place<'_>, Progress)],
 ) -> Option<SignedDuration> {
     let next = |(place, state): &(&Place<'_>, Progress)| {
-        split(candidate, state)?;
-        let known = memory.region(place.region()).fast;
-        match known.filter(|fast| fast.release == candidate.release.to_string()) {
+        let known = memory.region(place.region());
+        split(candidate, &known, state)?;
+        match known.fast.filter(|fast| fast.release == candidate.release.to_string()) {
             Some(fast) if fast.suspended => None,
             Some(fast) => Some(fast::closes_after(fast.through.0).duration_since(pass.seen.now)),
             // The first window closes when the split has settled.

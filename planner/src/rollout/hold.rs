@@ -6,9 +6,8 @@ use super::memory::{Candidate, RegionMemory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Standing;
-use super::steps::Hold;
 use super::{alerts, capacity, judge};
-use crate::conditions::note;
+use crate::conditions::{Note, note};
 use crate::reason::Reason;
 
 /// What keeps the step that is in effect in a region.
@@ -18,13 +17,23 @@ pub(super) fn of(
     place: &Place<'_>,
     standing: &Standing,
     known: &RegionMemory,
-) -> Option<Hold> {
+) -> Option<Note> {
     if judge::analysis(pass, candidate).mode == AnalysisMode::Observe {
         return None;
     }
     let limited =
         standing.weight.and_then(|weight| capacity::limited(candidate, known, place, (weight, pass.seen.now)));
-    let limited = limited.map(|why| Hold { why: note(Reason::CapacityLimited, why), excuses: true });
-    let alerted = || alerts::holds(pass, candidate, place);
-    limited.or_else(|| alerted().map(|why| Hold { why, excuses: false }))
+    limited.map(|why| note(Reason::CapacityLimited, why)).or_else(|| alerts::holds(pass, candidate, place))
+}
+
+/// Why there may be nothing of the candidate to count, and no metrics are to blame.
+pub(super) fn excuse(
+    pass: &Pass<'_>,
+    candidate: &Candidate,
+    place: &Place<'_>,
+    standing: &Standing,
+    known: &RegionMemory,
+) -> Option<Note> {
+    let excuse = standing.weight.and_then(|weight| capacity::excuse(candidate, known, place, (weight, pass.seen.now)));
+    excuse.map(|why| note(Reason::CapacityLimited, why))
 }

@@ -148,7 +148,7 @@ fn is_only_compared(metric: Metric, settings: &Analysis) -> bool {
 }
 
 /// The weight that was last seen in effect, and since when at the latest.
-fn last_weight(candidate: &Candidate, known: &RegionMemory) -> Option<InEffect> {
+pub(super) fn last_weight(candidate: &Candidate, known: &RegionMemory) -> Option<InEffect> {
     let seen = known.step.as_ref().filter(|_| known.moving_since.is_none());
     let step = seen.filter(|step| step.release == candidate.release)?;
     let (number, since) = (candidate.steps().weight_step(step.number)?, step.started_at);
@@ -157,14 +157,15 @@ fn last_weight(candidate: &Candidate, known: &RegionMemory) -> Option<InEffect> 
 
 /// Counts what each region's users met, also while another region holds the release up.
 fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, states: &[(&Place<'_>, Progress)]) {
-    let mut subjects: Vec<(&Place<'_>, Subject<'_>)> = vec![];
+    let mut subjects: Vec<(&Place<'_>, bool, Subject<'_>)> = vec![];
     let settings = analysis(pass, candidate);
     let metrics = settings.judged();
     for (place, state) in states {
         let about = self::subjects(candidate, (&metrics, settings), state, &memory.region(place.region()));
-        subjects.extend(about.map(|subject| (*place, subject)));
+        let reads_logs = fast_lane::reads(pass, memory, candidate, (place, state));
+        subjects.extend(about.map(|subject| (*place, reads_logs, subject)));
     }
-    for (place, subject) in subjects {
+    for (place, reads_logs, subject) in subjects {
         let Some(counts) = place.seen.counts.get(&subject.metric) else { continue };
         let known = memory.region_mut(place.region());
         let before = known.evidence_of(&candidate.release, subject.metric).cloned();
@@ -172,7 +173,8 @@ fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, st
         let after = match &counts.measured {
             Ok(measured) => {
                 let served = capacity::served(candidate, known, subject.metric, measured);
-                let window = capacity::told_of(candidate, known, (place, subject.step), counts.query.window);
+                let window =
+                    capacity::told_of(candidate, known, (place, subject.step), reads_logs, counts.query.window);
                 verdict::count(before.as_ref(), &subject, &terms, &served, window)
             }
             Err(fault) => {

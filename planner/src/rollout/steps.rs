@@ -46,36 +46,23 @@ pub(super) struct StepContext<'a> {
     pub(super) evidence: &'a [&'a EvidenceStatus],
     pub(super) analysis: &'a Analysis,
     /// What keeps it from passing that is no evidence.
-    pub(super) held_by: Option<Hold>,
-}
-
-/// What keeps a step from passing that is no evidence.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Hold {
-    pub(super) why: Note,
-    /// Whether what failed is not held against the candidate meanwhile.
-    pub(super) excuses: bool,
-}
-
-impl Hold {
-    /// A person is asked to end it.
-    pub(super) fn asks(&self, words: &str) -> Ruling {
-        Ruling::AskPerson(Note::told(self.why.reason.clone(), format!("promote or abort: {words}")))
-    }
+    pub(super) held_by: Option<Note>,
+    /// Why there may be nothing of the candidate to count, and no metrics are to blame.
+    pub(super) excuse: Option<Note>,
 }
 
 impl StepContext<'_> {
     /// What is told while the step waits: that it is held, and by what, comes before what it waits for otherwise.
     fn waiting(&self, otherwise: Reason, message: String) -> Note {
         match &self.held_by {
-            Some(hold) => Note::told(hold.why.reason.clone(), message),
+            Some(hold) => Note::told(hold.reason.clone(), message),
             None => note(otherwise, message),
         }
     }
 
     /// What somebody should know who waits for the end of a step that asks for no evidence; empty: nothing.
     fn meanwhile(&self) -> String {
-        let held = self.held_by.as_ref().map(|hold| hold.why.message.clone());
+        let held = self.held_by.as_ref().map(|hold| hold.message.clone());
         let tells = |evidence: &&EvidenceStatus| evidence.fault.is_some() || verdict::leans_to_harm(evidence);
         let telling: Vec<&EvidenceStatus> = self.evidence.iter().copied().filter(tells).collect();
         let told = (!telling.is_empty()).then(|| verdict::all_in_words(&telling, self.analysis));
@@ -99,6 +86,13 @@ pub(super) enum Ruling {
     AskPerson(Note),
     /// The candidate is taken back.
     Fail(String),
+}
+
+impl Ruling {
+    /// A person is asked to end what holds a step.
+    pub(super) fn asked_of(hold: &Note, words: &str) -> Self {
+        Self::AskPerson(Note::told(hold.reason.clone(), format!("promote or abort: {words}")))
+    }
 }
 
 impl Step {

@@ -27,7 +27,7 @@ use entries::Counted;
 pub use history::{begin, history_window};
 pub(super) use state::Memory;
 pub use trust::distrusted;
-pub use unserved::Unserved;
+pub use unserved::{LATELY, OfMinute, Told, Unserved};
 
 /// How long a window is.
 pub const WINDOW: SignedDuration = SignedDuration::from_secs(10);
@@ -157,17 +157,18 @@ pub fn count_failures(
     let own = before.filter(|before| before.release == look.subject.release.to_string()).cloned();
     let mut after = own.unwrap_or_else(|| empty(look.subject.release, window.from));
     let mut memory = Memory::read(&after.state).unwrap_or_default();
+    let mut unserved = Unserved::of(&after);
+    let counts_unserved = look.is_short || !unserved.is_empty();
     if failures.is_cut {
-        return idle(
-            before,
-            look.subject.release,
-            window.to,
-            "more requests of the project's releases fail than one read of the logs tells of, or more releases are under way than \
-             the read quota has pages for".into(),
-        );
+        if counts_unserved {
+            note_what_was_told(&mut unserved, failures, look, window);
+        }
+        let why = "more requests of the project's releases fail than one read of the logs tells of, or more releases are under way \
+                   than the read quota has pages for";
+        let idle = idle(before, look.subject.release, window.to, why.into());
+        return FastStatus { unserved: unserved.write(), ..idle };
     }
     let beside = errors.and_then(Beside::of);
-    let mut unserved = Unserved::of(&after);
     let mut start = window.from.max(after.through.0);
     while start < window.to {
         let end = later(start, WINDOW);
@@ -179,8 +180,8 @@ pub fn count_failures(
         }
         after.candidate_failed = after.candidate_failed.saturating_add(counted.failed.candidate);
         after.stable_failed = after.stable_failed.saturating_add(counted.failed.stable);
-        if look.is_short {
-            unserved.note(start, &counted);
+        if counts_unserved {
+            unserved.note(start, &counted, false);
         }
         start = end;
     }
@@ -199,6 +200,19 @@ pub fn count_failures(
     after.waits_for = missing.filter(|_| is_on && evidence >= needed).map(|missing| missing.words().to_string());
     (after.state, after.unserved) = (memory.write(), unserved.write());
     after
+}
+
+/// Takes in the windows of which a part was told.
+fn note_what_was_told(unserved: &mut Unserved, failures: &Failures, look: &Look<'_>, window: Window) {
+    let mut start = window.from;
+    while start < window.to {
+        let end = later(start, WINDOW);
+        let counted = Counted::of(failures, look, Window { from: start, to: end });
+        if counted != Counted::default() {
+            unserved.note(start, &counted, true);
+        }
+        start = end;
+    }
 }
 
 /// The lane with its logs compared to what metrics tell of the same minutes.

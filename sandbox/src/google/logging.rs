@@ -43,6 +43,8 @@ struct Round {
     errors: i64,
     /// Those errors that met no free instance.
     unserved: i64,
+    /// More requests that met none, and were refused with 429.
+    refused: i64,
     latency_ms: f64,
 }
 
@@ -89,8 +91,16 @@ impl Logs {
     pub(super) fn record(&mut self, at: Timestamp, source: &Source, met: &Met) {
         if met.requests > 0 {
             let latency_ms = met.latencies.first().map_or(1.0, |(ms, _)| *ms);
-            let (requests, errors, unserved) = (met.requests, met.errors, met.unserved);
-            self.rounds.push_back(Round { at, source: source.clone(), requests, errors, unserved, latency_ms });
+            let Met { requests, errors, unserved, refused, .. } = *met;
+            self.rounds.push_back(Round {
+                at,
+                source: source.clone(),
+                requests,
+                errors,
+                unserved,
+                refused,
+                latency_ms,
+            });
         }
         while self.rounds.front().is_some_and(|round| round.at + KEPT < at) {
             self.rounds.pop_front();
@@ -191,7 +201,7 @@ impl Round {
         (self.at, &self.source.region, &self.source.service, &self.source.revision).hash(&mut hasher);
         let seed = hasher.finish();
         let mut random = StdRng::seed_from_u64(seed);
-        let many = if failed_only { self.errors } else { self.requests };
+        let many = if failed_only { self.errors + self.refused } else { self.requests };
         (0..many).map(|number| self.entry(seed, number, &mut random)).collect()
     }
 
@@ -208,11 +218,12 @@ impl Round {
         let took = SignedDuration::from_micros((self.latency_ms * random.random_range(500.0..1500.0)) as i64);
         let client = random.random_range(0..CLIENTS);
         let (failed, ended) = (number < self.errors, began + took);
+        let is_refused = !failed && number < self.errors + self.refused;
         let Source { project, region, service, revision } = &self.source;
         let mut entry = json!({
             "insertId": format!("{seed:016x}{number:06}"),
             "logName": format!("projects/{project}/logs/run.googleapis.com%2Frequests"),
-            "severity": if failed { "ERROR" } else { "INFO" },
+            "severity": if failed { "ERROR" } else if is_refused { "WARNING" } else { "INFO" },
             "timestamp": format!("{began:.6}"), "receiveTimestamp": format!("{:.6}", ended + SignedDuration::from_millis(5)),
             "resource": {"type": "cloud_run_revision", "labels": {
                 "project_id": project, "location": region, "service_name": service, "configuration_name": service,
@@ -221,12 +232,12 @@ impl Round {
             "labels": {"instanceId": format!("{seed:016x}")},
             "httpRequest": {
                 "requestMethod": "GET", "requestUrl": format!("https://{service}-{project}.{region}.run.app/"), "requestSize": "754",
-                "status": if failed { 500 } else { 200 }, "responseSize": "314", "userAgent": "users/1.0",
+                "status": if failed { 500 } else if is_refused { 429 } else { 200 }, "responseSize": "314", "userAgent": "users/1.0",
                 "remoteIp": format!("203.0.113.{client}"), "latency": format!("{:.6}s", took.as_secs_f64()),
                 "protocol": "HTTP/1.1",
             },
         });
-        if number < self.unserved {
+        if number < self.unserved || is_refused {
             self.unserved(&mut entry);
         }
         (ended + DELAY, entry)
@@ -260,7 +271,8 @@ impl LoadTest {
     fn entries(&self, round: &Round) -> Vec<(Timestamp, Value)> {
         let many = i64::from(self.failures_per_second) * ROUND_SECONDS;
         let mut random = StdRng::seed_from_u64(round.at.as_second().unsigned_abs());
-        let failing = Round { requests: many, errors: many, unserved: 0, source: round.source.clone(), ..*round };
+        let failing =
+            Round { requests: many, errors: many, unserved: 0, refused: 0, source: round.source.clone(), ..*round };
         let entry = |number: i64| {
             let (arrives, mut entry) = failing.entry(u64::MAX, number, &mut random);
             let Source { project, region, service, .. } = &round.source;

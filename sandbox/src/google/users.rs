@@ -26,8 +26,10 @@ const LONGEST_MS: f64 = 3_600_000.0;
 pub(super) struct Behaviour {
     /// `SANDBOX_ERROR_PERCENT`: share of requests answered with 500.
     pub(super) error_percent: f64,
-    /// `SANDBOX_NO_INSTANCE_PERCENT`: share of requests for which Cloud Run has no free instance, and answers 500 itself.
+    /// `SANDBOX_NO_INSTANCE_PERCENT`: share of requests for which Cloud Run has no free instance, and answers itself.
     pub(super) no_instance_percent: f64,
+    /// `SANDBOX_NO_INSTANCE_STATUS`: with what it answers them, 429 as at the maximum of instances, or else 500.
+    pub(super) no_instance_status: f64,
     /// `SANDBOX_CLIENT_ERROR_PERCENT`: share of requests answered with 404.
     pub(super) client_error_percent: f64,
     /// `SANDBOX_THROTTLED_PERCENT`: share of requests answered with 429.
@@ -78,6 +80,7 @@ impl Behaviour {
         Ok(Self {
             error_percent: number("SANDBOX_ERROR_PERCENT", 0.1, 0.0..=100.0)?,
             no_instance_percent: number("SANDBOX_NO_INSTANCE_PERCENT", 0.0, 0.0..=100.0)?,
+            no_instance_status: number("SANDBOX_NO_INSTANCE_STATUS", 500.0, 429.0..=500.0)?,
             client_error_percent: number("SANDBOX_CLIENT_ERROR_PERCENT", 0.0, 0.0..=100.0)?,
             throttled_percent: number("SANDBOX_THROTTLED_PERCENT", 0.0, 0.0..=100.0)?,
             cpu_percent: number("SANDBOX_CPU_PERCENT", 40.0, 0.0..=100.0)?,
@@ -109,6 +112,8 @@ pub(super) struct Met {
     pub(super) errors: i64,
     /// Those errors that met no free instance.
     pub(super) unserved: i64,
+    /// Those of the 429 that did.
+    pub(super) refused: i64,
     /// Answered with 404, and with 429.
     pub(super) client_errors: i64,
     pub(super) throttled: i64,
@@ -154,8 +159,9 @@ fn meet(requests: i64, behaviour: &Behaviour, random: &mut StdRng) -> Met {
         0.0 => 0,
         percent => binomial(requests - errors - client_errors - throttled, percent / 100.0, random),
     };
-    let errors = errors + unserved;
-    Met { requests, errors, unserved, client_errors, throttled, latencies }
+    let (unserved, refused) = if behaviour.no_instance_status < 500.0 { (0, unserved) } else { (unserved, 0) };
+    let (errors, throttled) = (errors + unserved, throttled + refused);
+    Met { requests, errors, unserved, refused, client_errors, throttled, latencies }
 }
 
 /// How the latencies of many requests fall, as they would one by one.

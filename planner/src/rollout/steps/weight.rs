@@ -60,7 +60,7 @@ impl Weight {
             _ => all_in_words(evidence, analysis),
         };
         let words = match &context.held_by {
-            Some(hold) => format!("{}; {words}", hold.why.message),
+            Some(hold) => format!("{}; {words}", hold.message),
             None => words,
         };
         let hold_ends = later(since, self.takes());
@@ -109,8 +109,7 @@ impl Weight {
         let leans = evidence.iter().any(|evidence| leans_to_harm(evidence));
         let until = later(metrics_end, SignedDuration::from_secs(analysis.extend_seconds.into()));
         // What is not counted because there was no instance for it is no missing data.
-        let is_excused = context.held_by.as_ref().is_some_and(|hold| hold.excuses);
-        if verdict == Verdict::NoData && !leans && !is_excused && (is_empty || now >= until) {
+        if verdict == Verdict::NoData && !leans && context.excuse.is_none() && (is_empty || now >= until) {
             let (reason, what) = lacking(evidence);
             return without_verdict(analysis.on_no_data, reason, &what, words);
         }
@@ -119,15 +118,18 @@ impl Weight {
             let message = format!("at {} for {} more at most{needs}: {words}", self.share, span(now, until));
             return Ruling::Wait(context.waiting(Reason::Extended, message), Some(until));
         }
-        if let Some(hold) = context.held_by.as_ref().filter(|hold| hold.excuses || verdict == Verdict::Pass) {
-            return hold.asks(words);
+        if let Some(hold) = context.held_by.as_ref().filter(|_| context.excuse.is_some() || verdict == Verdict::Pass) {
+            return Ruling::asked_of(hold, words);
+        }
+        if let Some(excuse) = context.excuse.as_ref().filter(|_| verdict == Verdict::NoData) {
+            return Ruling::asked_of(excuse, &format!("{}; {words}", excuse.message));
         }
         if let Some(why) = context.fails_at_end() {
             return Ruling::Fail(why);
         }
         // What the end of its time says is about evidence that could have passed it: it does not lapse while the step is held.
         if let Some(hold) = &context.held_by {
-            return hold.asks(words);
+            return Ruling::asked_of(hold, words);
         }
         match (leans, analysis.on_inconclusive) {
             (true, Fallback::Promote | Fallback::Pause) => Ruling::AskPerson(note(

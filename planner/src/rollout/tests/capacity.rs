@@ -101,3 +101,60 @@ fn who_only_observes_is_not_held() {
     world.release("app:3", Traits { error_percent: 20, ..Traits::default() });
     world.run_until(|world| world.phase() == RolloutPhase::Promoted);
 }
+
+/// A candidate of which a fifth meets no instance, promoted by a person each time it waits for one, while something happens now
+/// and then: it is never taken back.
+fn is_never_taken_back(what: &str, happens: fn(&mut World, usize)) {
+    let mut world = failing(Some(3), Some(NO_INSTANCE));
+    for number in 0..400 {
+        happens(&mut world, number);
+        if world.phase() == RolloutPhase::Paused {
+            let token = world.status().candidate.and_then(|candidate| candidate.promote_token);
+            token.inspect(|token| world.ask(Request::Promote, token));
+        }
+        world.run(1);
+        let status = world.status();
+        assert_eq!(status.failed, None, "{what}: {:?}", status.message);
+        if world.weights("app:2") != [10] {
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_was_not_read_of_the_logs_is_not_held_against_it() {
+    is_never_taken_back("some reads are refused", |world, number| world.logs_refused = number % 7 == 3);
+    is_never_taken_back("the service can't be read now and then", |world, number| {
+        world.down = (number % 40 == 13).then_some("us-central1");
+    });
+    is_never_taken_back("the status is lost", |world, number| {
+        if number == 60 {
+            world.rollout.status = None;
+            world.run(1);
+        }
+    });
+    is_never_taken_back("more fails than is told", |world, number| world.logs_cut = number % 3 == 0);
+}
+
+#[test]
+fn a_candidate_that_fails_by_itself_is_found_whatever_is_not_read() {
+    type Happens = fn(&mut World, usize);
+    let all: [(&str, Happens); 3] = [
+        ("some reads are refused", |world, number| world.logs_refused = number % 2 == 0),
+        ("no read is answered", |world, _| world.logs_refused = true),
+        ("more fails than is told", |world, _| world.logs_cut = true),
+    ];
+    for (what, happens) in all {
+        let mut world = failing(Some(3), None);
+        let began = world.now;
+        for number in 0.. {
+            happens(&mut world, number);
+            world.run(1);
+            if world.phase() == RolloutPhase::RolledBack {
+                break;
+            }
+            let took = world.now.duration_since(began).as_mins();
+            assert!(took < 15, "{what}: {:?}", world.status().message);
+        }
+    }
+}

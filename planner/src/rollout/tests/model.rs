@@ -67,6 +67,8 @@ pub struct World {
     pub spoil: Option<Spoil>,
     /// Others have eaten the quota of reads of logs.
     pub logs_refused: bool,
+    /// More failed than a read of the logs tells of.
+    pub logs_cut: bool,
     /// Somebody's write is not in effect yet, in that region.
     pub unsettled: Option<&'static str>,
     /// And it never will be: it is as old as the last one that took effect.
@@ -118,6 +120,7 @@ impl World {
             blind_class: FaultClass::Retryable,
             spoil: None,
             logs_refused: false,
+            logs_cut: false,
             unsettled: None,
             stuck: false,
             policies: BTreeMap::new(),
@@ -327,7 +330,7 @@ impl World {
             let failures = match (self.blind, self.logs_refused) {
                 (true, _) => Err(Fault { class: self.blind_class, message: "503".into() }),
                 (_, true) => Err(Fault { class: FaultClass::Retryable, message: "429".into() }),
-                (false, false) => Ok(Failures { requests, is_cut: false }),
+                (false, false) => Ok(Failures { requests, is_cut: self.logs_cut }),
             };
             region.failures = Some(Logged { query, failures });
         }

@@ -13,6 +13,8 @@ const LONGEST: SignedDuration = SignedDuration::from_secs(3);
 const OF_ONE_CLIENT: i64 = 5;
 /// What Cloud Run says of a request that it did not send to any instance.
 const NO_INSTANCE: &str = "no available instance";
+/// From which status on the service failed a request.
+const ERROR: i32 = 500;
 /// What stands between a tag and the service's name in the address of a tag.
 const TAGGED: &str = "---";
 
@@ -27,6 +29,8 @@ pub(super) struct Counted {
     pub(super) of_users: i64,
     /// Those of them that met no free instance.
     pub(super) unserved: i64,
+    /// More that met none, and were refused with a status that is no error of the service.
+    pub(super) refused: i64,
     /// Entries of no revision, or of another.
     pub(super) strange: i64,
     /// Who met the candidate's.
@@ -39,9 +43,15 @@ impl Counted {
     pub(super) fn of(failures: &Failures, look: &Look<'_>, window: Window) -> Self {
         let mut counted = Self::default();
         let (mut known, mut of_client) = (BTreeSet::new(), BTreeMap::<u32, i64>::new());
-        let inside = failures.requests.iter().filter(|r| r.at >= window.from && r.at < window.to && r.status >= 500);
+        let inside = failures.requests.iter().filter(|r| r.at >= window.from && r.at < window.to);
         for request in inside {
             if !known.insert(&request.id) {
+                continue;
+            }
+            if request.status < ERROR {
+                let is_refused =
+                    request.revision == look.candidate.as_str() && !is_tagged(request) && is_unserved(request);
+                counted.refused += i64::from(is_refused);
                 continue;
             }
             let is_candidate = request.revision == look.candidate.as_str();

@@ -1,5 +1,5 @@
-//! The part of the Logging query language that request logs are asked for with: comparisons joined by AND, and values
-//! joined by OR.
+//! The part of the Logging query language that request logs are asked for with: comparisons joined by AND, those in parentheses
+//! by OR, and values joined by OR.
 
 use jiff::Timestamp;
 use regex::Regex;
@@ -21,38 +21,47 @@ struct Term {
     wanted: bool,
 }
 
-/// Which entries are meant.
+/// Which entries are meant: those that fit one of each.
 #[derive(Debug)]
-pub(super) struct Filter(Vec<Term>);
+pub(super) struct Filter(Vec<Vec<Term>>);
 
 impl Filter {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let bad = |what: &str| Problem::field("filter", format!("Unparseable filter: {what}"));
-        let term = TERM.as_ref().ok_or_else(|| bad(text))?;
-        let (mut terms, mut rest) = (vec![], text.trim());
+        let (mut all, mut rest) = (vec![], text.trim());
         while !rest.is_empty() {
-            if rest.starts_with("OR ") || rest.starts_with('(') || rest.starts_with("sample(") {
-                return Err(Problem::unimplemented("OR between comparisons, parentheses and sample() in a filter"));
+            if rest.starts_with("OR ") || rest.starts_with("sample(") {
+                return Err(Problem::unimplemented("OR outside parentheses, and sample(), in a filter"));
             }
-            let found = term.captures(rest).ok_or_else(|| bad(rest))?;
-            let part = |index: usize| found.get(index).map(|m| m.as_str());
-            let values = match (part(4).or(part(6)), part(5)) {
-                (Some(one), _) => vec![one.replace("\\\"", "\"")],
-                (None, Some(list)) => list.split(" OR ").map(|v| v.trim().trim_matches('"').to_string()).collect(),
-                (None, None) => return Err(bad(rest)),
+            let inside = rest.strip_prefix("AND ").unwrap_or(rest).trim_start().strip_prefix('(');
+            let Some(mut inside) = inside else {
+                let (term, after) = Term::first(rest).ok_or_else(|| bad(rest))?;
+                all.push(vec![term]);
+                rest = after;
+                continue;
             };
-            let path = part(2).unwrap_or_default().replace('"', "").split('.').map(ToString::to_string).collect();
-            let compare = part(3).unwrap_or_default().to_string();
-            terms.push(Term { path, compare, values, wanted: part(1).is_none() });
-            rest = rest.get(found.get(0).map_or(rest.len(), |m| m.end())..).unwrap_or_default().trim_start();
+            let mut any = vec![];
+            loop {
+                let (term, after) = Term::first(inside).ok_or_else(|| bad(inside))?;
+                any.push(term);
+                if let Some(after) = after.strip_prefix(')') {
+                    rest = after.trim_start();
+                    break;
+                }
+                inside = after
+                    .strip_prefix("OR ")
+                    .ok_or_else(|| Problem::unimplemented("AND and parentheses inside parentheses, in a filter"))?;
+            }
+            all.push(any);
         }
-        Ok(Self(terms))
+        Ok(Self(all))
     }
 
     /// From when to when entries may be meant.
     pub(super) fn span(&self) -> (Timestamp, Timestamp) {
         let (mut from, mut to) = (Timestamp::MIN, Timestamp::MAX);
-        for term in self.0.iter().filter(|term| term.path == ["timestamp"] && term.wanted) {
+        let alone = self.0.iter().filter_map(|any| if let [term] = any.as_slice() { Some(term) } else { None });
+        for term in alone.filter(|term| term.path == ["timestamp"] && term.wanted) {
             let Some(at) = term.values.first().and_then(|value| value.parse::<Timestamp>().ok()) else { continue };
             match term.compare.as_str() {
                 ">" | ">=" => from = from.max(at),
@@ -65,18 +74,32 @@ impl Filter {
 
     /// Whether only failed requests are meant.
     pub(super) fn wants_failed_only(&self) -> bool {
-        self.0.iter().any(|term| {
+        self.0.iter().flatten().any(|term| {
             let status: Option<i64> = term.values.first().and_then(|value| value.parse().ok());
             term.path == ["httpRequest", "status"] && term.compare == ">=" && term.wanted && status >= Some(400)
         })
     }
 
     pub(super) fn fits(&self, entry: &Value) -> bool {
-        self.0.iter().all(|term| term.holds(entry) == term.wanted)
+        self.0.iter().all(|any| any.iter().any(|term| term.holds(entry) == term.wanted))
     }
 }
 
 impl Term {
+    /// The first comparison of a text, and what follows.
+    fn first(text: &str) -> Option<(Self, &str)> {
+        let found = TERM.as_ref()?.captures(text)?;
+        let part = |index: usize| found.get(index).map(|m| m.as_str());
+        let values = match (part(4).or(part(6)), part(5)) {
+            (Some(one), _) => vec![one.replace("\\\"", "\"")],
+            (None, list) => list?.split(" OR ").map(|v| v.trim().trim_matches('"').to_string()).collect(),
+        };
+        let path = part(2)?.replace('"', "").split('.').map(ToString::to_string).collect();
+        let compare = part(3)?.to_string();
+        let after = text.get(found.get(0)?.end()..)?.trim_start();
+        Some((Self { path, compare, values, wanted: part(1).is_none() }, after))
+    }
+
     fn holds(&self, entry: &Value) -> bool {
         let found = self.path.iter().try_fold(entry, |value, part| value.get(part));
         // A field that is not there fits nothing.
@@ -124,7 +147,10 @@ mod tests {
         assert!(!fits("httpRequest.status>=504"));
         assert!(!fits("httpRequest.latency>\"1s\""));
         assert!(fits("NOT resource.labels.service_name=\"web\""));
-        assert!(Filter::parse("(a=1)").is_err() && Filter::parse("sample(insertId, 0.1)").is_err());
+        assert!(fits("(httpRequest.status>=504 OR resource.labels.service_name:\"ap\") AND httpRequest.status<504"));
+        assert!(!fits("(httpRequest.status>=504 OR resource.labels.service_name=\"web\")"));
+        assert!(Filter::parse("(a=1 AND b=2)").is_err() && Filter::parse("(a=1").is_err());
+        assert!(Filter::parse("sample(insertId, 0.1)").is_err());
         assert!(Filter::parse("?").is_err());
     }
 }
