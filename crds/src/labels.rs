@@ -43,8 +43,14 @@ pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
         "annotations of run.googleapis.com, cloud.googleapis.com, serving.knative.dev and autoscaling.knative.dev are Cloud \
          Run's, and those of orchestra.cherry-ai.me Orchestra's: a field says the same",
     );
+    let form = rule(
+        "self.all(k, k.matches('^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$'))",
+        "an annotation's key is a name of at most 63 letters, digits, -, _ and ., after a domain and / where it has one: \
+         example.com/on-call",
+    );
+    // With Orchestra's own, all are under the 256 KiB that annotations may have together.
     json_schema!({
-        "type": "object", "maxProperties": 64, "additionalProperties": {"type": "string", "maxLength": 4096},
-        "x-kubernetes-validations": [keys],
+        "type": "object", "maxProperties": 48, "additionalProperties": {"type": "string", "maxLength": 4096},
+        "x-kubernetes-validations": [keys, form],
     })
 }

@@ -89,8 +89,8 @@ fn default_fail_above() -> i32 {
      self.passAtMostMilliseconds <= self.failAboveMilliseconds",
     "latency: passAtMostMilliseconds is at most failAboveMilliseconds: between the two a look is inconclusive"
 ), validation = (
-    "!has(self.failAbovePercentOfStable) || self.failAbovePercentOfStable == 0 || self.failAbovePercentOfStable > 100",
-    "latency.failAbovePercentOfStable: a candidate as fast as stable fails at 100 and below: write 150 for half as long again, or 0 for no comparison"
+    "!has(self.failAbovePercentOfStable) || self.failAbovePercentOfStable == 0 || self.failAbovePercentOfStable >= 100",
+    "latency.failAbovePercentOfStable: a candidate as fast as stable would fail below 100: write 100 for no slower, 150 for half as long again, or 0 for no comparison"
 ))]
 pub struct LatencyLimits {
     /// Of which percentile.

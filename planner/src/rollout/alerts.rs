@@ -12,6 +12,7 @@ use super::memory::{Candidate, Memory, RegionMemory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Progress;
+use super::steps::{Step, Steps};
 use crate::cloud::{AlertPolicy, Incident, Incidents, IncidentsQuery};
 use crate::conditions::{Note, note};
 use crate::names::Percent;
@@ -49,7 +50,9 @@ fn has_users(candidate: &Candidate, place: &Place<'_>) -> bool {
 
 fn has_policies(pass: &Pass<'_>, candidate: &Candidate) -> bool {
     let settings = analysis(pass, candidate);
-    !settings.alert_policies.is_empty() && settings.mode != AnalysisMode::Observe
+    // What was promoted before goes back, or to another region, without analysis.
+    let is_judged = candidate.steps() != Steps::default();
+    is_judged && !settings.alert_policies.is_empty() && settings.mode != AnalysisMode::Observe
 }
 
 /// The policies that are listed, by the last part of their names; those of another project are errors, by their whole name.
@@ -119,7 +122,11 @@ pub(super) fn failing(pass: &Pass<'_>, candidate: &Candidate, states: &[(&Place<
 /// Since when it has had all requests in a region; none: it hasn't.
 fn alone_since(candidate: &Candidate, place: &Place<'_>, state: &Progress) -> Option<Timestamp> {
     if *state == Progress::Done {
-        return place.marks.candidate_named(&candidate.release.revision).map(|mark| mark.at);
+        // Its mark was written once the watch was over.
+        let watched =
+            candidate.steps().iter().last().filter(|step| step.share() == Some(Percent::ALL)).map(Step::takes);
+        let mark = place.marks.candidate_named(&candidate.release.revision)?;
+        return mark.at.checked_sub(watched.unwrap_or_default()).ok();
     }
     let weight = state.weight()?;
     candidate.steps().at(weight.step)?.share().filter(|share| *share == Percent::ALL).map(|_| weight.since)
@@ -166,15 +173,20 @@ fn why_held(pass: &Pass<'_>, candidate: &Candidate, place: &Place<'_>) -> Option
             }
             // Trouble in any region with users of the candidate holds it everywhere.
             let others = pass.waves().filter(|other| has_users(candidate, other) && other.region() != place.region());
-            let mut all = std::iter::once(place).chain(others).flat_map(|place| open(pass, candidate, place));
-            all.find(|(_, about)| *about != About::Other).map(|(incident, about)| {
+            let its = |place| open(pass, candidate, place).map(move |(incident, about)| (place, incident, about));
+            let mut all = std::iter::once(place).chain(others).flat_map(its);
+            all.find(|(.., about)| *about != About::Other).map(|(of, incident, about)| {
                 let what = match about {
                     About::Candidate => "it names this revision, and is of before this release",
                     About::Service => "it names the service, and no revision",
                     About::Unknown | About::Other => "it names neither service nor revision",
                 };
+                let elsewhere = match of.region() == place.region() {
+                    true => String::new(),
+                    false => format!(" about {}", of.region()),
+                };
                 format!(
-                    "an incident of the alert policy `{}` is open since {}: {what}",
+                    "an incident of the alert policy `{}` is open since {}{elsewhere}: {what}",
                     incident.called, incident.opened
                 )
             })

@@ -69,7 +69,7 @@ fn asked(pass: &Pass<'_>, memory: &Memory) -> Option<(RevisionName, String)> {
 /// Whether a way back is asked for that was not taken yet, or is not at its end: nothing else is urgent then.
 pub(super) fn is_under_way(rollout: &Rollout, memory: &Memory) -> bool {
     // With the status lost it is not known which release was the last.
-    let may_mean_now = |number: u32| memory.last_release() == 0 || number == memory.last_release();
+    let may_mean_now = |number: u32| memory.stable.is_none() || number == memory.last_release();
     let is_asked = unanswered(rollout, memory).is_some_and(|(asked, _)| may_mean_now(asked.number));
     is_asked || memory.held.as_ref().is_some_and(|held| !held.is_recorded(memory))
 }
@@ -214,7 +214,7 @@ fn write(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceView
     let moves = !same_shares(&traffic, &view.traffic);
     let overdue = weight_of(home, &view.serving) != Percent::ALL && written_long_ago(view, pass.seen.now);
     (moves || overdue || !is_marked(memory, place)).then(|| {
-        let marks = Some(marks(place, place.owned_marks(pass.seen, memory), memory));
+        let marks = Some(marks(place, place.owned_marks(pass.seen, memory).with_others_of(view), memory));
         let change = ServiceChange { traffic: Some(traffic), marks, ..ServiceChange::default() };
         Effect::UpdateService { service: place.seen.id.clone(), etag: view.etag.clone(), change: Box::new(change) }
     })
