@@ -9,9 +9,13 @@ use google_cloud_wkt::FieldMask;
 use orchestra_planner::cloud::{PolicyView, RevisionView, ServiceId, ServiceSettings, ServiceView};
 use orchestra_planner::names::{Etag, ProjectId, Region, RevisionName};
 use orchestra_planner::plan::{NewService, ServiceChange};
+use std::collections::BTreeMap;
 
 use crate::CloudError;
-use crate::call::{Calls, once};
+use crate::call::{Calls, PAGES, once};
+
+/// Services that are listed at once.
+const PAGE: i32 = 500;
 
 /// The Cloud Run port.
 #[derive(Clone, Debug)]
@@ -51,6 +55,27 @@ impl CloudRun {
     pub async fn service(&self, id: &ServiceId) -> Result<Option<ServiceView>, CloudError> {
         let read = self.services.get_service().set_name(path(id)).send();
         Ok(self.calls.find("get service", read).await?.map(model::service_view))
+    }
+
+    /// The services of a project in a region, with their etags: whether any has changed.
+    ///
+    /// # Errors
+    /// When Google does not answer, or refuses.
+    pub async fn etags(&self, project: &ProjectId, region: &Region) -> Result<BTreeMap<ServiceId, Etag>, CloudError> {
+        const WHAT: &str = "list services";
+        let (parent, mut etags, mut token) =
+            (format!("projects/{project}/locations/{region}"), BTreeMap::new(), String::new());
+        for _ in 0..PAGES {
+            let list =
+                self.services.list_services().set_parent(parent.as_str()).set_page_size(PAGE).set_page_token(token);
+            let page = self.calls.call(WHAT, list.send()).await?;
+            etags.extend(page.services.iter().filter_map(|service| model::etag(project, region, service)));
+            token = page.next_page_token;
+            if token.is_empty() {
+                return Ok(etags);
+            }
+        }
+        Err(CloudError::endless(WHAT))
     }
 
     /// Reads a revision.

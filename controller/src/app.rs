@@ -232,9 +232,8 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     let shell = Shell::new(client.clone(), cloud, clock, elector.leadership(), metrics);
     let shell = shell.with_health(health).with_hosts(&settings.allowed_host);
     let shell = Arc::new(shell);
-    let (one, two) = (stop.clone(), stop.clone());
-    let environments = watches::environments(&client, shell.clone(), stopped_owned(one));
-    let rollouts = watches::rollouts(&client, shell, stopped_owned(two));
+    let environments = watches::environments(&client, shell.clone(), stopped_owned(stop.clone()));
+    let rollouts = watches::rollouts(&client, shell, stopped_owned(stop.clone()));
     let mut work: JoinSet<()> = JoinSet::new();
     work.spawn(environments);
     work.spawn(rollouts);

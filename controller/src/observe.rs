@@ -15,7 +15,7 @@ use patience::{Patience, gather};
 
 impl Shell {
     /// What a read gave, with its fault told.
-    fn noted<T>(&self, source: Source, read: Result<T, CloudError>) -> Reading<T> {
+    pub(crate) fn noted<T>(&self, source: Source, read: Result<T, CloudError>) -> Reading<T> {
         let reading = read.map_err(orchestra_planner::cloud::Fault::from);
         self.health.note_google(source, reading.as_ref().err());
         reading

@@ -1,6 +1,7 @@
 //! The one loop that runs every plan: observe, plan, write the status, then act. Nothing else writes to the cluster's
 //! objects or to Google.
 
+mod drift;
 mod effects;
 mod publish;
 mod retry;
@@ -33,6 +34,7 @@ use crate::health::Health;
 use crate::lease::Leadership;
 use crate::metrics::{Key, Metrics, Series};
 use crate::outbound::Outbound;
+pub use drift::{LOOK_FOR_DRIFT, Watched};
 use retry::Troubles;
 
 /// What the shell works with.
@@ -47,6 +49,8 @@ pub struct Shell {
     recorder: Recorder,
     witness: Option<Arc<dyn Witness>>,
     troubles: Mutex<BTreeMap<Key, Troubles>>,
+    /// What each object that is quiet waits to see changed.
+    watched: Mutex<BTreeMap<Key, Watched>>,
 }
 
 /// Told of each write before it is made.
@@ -79,6 +83,9 @@ where
 
     /// What a write is to change, as it was read.
     fn before<'a>(seen: &'a Self::Seen, effect: &Effect) -> Before<'a>;
+
+    /// The services that it is about, as they were seen.
+    fn watched(seen: &Self::Seen) -> Watched;
 
     /// The first promise that these effects would break.
     fn broken(seen: &Self::Seen, effects: &[Effect]) -> Option<Broken>;
@@ -113,9 +120,19 @@ impl Shell {
     /// A shell over a cluster and a cloud.
     pub fn new(kube: Client, cloud: Cloud, clock: Clock, leadership: Leadership, metrics: Metrics) -> Self {
         let recorder = Recorder::new(kube.clone(), Reporter::from("orchestra-controller"));
-        let (health, troubles) = (Health::default(), Mutex::default());
-        let outbound = Outbound::default();
-        Self { kube, cloud, clock, metrics, health, outbound, leadership, recorder, witness: None, troubles }
+        Self {
+            kube,
+            cloud,
+            clock,
+            metrics,
+            leadership,
+            recorder,
+            health: Health::default(),
+            outbound: Outbound::default(),
+            witness: None,
+            troubles: Mutex::default(),
+            watched: Mutex::default(),
+        }
     }
 
     /// What it counts.
@@ -212,6 +229,7 @@ impl Shell {
         let seen = M::observe(self, &object, self.failed_writes(key, object.meta().uid.as_deref())).await?;
         let plan = M::plan(&seen);
         self.note_urgency(key, plan.urgency);
+        self.note_watched(key, M::watched(&seen), plan.urgency);
         if plan.finalizer != Finalizer::Keep {
             self.change_finalizer(&api, &object, plan.finalizer).await?;
             return Ok(Some(plan.next));

@@ -1,6 +1,6 @@
 //! Watches both kinds, and calls the shell when something happens or is due.
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller, Error as ControllerError};
 use kube::runtime::reflector::ObjectRef;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::cluster_trouble;
-use crate::shell::{Managed, Shell};
+use crate::shell::{LOOK_FOR_DRIFT, Managed, Shell};
 
 /// How many objects of a kind are worked on at once.
 const CONCURRENCY: u16 = 32;
@@ -105,8 +105,19 @@ pub(crate) fn rollouts<F: Future<Output = ()> + Send + Sync + 'static>(
         .with_config(Config::default().concurrency(CONCURRENCY))
         .trigger_backoff(WatchAgain(WATCH_AGAIN.0))
         .watches(environments, watcher::Config::default(), of_environment)
+        .reconcile_on(drifted(shell.clone()))
         .graceful_shutdown_on(shutdown);
     drain::<Rollout, _>(controller.run(reconcile::<Rollout>, never, shell.clone()), shell)
+}
+
+/// Rollouts whose services others have changed, as that is seen.
+fn drifted(shell: Arc<Shell>) -> impl Stream<Item = ObjectRef<Guarded<Rollout>>> + Send {
+    let minutes = stream::unfold(shell, |shell| async move {
+        tokio::time::sleep(shell.clock.real_span(LOOK_FOR_DRIFT)).await;
+        let changed = shell.drifted().await;
+        Some((stream::iter(changed), shell))
+    });
+    minutes.flatten().map(|(_, namespace, name)| ObjectRef::new(&name).within(&namespace))
 }
 
 /// Runs a controller to its end, and tells what is wrong with its watch.

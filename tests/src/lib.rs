@@ -4,6 +4,7 @@
 pub mod disturbed;
 pub mod faces;
 pub mod faults;
+pub mod others;
 pub mod place;
 pub mod plants;
 pub mod promises;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::faults::{Fault, Plan};
+use crate::others;
 use crate::world::{NAMESPACE, World, plain_environment};
 
 const ENDED: [RolloutPhase; 3] = [RolloutPhase::Promoted, RolloutPhase::RolledBack, RolloutPhase::Failed];
@@ -26,6 +27,15 @@ pub enum Scenario {
     Supersede,
     AbortAndRetry,
     TwoRegions,
+    /// A service of gcloud's is taken over, and its next revision released.
+    Adoption,
+    /// gcloud deploys, and Orchestra has the traffic.
+    TrafficOnly,
+    /// By hand to the version before.
+    Undo,
+    Restart,
+    /// One region more, then the first one less.
+    Regions,
     EnvironmentThatIsDeleted,
     EnvironmentThatIsRetained,
 }
@@ -42,6 +52,8 @@ pub struct End {
     pub redis: Vec<(String, i64, String)>,
     /// Objects that are left in the cluster.
     pub objects: Vec<String>,
+    /// A person went back, and it holds.
+    pub held: bool,
     /// One of them says what is in the way.
     pub blocked: bool,
 }
@@ -75,6 +87,7 @@ impl End {
                 .iter()
                 .map(|r| (text(&r["name"]), r["memorySizeGb"].as_i64().unwrap_or(0), text(&r["state"])))
                 .collect(),
+            held: !status["held"].is_null(),
             blocked: objects.iter().any(stalled),
             objects: objects.iter().map(|o| text(&o["metadata"]["name"])).collect(),
         }
@@ -90,7 +103,7 @@ impl End {
 
     /// Whether no release is under way, or something says what is in its way.
     fn has_ended(&self) -> bool {
-        self.blocked || self.phase.is_null() || ENDED.iter().any(|phase| json!(phase) == self.phase)
+        self.blocked || self.held || self.phase.is_null() || ENDED.iter().any(|phase| json!(phase) == self.phase)
     }
 }
 
@@ -103,13 +116,18 @@ fn canary(image: &str) -> Value {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::FirstDeployment,
         Self::CanaryThatPromotes,
         Self::CanaryThatRollsBack,
         Self::Supersede,
         Self::AbortAndRetry,
         Self::TwoRegions,
+        Self::Adoption,
+        Self::TrafficOnly,
+        Self::Undo,
+        Self::Restart,
+        Self::Regions,
         Self::EnvironmentThatIsDeleted,
         Self::EnvironmentThatIsRetained,
     ];
@@ -117,9 +135,15 @@ impl Scenario {
     /// A scenario that begins the same: faults in what both have are tried there.
     pub fn begins_like(self) -> Option<Self> {
         match self {
-            Self::FirstDeployment | Self::TwoRegions | Self::EnvironmentThatIsDeleted => None,
-            Self::CanaryThatPromotes | Self::CanaryThatRollsBack => Some(Self::FirstDeployment),
-            Self::Supersede | Self::AbortAndRetry => Some(Self::CanaryThatPromotes),
+            Self::FirstDeployment
+            | Self::TwoRegions
+            | Self::Adoption
+            | Self::TrafficOnly
+            | Self::EnvironmentThatIsDeleted => None,
+            Self::CanaryThatPromotes | Self::CanaryThatRollsBack | Self::Restart | Self::Regions => {
+                Some(Self::FirstDeployment)
+            }
+            Self::Supersede | Self::AbortAndRetry | Self::Undo => Some(Self::CanaryThatPromotes),
             Self::EnvironmentThatIsRetained => Some(Self::EnvironmentThatIsDeleted),
         }
     }
@@ -149,10 +173,11 @@ impl Scenario {
     async fn release(self, world: &mut World) {
         let regions: &[&str] = if self == Self::TwoRegions { &TWO } else { &ONE };
         world.create_environment("shop", plain_environment(regions)).await;
-        world.create_rollout("api", canary("app:1")).await;
+        let rollout = self.rollout(world).await;
+        world.create_rollout("api", rollout).await;
         world.run_until_one_of("api", &ENDED).await;
         match self {
-            Self::CanaryThatPromotes | Self::TwoRegions => world.release("api", "app:2", &[]).await,
+            Self::CanaryThatPromotes | Self::TwoRegions | Self::Adoption => world.release("api", "app:2", &[]).await,
             Self::CanaryThatRollsBack => world.release("api", "app:2", &[("SANDBOX_ERROR_PERCENT", "30")]).await,
             Self::Supersede => {
                 world.release("api", "app:2", &[]).await;
@@ -160,9 +185,62 @@ impl Scenario {
                 world.release("api", "app:3", &[]).await;
             }
             Self::AbortAndRetry => abort_and_retry(world).await,
+            Self::TrafficOnly => deployed_by_others(world).await,
+            Self::Undo => return undone(world).await,
+            Self::Restart => {
+                let restarted = json!({"kubectl.kubernetes.io/restartedAt": "2026-03-01T10:00:00Z"});
+                world.patch_rollout("api", json!({"spec": {"template": {"annotations": restarted}}})).await;
+            }
+            Self::Regions => regions_that_change(world).await,
             _ => {}
         }
         world.run_until_one_of("api", &ENDED).await;
+    }
+
+    /// What is applied first; what others had made by then is there.
+    async fn rollout(self, world: &mut World) -> Value {
+        let mut rollout = canary("app:1");
+        if !matches!(self, Self::Adoption | Self::TrafficOnly) {
+            return rollout;
+        }
+        others::make(world, &rollout["template"]);
+        world.run_for(Duration::from_secs(60)).await;
+        rollout["adopt"] = json!({"service": "shop-api"});
+        if self == Self::TrafficOnly {
+            rollout["trafficOnly"] = json!(true);
+            rollout.as_object_mut().map(|spec| spec.remove("template"));
+        }
+        rollout
+    }
+}
+
+/// Waits until a release that others began by deploying has ended.
+async fn deployed_by_others(world: &mut World) {
+    let before = world.status("api").await.history.len();
+    others::deploy_by_gcloud(world, "app:2", &Value::Null, "klmnopqrst");
+    let ended = |world: &World| world.rollout("api")["status"]["history"].as_array().is_some_and(|h| h.len() > before);
+    world.run_until("the release of what others deployed", ended).await;
+}
+
+async fn undone(world: &mut World) {
+    world.release("api", "app:2", &[]).await;
+    world.run_until_one_of("api", &ENDED).await;
+    let status = world.rollout("api")["status"].clone();
+    let promoted = status["promoted"].as_array().cloned().unwrap_or_default();
+    let other = promoted.iter().find(|promoted| promoted["revision"] != status["stable"]["revision"]);
+    let token = other.map(|promoted| promoted["undoToken"].clone());
+    world.patch_rollout("api", json!({"metadata": {"annotations": {"orchestra.cherry-ai.me/undo": token}}})).await;
+    world.run_until("the way back", |world| !world.rollout("api")["status"]["held"].is_null()).await;
+}
+
+async fn regions_that_change(world: &mut World) {
+    let known = |world: &World| -> Vec<String> {
+        let status = world.rollout("api")["status"].clone();
+        status["regions"].as_array().into_iter().flatten().map(|region| text(&region["region"])).collect()
+    };
+    for regions in [TWO.as_slice(), &TWO[1..]] {
+        world.patch_environment("shop", json!({"spec": {"regions": regions}})).await;
+        world.run_until("the regions", |world| known(world) == regions && world.is_in("api", &ENDED)).await;
     }
 }
 

@@ -10,8 +10,9 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::others;
 use crate::world::{World, plain_environment};
-use happening::{After, draw, happen, ladder, steps};
+use happening::{After, Origin, draw, happen, ladder, steps};
 
 const ENDED: [RolloutPhase; 4] =
     [RolloutPhase::Promoted, RolloutPhase::RolledBack, RolloutPhase::Failed, RolloutPhase::Pending];
@@ -37,7 +38,13 @@ pub struct Run {
 pub async fn run(seed: u64, limit: usize) -> Run {
     let mut random = StdRng::seed_from_u64(seed);
     let mut world = World::new(seed).await;
-    let regions: &[&str] = if random.random_bool(0.4) { &["us-central1", "us-west4"] } else { &["us-central1"] };
+    let origin = Origin::of(seed);
+    // What others had made is in one region.
+    let regions: &[&str] = if random.random_bool(0.4) && origin == Origin::Orchestra {
+        &["us-central1", "us-west4"]
+    } else {
+        &["us-central1"]
+    };
     let mut environment = plain_environment(regions);
     if random.random_bool(0.3) {
         environment["redis"] = json!({"tier": "Basic", "memorySizeGb": 1});
@@ -53,6 +60,14 @@ pub async fn run(seed: u64, limit: usize) -> Run {
     });
     // By the seed alone: what else is drawn stays what it was.
     rollout["analysis"] = analysis(seed);
+    if origin != Origin::Orchestra {
+        others::make(&world, &rollout["template"]);
+        rollout["adopt"] = json!({"service": "shop-api"});
+    }
+    if origin == Origin::TrafficOnly {
+        rollout["trafficOnly"] = json!(true);
+        rollout.as_object_mut().map(|spec| spec.remove("template"));
+    }
     world.create_rollout("api", rollout.clone()).await;
     let mut story = vec![];
     let count = random.random_range(4..12);
@@ -64,7 +79,7 @@ pub async fn run(seed: u64, limit: usize) -> Run {
         }
         world.run_for(Duration::from_secs(wait)).await;
         story.push(format!("{} {happening:?}", world.now()));
-        match happen(&mut world, happening, &environment, &rollout).await {
+        match happen(&mut world, happening, &environment, &rollout, origin).await {
             After::GoesOn => {}
             After::WaitsForPerson => return end(seed, &world, story, broken(&world)),
             After::Wrong(complaint) => return end(seed, &world, story, Some(complaint)),

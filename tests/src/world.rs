@@ -7,7 +7,7 @@ use orchestra_cloud::{Cloud, Unsent};
 use orchestra_controller::clock::{Clock, ClockReading};
 use orchestra_controller::lease::Leadership;
 use orchestra_controller::metrics::Metrics;
-use orchestra_controller::shell::Shell;
+use orchestra_controller::shell::{LOOK_FOR_DRIFT, Shell};
 use orchestra_crds::{OrchestraEnvironment, Rollout, RolloutPhase, RolloutStatus};
 use orchestra_sandbox::Sandbox;
 use serde_json::{Value, json};
@@ -36,6 +36,8 @@ impl Kind {
 
 type Key = (Kind, String);
 
+/// How often what others have changed in Google Cloud is looked for.
+const DRIFT: Duration = Duration::from_secs(LOOK_FOR_DRIFT.as_secs().unsigned_abs());
 /// How long anything may take.
 const LONGEST_WAIT: Duration = Duration::from_secs(4 * 3600);
 
@@ -52,6 +54,8 @@ pub struct World {
     turn: usize,
     clock: Clock,
     due: BTreeMap<Key, Instant>,
+    /// When to look next for what others have changed in Google Cloud.
+    drift: Instant,
     /// The version of the cluster up to which changes were noticed.
     noticed: u64,
 }
@@ -80,6 +84,7 @@ impl World {
             turn: 0,
             clock,
             due: BTreeMap::new(),
+            drift: Instant::now() + DRIFT,
             noticed: 0,
         }
     }
@@ -223,6 +228,10 @@ impl World {
         else {
             return false;
         };
+        if self.drift < at {
+            self.look_for_drift().await;
+            return true;
+        }
         tokio::time::sleep_until(at).await;
         self.turn = (self.turn + 1) % self.shells.len();
         let foreseen = if self.rehearsals.is_some() {
@@ -253,6 +262,17 @@ impl World {
             None => self.restart().await,
         }
         true
+    }
+
+    /// Rollouts whose services others have changed are due.
+    async fn look_for_drift(&mut self) {
+        tokio::time::sleep_until(self.drift).await;
+        for shell in &self.shells {
+            for (_, _, name) in shell.drifted().await {
+                self.due.insert((Kind::Rollout, name), Instant::now());
+            }
+        }
+        self.drift = Instant::now() + DRIFT;
     }
 
     /// What the pass over an object is to send, if not this one, then the next ones.
@@ -309,7 +329,7 @@ impl World {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.due.values().min().copied()
+        self.due.values().min().map(|due| self.drift.min(*due))
     }
 
     /// Runs until something is so, or for a span; whether it is.

@@ -16,7 +16,7 @@ use orchestra_planner::cloud::{
     Readiness, RevisionView, SecretVersionId, ServiceId, ServiceView, Target, TrafficTarget, Trouble,
 };
 use orchestra_planner::marks::Marks;
-use orchestra_planner::names::{Etag, Percent, RevisionName};
+use orchestra_planner::names::{Etag, Percent, ProjectId, Region, RevisionName, ServiceName};
 use orchestra_planner::plan::ServiceChange;
 use orchestra_planner::template::{EffectiveTemplate, EnvValue, SecretVersion, Version, Volume};
 use std::collections::BTreeSet;
@@ -44,6 +44,12 @@ pub(super) fn service(id: &ServiceId, change: &ServiceChange, base: RevisionTemp
         mask.extend(settings::write(&mut service, setting));
     }
     (service, mask)
+}
+
+/// Which service of a list this is, and its etag. None: its name is no service's.
+pub(super) fn etag(project: &ProjectId, region: &Region, service: &Service) -> Option<(ServiceId, Etag)> {
+    let name = ServiceName::new(short(&service.name)).ok()?;
+    Some((ServiceId { project: project.clone(), region: region.clone(), name }, Etag(service.etag.clone())))
 }
 
 fn target(target: &TrafficTarget) -> SdkTarget {

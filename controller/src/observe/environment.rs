@@ -26,7 +26,7 @@ use crate::cluster::kube_call;
 use crate::error::PassError;
 use crate::health::Source;
 use crate::metrics::{Key, Metrics, Series, shown};
-use crate::shell::{Managed, Shell};
+use crate::shell::{Managed, Shell, Watched};
 
 impl Managed for OrchestraEnvironment {
     const KIND: &'static str = "OrchestraEnvironment";
@@ -80,6 +80,10 @@ impl Managed for OrchestraEnvironment {
 
     fn before<'a>(seen: &'a Observation, _: &Effect) -> Before<'a> {
         Before { redis: seen.redis.as_ref().ok().and_then(Option::as_ref), ..Before::default() }
+    }
+
+    fn watched(_: &Observation) -> Watched {
+        Watched::new()
     }
 
     fn broken(_: &Observation, effects: &[Effect]) -> Option<Broken> {

@@ -24,7 +24,7 @@ use crate::cluster::kube_call;
 use crate::error::PassError;
 use crate::health::Source;
 use crate::metrics::{Key, Metrics, Series, shown, word};
-use crate::shell::{Managed, Shell};
+use crate::shell::{Managed, Shell, Watched};
 
 /// More rounds of questions than any observation opens: services, revisions, another name, counts, secrets.
 const ROUNDS: usize = 8;
@@ -90,6 +90,14 @@ impl Managed for Rollout {
             policy: region.and_then(|region| region.policy.as_ref()?.as_ref().ok()),
             redis: None,
         }
+    }
+
+    fn watched(seen: &Observation) -> Watched {
+        let of = |region: &RegionView| {
+            let service = region.service.as_ref().ok()?;
+            Some((region.id.clone(), service.as_ref().map(|service| service.etag.clone())))
+        };
+        seen.regions.iter().filter_map(of).collect()
     }
 
     fn broken(seen: &Observation, effects: &[Effect]) -> Option<Broken> {

@@ -81,6 +81,9 @@ impl Shell {
 
     /// A pass went to its end. Nothing is kept of an object that is gone, or with which all is well.
     pub(super) fn calm(&self, key: &Key, gone: bool) {
+        if gone {
+            lock(&self.watched).remove(key);
+        }
         let mut all = lock(&self.troubles);
         if let Some(troubles) = all.get_mut(key) {
             (troubles.attempts, troubles.absent) = (0, false);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::faults::Fault;
+use crate::others;
 use crate::world::{World, one_container};
 
 const FAULTS: [Fault; 15] = [
@@ -69,10 +70,37 @@ pub(super) enum Happening {
     /// A default that every service gets.
     Default(u32),
     Label(u32),
+    /// gcloud deploys an image, past Orchestra where that has the template.
+    ByGcloud(u32),
+    /// Terraform applies what it says, with an image.
+    ByTerraform(u32),
+    /// The same template as a new revision.
+    Restart(u32),
     /// The Rollout is deleted and applied anew.
     Recreate,
     /// Everything is deleted and applied anew.
     RecreateAll,
+}
+
+/// Who makes the service, and who deploys to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Orchestra,
+    /// gcloud had made it; Orchestra takes it over.
+    Adopted,
+    /// The same, and others go on deploying.
+    TrafficOnly,
+}
+
+impl Origin {
+    /// By the seed alone: what else is drawn is the same with each.
+    pub(super) fn of(seed: u64) -> Self {
+        match seed % 9 {
+            4 => Self::Adopted,
+            7 => Self::TrafficOnly,
+            _ => Self::Orchestra,
+        }
+    }
 }
 
 /// A step of a canary.
@@ -106,7 +134,7 @@ pub(super) fn steps(ladder: &[Step]) -> Value {
 }
 
 pub(super) fn draw(random: &mut StdRng) -> Happening {
-    match random.random_range(0..35) {
+    match random.random_range(0..39) {
         0..8 => Happening::Fault(FAULTS[random.random_range(0..FAULTS.len())]),
         8..14 => {
             let env = match random.random_range(0..7) {
@@ -136,6 +164,9 @@ pub(super) fn draw(random: &mut StdRng) -> Happening {
         31 => Happening::Recreate,
         32 => Happening::RecreateAll,
         33 => Happening::DeleteService,
+        34 | 35 => Happening::ByGcloud(random.random_range(1..5)),
+        36 => Happening::ByTerraform(random.random_range(1..5)),
+        37 => Happening::Restart(random.random_range(0..3)),
         _ => Happening::Ask("promote"),
     }
 }
@@ -153,10 +184,19 @@ pub(super) enum After {
 }
 
 /// Lets it happen.
-pub(super) async fn happen(world: &mut World, happening: Happening, environment: &Value, rollout: &Value) -> After {
+pub(super) async fn happen(
+    world: &mut World,
+    happening: Happening,
+    environment: &Value,
+    rollout: &Value,
+    origin: Origin,
+) -> After {
     let release = |image: u32, env| json!({"spec": {"template": one_container(&format!("app:{image}"), env_of(env))}});
     match happening {
+        // There is no template to change.
+        Happening::TwoReleases(..) | Happening::Restart(_) if origin == Origin::TrafficOnly => {}
         Happening::Fault(fault) => world.tap.strike_next(fault),
+        Happening::Release { image, env } if origin == Origin::TrafficOnly => by_gcloud(world, image, env),
         Happening::Release { image, env } => world.patch_rollout("api", release(image, env)).await,
         Happening::TwoReleases(one, other) => {
             world.patch_rollout("api", release(one, None)).await;
@@ -188,6 +228,12 @@ pub(super) async fn happen(world: &mut World, happening: Happening, environment:
         }
         Happening::Label(n) => {
             world.patch_environment("shop", json!({"spec": {"labels": {"team": format!("t{n}")}}})).await;
+        }
+        Happening::ByGcloud(image) => by_gcloud(world, image, None),
+        Happening::ByTerraform(image) => drop(others::apply_by_terraform(world, &format!("app:{image}"))),
+        Happening::Restart(n) => {
+            let restarted = json!({"kubectl.kubernetes.io/restartedAt": format!("2026-03-01T1{n}:00:00Z")});
+            world.patch_rollout("api", json!({"spec": {"template": {"annotations": restarted}}})).await;
         }
         Happening::Recreate => {
             world.delete_rollouts().await;
@@ -241,6 +287,11 @@ async fn ask(world: &mut World, request: &str) {
     };
     let (annotation, target) = (format!("{PREFIX}{request}"), target.unwrap_or("shop-api-none.1").to_string());
     world.patch_rollout("api", json!({"metadata": {"annotations": {annotation: target}}})).await;
+}
+
+fn by_gcloud(world: &World, image: u32, env: Option<(&str, &str)>) {
+    let nonce = format!("n{}", world.now().as_second());
+    others::deploy_by_gcloud(world, &format!("app:{image}"), &env_of(env), &nonce);
 }
 
 fn traffic_by_hand(world: &World) {

@@ -2,30 +2,16 @@
 
 use http::Method;
 use orchestra_crds::{Outcome, RolloutPhase};
-use orchestra_sandbox::exchange::Request;
+use orchestra_tests::others::{self, SERVICE, apply_by_terraform, deploy_by_gcloud, google};
 use orchestra_tests::world::{World, canary, plain_environment};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How soon drift is seen, with time for the write that mends it.
-const FIVE_MINUTES: Duration = Duration::from_secs(320);
-const SERVICE: &str = "/v2/projects/cherry-ai-project/locations/us-central1/services/shop-api";
-
-/// As somebody calls it.
-fn google_as(world: &World, who: &str, method: Method, path: &str, body: &Value) -> Value {
-    let request =
-        Request { authorization: format!("Bearer {who}"), ..Request::new(method, path, body.to_string().into()) };
-    let reply = world.tap.sandbox.google.handle(&request);
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply.document().unwrap().into_owned()
-}
-
-fn google(world: &World, method: Method, path: &str, body: &Value) -> Value {
-    google_as(world, "ann@example.com", method, path, body)
-}
+/// How soon what others do is told.
+const A_MINUTE: Duration = Duration::from_secs(60);
 
 fn service(world: &World) -> Value {
-    google(world, Method::GET, SERVICE, &Value::Null)
+    others::service(world).unwrap()
 }
 
 fn revisions(world: &World) -> Vec<String> {
@@ -37,30 +23,26 @@ fn revisions(world: &World) -> Vec<String> {
 /// A service as gcloud makes it: a sidecar, probes, a bucket, a Cloud SQL connection, and marks of gcloud's own.
 async fn made_by_gcloud() -> World {
     let mut world = World::new(7).await;
-    let made = json!({
-        "client": "gcloud", "clientVersion": "480.0.0", "labels": {"team": "shop"}, "description": "theirs",
-        "template": {
-            "labels": {"client.knative.dev/nonce": "abcdefghij", "team": "shop"},
-            "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2", "maxInstanceRequestConcurrency": 160,
-            "serviceMesh": {"mesh": "projects/p/locations/global/meshes/m"},
-            "containers": [
-                {"name": "app-1", "image": "app:1", "ports": [{"containerPort": 8080}], "dependsOn": ["proxy"],
-                 "env": [{"name": "A", "value": "b"}],
-                 "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "cpuIdle": true, "startupCpuBoost": true},
-                 "volumeMounts": [{"name": "assets", "mountPath": "/assets"}],
-                 "startupProbe": {"httpGet": {"path": "/ready"}, "periodSeconds": 5, "failureThreshold": 20},
-                 "livenessProbe": {"httpGet": {"path": "/live"}}},
-                {"name": "proxy", "image": "proxy:3", "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "cpuIdle": true},
-                 "startupProbe": {"tcpSocket": {"port": 9000}}},
-            ],
-            "volumes": [
-                {"name": "assets", "gcs": {"bucket": "shop-assets", "readOnly": true}},
-                {"name": "cloudsql", "cloudSqlInstance": {"instances": ["cherry-ai-project:us-central1:orders"]}},
-            ],
-        },
+    let template = json!({
+        "labels": {"client.knative.dev/nonce": "abcdefghij", "team": "shop"},
+        "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2", "maxInstanceRequestConcurrency": 160,
+        "serviceMesh": {"mesh": "projects/p/locations/global/meshes/m"},
+        "containers": [
+            {"name": "app-1", "image": "app:1", "ports": [{"containerPort": 8080}], "dependsOn": ["proxy"],
+             "env": [{"name": "A", "value": "b"}],
+             "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "cpuIdle": true, "startupCpuBoost": true},
+             "volumeMounts": [{"name": "assets", "mountPath": "/assets"}],
+             "startupProbe": {"httpGet": {"path": "/ready"}, "periodSeconds": 5, "failureThreshold": 20},
+             "livenessProbe": {"httpGet": {"path": "/live"}}},
+            {"name": "proxy", "image": "proxy:3", "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "cpuIdle": true},
+             "startupProbe": {"tcpSocket": {"port": 9000}}},
+        ],
+        "volumes": [
+            {"name": "assets", "gcs": {"bucket": "shop-assets", "readOnly": true}},
+            {"name": "cloudsql", "cloudSqlInstance": {"instances": ["cherry-ai-project:us-central1:orders"]}},
+        ],
     });
-    let path = SERVICE.rsplit_once('/').unwrap().0;
-    google(&world, Method::POST, &format!("{path}?serviceId=shop-api"), &made);
+    others::make(&world, &template);
     world.run_for(Duration::from_secs(60)).await;
     world
 }
@@ -171,39 +153,6 @@ async fn objects_restored_into_another_cluster_take_over_what_the_lost_one_marke
     world.assert_promises();
 }
 
-/// What gcloud's next `run deploy --image` sends: the whole service as it was read, with the image and another nonce, and no name of
-/// a revision.
-fn deploy_by_gcloud(world: &World, image: &str, nonce: &str) {
-    let mut whole = service(world);
-    let template = whole["template"].as_object_mut().unwrap();
-    template.remove("revision");
-    template.entry("labels").or_insert_with(|| json!({}))["client.knative.dev/nonce"] = json!(nonce);
-    template["containers"][0]["image"] = json!(image);
-    whole["client"] = json!("gcloud");
-    whole["clientVersion"] = json!("481.0.0");
-    google(world, Method::PATCH, SERVICE, &whole);
-}
-
-/// What Terraform sends, by the provider's recorded shape: its whole configuration without a mask or an etag, nulls where a kind
-/// of check is not set, and all traffic to the newest revision.
-fn apply_by_terraform(world: &World, image: &str) {
-    let sent = json!({
-        "ingress": "INGRESS_TRAFFIC_ALL", "launchStage": "GA", "labels": {"goog-terraform-provisioned": "true"},
-        "annotations": service(world)["annotations"],
-        "traffic": [{"percent": 100, "type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"}],
-        "template": {
-            "maxInstanceRequestConcurrency": 80, "timeout": "300s", "scaling": {"maxInstanceCount": 3},
-            "containers": [{
-                "image": image, "ports": [{"containerPort": 8080, "name": "http1"}],
-                "resources": {"cpuIdle": true, "limits": {"cpu": "1000m", "memory": "512Mi"}},
-                "startupProbe": {"failureThreshold": 1, "grpc": null, "httpGet": null, "periodSeconds": 240,
-                                 "tcpSocket": {"port": 8080}, "timeoutSeconds": 240},
-            }],
-        },
-    });
-    google(world, Method::PATCH, SERVICE, &sent);
-}
-
 /// What is theirs where Orchestra has the traffic: all that neither it nor Cloud Run itself writes.
 fn theirs(service: &Value) -> Value {
     let fields = ["template", "scaling", "ingress", "labels", "description", "client", "clientVersion", "launchStage"];
@@ -224,21 +173,21 @@ async fn of_others() -> World {
 #[tokio::test(start_paused = true)]
 async fn what_gcloud_and_terraform_deploy_is_released_and_theirs_stays_theirs() {
     let mut world = of_others().await;
-    deploy_by_gcloud(&world, "app:2", "klmnopqrst");
+    assert!(deploy_by_gcloud(&world, "app:2", &Value::Null, "klmnopqrst"));
     let sent = theirs(&service(&world));
     world.run_until_weights("shop-api", "app:2", &[10]).await;
     world.run_until_weights("shop-api", "app:2", &[100]).await;
     world.run_until_phase("api", RolloutPhase::Promoted).await;
     assert_eq!(theirs(&service(&world)), sent, "gcloud sees what it wrote");
 
-    apply_by_terraform(&world, "app:3");
+    assert!(apply_by_terraform(&world, "app:3"));
     let sent = theirs(&service(&world));
     world.run_until_weights("shop-api", "app:3", &[10]).await;
     world.run_until_weights("shop-api", "app:3", &[100]).await;
     world.run_until_phase("api", RolloutPhase::Promoted).await;
     assert_eq!(theirs(&service(&world)), sent, "Terraform sees what it wrote");
 
-    deploy_by_gcloud(&world, "app:bad", "uvwxyzabcd");
+    assert!(deploy_by_gcloud(&world, "app:bad", &Value::Null, "uvwxyzabcd"));
     let mut whole = service(&world);
     whole["template"]["containers"][0]["env"] = json!([{"name": "SANDBOX_ERROR_PERCENT", "value": "40"}]);
     google(&world, Method::PATCH, SERVICE, &whole);
@@ -249,14 +198,14 @@ async fn what_gcloud_and_terraform_deploy_is_released_and_theirs_stays_theirs() 
 #[tokio::test(start_paused = true)]
 async fn what_others_deploy_where_the_template_is_ours_is_told_with_who() {
     let mut world = adopted().await;
-    deploy_by_gcloud(&world, "app:7", "klmnopqrst");
-    world.run_for(FIVE_MINUTES).await;
+    assert!(deploy_by_gcloud(&world, "app:7", &Value::Null, "klmnopqrst"));
+    world.run_for(A_MINUTE).await;
     let status = world.status("api").await;
     let told = status.regions[0].deployed_by_others.clone().unwrap();
     assert!(told.ends_with(" by ann@example.com"), "{told}");
     assert_eq!(status.phase, Some(RolloutPhase::Promoted), "it has no requests");
-    apply_by_terraform(&world, "app:8");
-    world.run_for(FIVE_MINUTES).await;
+    assert!(apply_by_terraform(&world, "app:8"));
+    world.run_for(A_MINUTE).await;
     let status = world.status("api").await;
     assert_eq!(world.weights("shop-api", "app:1"), [100], "what Terraform sent away is back: {status:?}");
     let told = world.tap.sandbox.cluster.history();

@@ -147,6 +147,11 @@ scenarios! {
     supersede: Supersede,
     abort_and_retry: AbortAndRetry,
     two_regions: TwoRegions,
+    adoption: Adoption,
+    traffic_only: TrafficOnly,
+    undo: Undo,
+    restart: Restart,
+    regions: Regions,
     environment_that_is_deleted: EnvironmentThatIsDeleted,
     environment_that_is_retained: EnvironmentThatIsRetained,
 }

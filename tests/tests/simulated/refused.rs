@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::Resource;
 use orchestra_controller::error::PassError;
 use orchestra_controller::metrics::{Key, Metrics, Series};
-use orchestra_controller::shell::{Managed, Shell};
+use orchestra_controller::shell::{Managed, Shell, Watched};
 use orchestra_crds::{Lenient, Rollout, RolloutStatus};
 use orchestra_planner::difference::Before;
 use orchestra_planner::names::Percent;
@@ -85,6 +85,10 @@ impl Managed for Careless {
 
     fn before<'a>(seen: &'a Self::Seen, effect: &Effect) -> Before<'a> {
         Rollout::before(seen, effect)
+    }
+
+    fn watched(seen: &Observation) -> Watched {
+        Rollout::watched(seen)
     }
 
     fn broken(seen: &Observation, effects: &[Effect]) -> Option<Broken> {
