@@ -41,7 +41,7 @@ pub struct Monitoring {
     shared: Arc<Shared<Asked, BTreeMap<Place, Revisions>>>,
     delays: Arc<Shared<(ProjectId, &'static str), Option<i64>>>,
     incidents: Arc<Shared<(ProjectId, Timestamp), Vec<Incident>>>,
-    policies: Arc<Shared<(ProjectId, String, i64), Option<AlertPolicy>>>,
+    policies: Arc<Shared<PolicyKey, Option<AlertPolicy>>>,
 }
 
 /// What one revision did, by when each span of time began.
@@ -52,6 +52,9 @@ type Revisions = BTreeMap<String, Tallies>;
 type Asked = (ProjectId, Metric, Window, SignedDuration);
 /// A service, by region and name.
 type Place = (String, String);
+
+/// A policy of a project, by its ID, in a minute in which so many of its incidents are open.
+type PolicyKey = (ProjectId, String, i64, usize);
 
 /// How much is read of all services of a project at once: the minutes that may still fill, and the delay of some.
 const READ_AT_ONCE: SignedDuration = SignedDuration::from_mins(18);
@@ -136,12 +139,13 @@ impl Monitoring {
     pub async fn incidents(&self, project: &ProjectId, query: &IncidentsQuery) -> Result<Incidents, CloudError> {
         let ask = incidents::open(&self.rest, &self.calls, project);
         let open = self.incidents.get((project.clone(), query.at), ask).await?.as_ref().clone();
-        // Policies change seldom.
-        let since = query.at.as_second().div_euclid(HOUR.as_secs() / 6);
+        // Policies change seldom; that an incident is over may be because its policy is gone.
+        let minute = query.at.as_second().div_euclid(MINUTE.as_secs());
         let mut policies = BTreeMap::new();
         for id in &query.policies {
             let ask = incidents::policy(&self.rest, &self.calls, project, id);
-            let policy = self.policies.get((project.clone(), id.clone(), since), ask).await?;
+            let own = open.iter().filter(|incident| incident.policy == *id).count();
+            let policy = self.policies.get((project.clone(), id.clone(), minute, own), ask).await?;
             policies.insert(id.clone(), policy.as_ref().clone());
         }
         Ok(Incidents { open, policies })

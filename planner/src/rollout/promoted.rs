@@ -1,6 +1,6 @@
 //! The end of a release that went well: its revision is stable from now on, with what its users met.
 
-use orchestra_crds::{AnalysisMode, EvidenceStatus, Outcome};
+use orchestra_crds::{AnalysisMode, EvidenceStatus, Fallback, Outcome, Request, RequestRecord};
 
 use super::desire::Desire;
 use super::memory::{Candidate, Memory, RegionMemory};
@@ -30,6 +30,26 @@ fn judged_words(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> Opti
     }
 }
 
+/// Who or what ended its steps where that was no verdict; empty: verdicts did.
+fn let_pass(pass: &Pass<'_>, memory: &Memory, candidate: &Candidate) -> String {
+    let own = format!("{}/", candidate.release);
+    let by_hand = |record: &&RequestRecord| {
+        record.request == Request::Promote.name() && record.refused.is_none() && record.target.starts_with(&own)
+    };
+    let ended = memory.requests.iter().filter(by_hand).count();
+    let nothing = |known: &RegionMemory| known.evidence_about(&candidate.release).all(|told| told.candidate.total == 0);
+    let settings = judge::analysis(pass, candidate);
+    match ended {
+        0 if candidate.steps() == Steps::default() || settings.mode == AnalysisMode::Observe => String::new(),
+        0 if settings.on_no_data == Fallback::Promote && memory.regions.values().all(nothing) => {
+            "; nothing was measured, and analysis.onNoData is Promote".into()
+        }
+        0 => String::new(),
+        1 => "; a person ended one of its steps".into(),
+        ended => format!("; a person ended {ended} of its steps"),
+    }
+}
+
 /// The candidate has everything everywhere: it is stable now.
 pub(super) fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, candidate: Candidate) -> Turn {
     let spreads_stable = memory.spreads_stable();
@@ -44,6 +64,7 @@ pub(super) fn promoted(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, ca
         }
         None => "without analysis: no minute was judged on its steps".to_string(),
     };
+    let message = format!("{message}{}", let_pass(pass, memory, &candidate));
     let revision = candidate.release.revision.clone();
     let template = desire.wants(pass, &candidate).then(|| desire.template.clone()).filter(|t| !t.is_absent());
     if !spreads_stable {

@@ -176,6 +176,11 @@ impl Judgement {
         self.trials.first()?.candidate.last.map(|(minute, _)| minute)
     }
 
+    /// Whether minutes were closed without data lately.
+    pub(super) fn has_empty(&self) -> bool {
+        !self.empty.is_empty()
+    }
+
     /// Whether a minute was closed without data and may still fill.
     pub(super) fn was_empty(&self, start: Timestamp) -> bool {
         self.empty.contains(&minute_of(start))

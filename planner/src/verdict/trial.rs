@@ -20,7 +20,7 @@ const FLOOR: f64 = 20.0;
 /// The most of stable's past rate that a pass by an absolute bound supposes, as a share of the bound.
 const SUPPOSED: f64 = 1.0 / 3.0;
 /// What a candidate without a stable revision beside it is held against at least, as a rate.
-const LEAST_CEILING: f64 = 0.05;
+pub(super) const LEAST_CEILING: f64 = 0.05;
 /// How many times the ceiling a candidate may be that is sure to be found.
 const ABOVE_CEILING: [f64; ALTERNATIVES] = [1.5, 2.5, 5.0, 10.0];
 /// The highest rate that is supposed.

@@ -3,7 +3,8 @@
 use orchestra_crds::{Analysis, CountStatus, EvidenceStatus, LooksStatus, Metric, Preset, Promql, Threshold, Verdict};
 
 use super::kind::Need;
-use super::{Judgement, Pair, leans_to_harm};
+use super::trial::LEAST_CEILING;
+use super::{Judgement, Pair, is_all_bad, leans_to_harm};
 use crate::cloud::Count;
 
 /// By how much more often bad instances are told of, once their breach is over.
@@ -30,8 +31,13 @@ pub fn in_words(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         return format!("{}, and {stable} of stable at the same time{fault}", standing(evidence, settings));
     }
     let is_ratio = settings.promql(evidence.metric).is_some_and(|promql| promql.ratio.is_some());
-    let found = evidence.candidate.bad > 0 || evidence.stable.bad > 0;
-    let fault = if is_ratio && !found { format!("; `bad` has found nothing of either so far{fault}") } else { fault };
+    let fault = match (is_ratio, evidence.candidate.bad + evidence.stable.bad) {
+        (true, 0) => format!("; `bad` has found nothing of either so far{fault}"),
+        (true, _) if is_all_bad(evidence) => {
+            format!("; `bad` has found all that `total` has, of both: is it the right query?{fault}")
+        }
+        _ => fault,
+    };
     let over = if is_alone(evidence) { "; over the whole release" } else { "" };
     format!(
         "{}{}: candidate {}, stable {} {}{when}{fault}",
@@ -122,10 +128,11 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
             }
         }
         Verdict::Fail => match ceiling(evidence) {
-            Some(ceiling) => format!(
-                "sure enough that it is now above the ceiling of {:.1} %, which stable's last day sets; over the whole release",
-                ceiling * 100.0
-            ),
+            Some(ceiling) => {
+                let by = if ceiling > LEAST_CEILING { ", which stable's last day sets" } else { ", the lowest there is" };
+                let rate = ceiling * 100.0;
+                format!("sure enough that it is now above the ceiling of {rate:.1} %{by}; over the whole release")
+            }
             None => "sure enough that it is worse".to_string(),
         },
         Verdict::Pass if evidence.candidate.total == 0 => format!("nothing was measured by {}", evidence.metric),
@@ -135,7 +142,7 @@ pub fn standing(evidence: &EvidenceStatus, settings: &Analysis) -> String {
         Verdict::Pass if Need::of(evidence.metric, settings) < Need::NoHarm => "no sign that it is worse".to_string(),
         Verdict::Pass => "harm is ruled out".to_string(),
         Verdict::Undecided if evidence.evidence_percent >= 100 => {
-            "sure enough that it is worse, by less than what the analysis counts as harm".to_string()
+            "sure enough that it is worse, by less than minimumIncreaseBasisPoints and relativeIncreasePercent let matter".into()
         }
         Verdict::Undecided
             if leans_to_harm(evidence) && evidence.stable.total == 0 && what(evidence.metric).is_some() =>
@@ -166,9 +173,16 @@ fn was_worse(evidence: &EvidenceStatus) -> bool {
 fn hint(evidence: &EvidenceStatus) -> &'static str {
     match evidence.metric {
         // A query that was refused has found nothing out.
-        Metric::Named(_) if evidence.fault.is_none() => ": do its queries find that revision?",
+        Metric::Named(_) if evidence.fault.is_none() && had_empty_minutes(evidence) => {
+            ": do its queries find that revision?"
+        }
         Metric::Named(_) | Metric::Preset(_) => "",
     }
+}
+
+/// Whether minutes were closed without any values.
+fn had_empty_minutes(evidence: &EvidenceStatus) -> bool {
+    Judgement::read(&evidence.state).is_some_and(|judgement| judgement.has_empty())
 }
 
 /// Whether what a metric counts are requests.

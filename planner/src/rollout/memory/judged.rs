@@ -17,7 +17,10 @@ pub(super) fn of(memory: &Memory, release: &ReleaseId) -> Vec<JudgedRecord> {
     let mut all = BTreeMap::<_, JudgedRecord>::new();
     for region in memory.regions.values() {
         let by_minutes = region.evidence.iter().filter(|evidence| evidence.release == release).map(by_minutes);
-        let by_logs = region.fast.iter().filter(|fast| fast.release == release).map(by_logs);
+        // A lane that was off has counted nothing.
+        let tells =
+            |fast: &&FastStatus| fast.verdict != Verdict::NoData || fast.candidate_failed + fast.stable_failed > 0;
+        let by_logs = region.fast.iter().filter(|fast| fast.release == release).filter(tells).map(by_logs);
         for told in by_minutes.chain(by_logs) {
             let key = (told.lane == Lane::RequestLogs, told.metric);
             let known = all.remove(&key).map_or_else(|| told.clone(), |known| together(known, &told));

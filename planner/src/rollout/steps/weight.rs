@@ -133,7 +133,7 @@ impl Weight {
         }
         match (leans, analysis.on_inconclusive) {
             (true, Fallback::Promote | Fallback::Pause) => Ruling::AskPerson(note(
-                Reason::LeansToHarm,
+                if is_neither(evidence) { Reason::Undecided } else { Reason::LeansToHarm },
                 format!("{words}. It goes on by itself only when that is no longer so: promote or abort"),
             )),
             (_, fallback) => {
@@ -149,6 +149,12 @@ impl Weight {
             }
         }
     }
+}
+
+/// Whether what speaks against it is only that looks were neither within their limits nor above them.
+fn is_neither(evidence: &[&EvidenceStatus]) -> bool {
+    let mut leaning = evidence.iter().filter(|evidence| leans_to_harm(evidence));
+    leaning.all(|evidence| evidence.looks.as_ref().is_some_and(|looks| looks.failed == 0 && looks.inconclusive > 0))
 }
 
 /// Of what there is no data, and why.
