@@ -128,7 +128,11 @@ fn of_template(template: &EffectiveTemplate, before: Option<&EffectiveTemplate>)
     let known = before.unwrap_or(&nothing);
     let mut found = vec![];
     if !before.is_some_and(|before| template.is_run_by(before)) {
-        let (asked, known) = (words::settings(template), words::settings(known));
+        let (asked, mut known) = (words::settings(template), words::settings(known));
+        // Without one of its own it runs as the default account, by whatever name Cloud Run tells that.
+        if template.service_account.is_none() {
+            known.retain(|_, account| !account.ends_with("-compute@developer.gserviceaccount.com"));
+        }
         let names: BTreeSet<&String> = asked.keys().chain(known.keys()).collect();
         let of = |all: &BTreeMap<String, String>, name: &String| all.get(name).cloned().unwrap_or_default();
         let other = |name: &String| {
@@ -172,7 +176,8 @@ fn shares(traffic: &[TrafficTarget]) -> String {
     traffic.iter().map(share).collect::<Vec<_>>().join(", ")
 }
 
-fn of_settings(settings: &[Setting], before: Option<&ServiceSettings>) -> Vec<Difference> {
+/// What settings change of those that were read.
+pub(crate) fn of_settings(settings: &[Setting], before: Option<&ServiceSettings>) -> Vec<Difference> {
     let known = before.map(ServiceSettings::each).unwrap_or_default();
     let known: BTreeMap<&str, String> = known.iter().map(Setting::words).collect();
     let asked = settings.iter().map(Setting::words);

@@ -324,12 +324,6 @@ impl Marks {
         self.failed.iter().any(|failed| failed.release.revision == *revision)
     }
 
-    /// These marks beside the annotations that a service has: what the spec says otherwise is another write's.
-    #[must_use]
-    pub fn with_others_of(self, view: &crate::cloud::ServiceView) -> Self {
-        Self { others: view.marks.others.clone(), ..self }
-    }
-
     /// These marks after a release failed.
     #[must_use]
     pub fn with_failed(mut self, release: &ReleaseId, news: &News) -> Self {

@@ -128,7 +128,7 @@ reasons! {
     RegionLeaving: Patience, "A region left the environment; what runs there is let go, by the deletion policy.", "If it lasts: the message names what can't be read.";
     ReleaseFailed: Person, "The release failed, and is taken back.", "The message has the cause.";
     ReleaseStarted: Nothing, "A release started; the message has its steps and regions.", "";
-    Releasing: Patience, "The object was deleted under Retain: what runs stays, and the marks come off.", "";
+    Releasing: Patience, "The object was deleted under Retain: what runs stays, and the marks name no owner any more.", "";
     RequestRefused: Nothing, "What somebody asked for was not done: the message says why.", "";
     RequestTaken: Nothing, "What somebody asked for was acted on: the message says what, for which release, and by which client.", "";
     Resolved: Nothing, "Each secret is bound to a version.", "";
@@ -148,6 +148,7 @@ reasons! {
     ServiceNotOurs: Person, "A Cloud Run service of that name is there and belongs to something else; it is left alone.", "Take it over, as docs/adoption.md says; or make a Rollout with another `spec.serviceName`, which can't be changed afterwards.";
     ServiceNotReady: Person, "Cloud Run says that the service, which serves, is not ready.", "The message is Cloud Run's. Its console and logs have more.";
     ServiceStuck: Person, "The last change of the service does not take effect, and the release waits for it.", "Look at the service in Cloud Run.";
+    SettingsCorrected: Person, "Somebody changed settings of the service past Orchestra; they go back to what the spec says.", "To keep such a change, write it into the spec: docs/template.md. Find out who else writes the service.";
     StableMissing: Person, "The stable revision was not found; no traffic moves without it.", "Look for who deleted it. `kubectl orchestra abort NAME` ends the release.";
     Starting: Patience, "The revision is starting.", "";
     StatusRefused: Person, "The cluster refuses the status that the controller writes: the object was stored under another schema, or the CRD is older than the controller.", "Apply the CRDs of the controller's version; then correct the fields that the event names with `kubectl edit`.";
@@ -184,7 +185,8 @@ impl Reason {
     /// What is told by a warning as soon as it holds a release, though nothing is at an end yet.
     pub const TOLD_AT_ONCE: [Self; 1] = [Self::AlertPolicyHolds];
     /// What was changed past Orchestra: each is told by a warning.
-    pub const DRIFT: [Self; 4] = [Self::TrafficCorrected, Self::TrafficChanged, Self::MarksRestored, Self::ServiceGone];
+    pub const DRIFT: [Self; 5] =
+        [Self::TrafficCorrected, Self::TrafficChanged, Self::MarksRestored, Self::ServiceGone, Self::SettingsCorrected];
 }
 
 impl From<Reason> for String {

@@ -273,6 +273,12 @@ fn is_beside_stable(evidence: &EvidenceStatus) -> bool {
     !matches!(evidence.metric, Metric::Named(_)) || evidence.stable.total > 0
 }
 
+/// Whether all of both is bad by a metric of the user's own: a query that finds nothing else tells nothing.
+fn is_all_bad(evidence: &EvidenceStatus) -> bool {
+    let all = |count: CountStatus| count.total > 0 && count.bad == count.total;
+    matches!(evidence.metric, Metric::Named(_)) && all(evidence.candidate) && all(evidence.stable)
+}
+
 /// Whether a gauge that had values has had none for a while.
 fn fell_silent(evidence: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) -> bool {
     let is_gauge = matches!(evidence.metric, Metric::Named(_)) && terms.kind(evidence.metric) == Kind::Looks;
@@ -378,7 +384,8 @@ fn verdict(evidence: &EvidenceStatus, judgement: &Judgement, terms: &Terms<'_>) 
         return Verdict::NoData;
     }
     let compared = evidence.step_candidate >= least_to_judge(evidence.metric, terms) && evidence.step_stable > 0;
-    match (need < Need::NoHarm || compared && judgement.is_ruled_out()) && !leans_to_harm(evidence) {
+    let is_fine = need < Need::NoHarm || compared && judgement.is_ruled_out() && !is_all_bad(evidence);
+    match is_fine && !leans_to_harm(evidence) {
         true => Verdict::Pass,
         false => Verdict::Undecided,
     }

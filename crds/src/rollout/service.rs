@@ -43,6 +43,9 @@ pub struct GrantedStatus {
     /// IAM members that got `roles/run.invoker` from it, and had it not before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub invokers: Vec<String>,
+    /// Whether every service had all of it when it was last looked at: what differs then was changed past Orchestra.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_effect: bool,
     /// Labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,

@@ -18,13 +18,24 @@ use crate::reason::Reason;
 use crate::template::{EffectiveTemplate, Wanted};
 use crate::traffic::{all_to, only_revision, revisions};
 
-/// The number of the release that takes a service over.
-const FIRST: u32 = 1;
-
 /// Claims what the spec names, and puts on record what was claimed. None: there is nothing to do about it.
 pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
+    if is_replaced(pass, memory) {
+        memory.forget_services(pass.seen.now);
+        return Some(Turn::Again);
+    }
     let missing = || missing(pass, memory).map(Turn::from);
     missing().or_else(|| claim(pass, memory).map(Turn::from)).or_else(|| note(pass, memory))
+}
+
+/// Whether others have made every service anew that was taken over: what is known is about services that are no more.
+fn is_replaced(pass: &Pass<'_>, memory: &Memory) -> bool {
+    let is_new = |place: &Place<'_>| {
+        let known = memory.region(place.region()).service_uid;
+        place.ownership == Ownership::Adoptable
+            && known.is_some_and(|known| place.view().is_some_and(|view| view.uid.as_ref() != Some(&known)))
+    };
+    memory.adopted_since.is_some() && pass.waves().next().is_some() && pass.waves().all(is_new)
 }
 
 /// A region in which there is nothing to take over: a service is not made where the spec names one that is there.
@@ -212,7 +223,7 @@ fn taken_over(
     let marks = Marks {
         owner: Some(pass.seen.owner()),
         stable: Some(read.name.clone()),
-        last_release: FIRST,
+        last_release: pass.next_release(memory),
         promoted: vec![promoted],
         adopted: Some(pass.seen.now),
         regions: pass.waves().map(|place| place.region().clone()).collect(),
@@ -251,7 +262,8 @@ pub(super) fn foreign(place: &Place<'_>) -> Decision {
 /// Puts on record what was seen to be taken over, before anything is released.
 fn note(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     let (since, stable) = (memory.adopted_since?, memory.stable.clone()?);
-    let is_new = pass.next_release(memory) == FIRST + 1 && memory.history.is_empty() && memory.candidate.is_none();
+    let number = pass.next_release(memory).saturating_sub(1);
+    let is_new = memory.last_release() < number && memory.promoted.len() == 1 && memory.candidate.is_none();
     if !is_new {
         return None;
     }
@@ -264,7 +276,7 @@ fn note(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
         [] => "it was taken over as it runs".to_string(),
         other => format!("it was taken over as it runs; the template says otherwise of {}", other.join(", ")),
     };
-    let release = ReleaseId { revision: stable.revision.clone(), number: FIRST };
+    let release = ReleaseId { revision: stable.revision.clone(), number };
     memory.note_end((&release, stable.image.unwrap_or_default()), Outcome::Adopted, message, (since, pass.seen.now));
     Some(Turn::Again)
 }

@@ -197,8 +197,8 @@ fn act(
         (Progress::Drifted(_), Some(how)) => {
             let share = place.view().map_or(0, |view| weight_of(&candidate.release.revision, &view.serving).get());
             let message = format!(
-                "{region}: {} changed the traffic past Orchestra: `{}` gets {share} %, and stays there: held, {how}",
-                past::who(place),
+                "{region}: the traffic was changed past Orchestra{}: `{}` gets {share} %, and stays there: held, {how}",
+                past::last_written(place),
                 candidate.release.revision
             );
             let held = Decision::held(message.clone());
@@ -259,9 +259,9 @@ fn forward_write(placed: Placement<'_, '_>, desire: &Desire, state: &Progress) -
         ),
         Progress::Drifted(_) => {
             let message = format!(
-                "{region}: {} changed the traffic past Orchestra; it is put back to the current step (to keep a change made by \
-                 hand, set spec.paused)",
-                past::who(placed.place)
+                "{region}: the traffic was changed past Orchestra{}; it is put back to the current step (to keep a change made \
+                 by hand, set spec.paused)",
+                past::last_written(placed.place)
             );
             (RolloutPhase::Progressing, Reason::TrafficCorrected, message)
         }

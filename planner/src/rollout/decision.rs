@@ -21,6 +21,8 @@ pub(super) struct Decision {
     pub(super) effects: Vec<Effect>,
     /// Writes beside the release's own: settings and access.
     pub(super) extras: Vec<Effect>,
+    /// Settings that others changed, and that go back: where, who and what.
+    pub(super) corrected: Vec<String>,
     /// Image of a release that waits to start.
     pub(super) waits: Option<String>,
     pub(super) next: SignedDuration,
@@ -34,7 +36,17 @@ impl Decision {
     pub(super) fn new(phase: RolloutPhase, overall: Overall) -> Self {
         let working = matches!(overall, Overall::Reconciling(_));
         let (next, urgency) = if working { (POLL, Urgency::Work) } else { (QUIET, Urgency::Quiet) };
-        Self { phase, overall, region: None, effects: vec![], extras: vec![], waits: None, next, urgency }
+        Self {
+            phase,
+            overall,
+            region: None,
+            effects: vec![],
+            extras: vec![],
+            corrected: vec![],
+            waits: None,
+            next,
+            urgency,
+        }
     }
 
     pub(super) fn working(phase: RolloutPhase, reason: Reason, message: impl Into<String>) -> Self {

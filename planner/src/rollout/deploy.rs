@@ -7,7 +7,7 @@ use super::desire::Desire;
 use super::progress::Placement;
 use super::{deadline, settings};
 use crate::cloud::{ServiceView, Target, TrafficTarget};
-use crate::marks::Position;
+use crate::marks::{Marks, Position};
 use crate::names::{Percent, RevisionName};
 use crate::plan::{Effect, NewService, POLL, ServiceChange};
 use crate::reason::Reason;
@@ -20,7 +20,7 @@ impl Placement<'_, '_> {
         let new = NewService {
             template: self.template(desire)?.clone(),
             traffic: traffic::all_to(&revision, &[]),
-            marks: self.marks(Position::Full),
+            marks: Marks { others: self.pass.seen.rollout.spec.annotations.clone(), ..self.marks(Position::Full) },
             settings: settings::wanted(self.pass.seen),
             revision,
         };
@@ -81,7 +81,7 @@ impl Placement<'_, '_> {
         let change = ServiceChange {
             template: Some((self.candidate.release.revision.clone(), template)),
             traffic: Some(self.pinned(view)),
-            marks: Some(self.marks(position)),
+            marks: Some(Marks { others: settings::annotations(self.pass, self.memory, view), ..self.marks(position) }),
             settings: settings::changes(self.pass, self.memory, &view.settings),
         };
         let (service, etag) = (self.place.seen.id.clone(), view.etag.clone());

@@ -62,7 +62,7 @@ impl Desire {
         let to = &held.release.revision;
         let known = memory.promoted.iter().find(|promoted| promoted.revision == *to);
         let own = known.and_then(|promoted| promoted.template.clone()).unwrap_or_else(|| TemplateHash::of(to.as_str()));
-        let closed = Gate::Waiting(note(Reason::HeldByPerson, held.words()));
+        let closed = Gate::Waiting(note(Reason::HeldByPerson, held.words(&pass.seen.rollout.spec)));
         let template = pass.seen.rollout.spec.template.clone();
         Self { own, built: Err(closed), template, latch: None, held: Some(to.clone()) }
     }

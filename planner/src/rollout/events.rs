@@ -34,6 +34,7 @@ pub(super) fn between(pass: &Pass<'_>, old: &RolloutStatus, new: &RolloutStatus,
     events.extend(warned(old, new, decision));
     events.extend(unread_metrics(old, new));
     events.extend(deployed_by_others(old, new));
+    events.extend(decision.corrected.iter().map(corrected));
     let unread = unread_services(pass, old, new);
     events.extend(unread.into_iter().filter(|event| stalled_reason.as_ref() != Some(&event.reason)));
     events
@@ -198,6 +199,11 @@ fn deployed_by_others(old: &RolloutStatus, new: &RolloutStatus) -> Vec<Event> {
         })
     };
     new.regions.iter().filter_map(event).collect()
+}
+
+/// Settings that others changed are put back.
+fn corrected(told: &String) -> Event {
+    Event::warning(Reason::SettingsCorrected, Fingerprint::of(told).to_string(), told)
 }
 
 /// Metrics that can't be read now, and could before.

@@ -39,16 +39,16 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
     let decision = if let (Some(how), true) = (pass.paused(None), upkeep.held) {
         let place = pass.waves().find(|place| moved_away(place, memory).is_some());
         let message = format!(
-            "{} changed the traffic past Orchestra, and it stays as it is: held, {how}",
-            place.map_or("somebody", |place| past::who(place))
+            "the traffic was changed past Orchestra{}, and stays as it is: held, {how}",
+            place.map_or(String::new(), past::last_written)
         );
         Decision::held(message)
     } else if let Some(region) = &upkeep.drifted {
         let place = pass.waves().find(|place| place.region().as_str() == region);
         let message = format!(
-            "{region}: {} changed the traffic past Orchestra; it goes back to `{}` (to keep a change made by hand, set \
+            "{region}: the traffic was changed past Orchestra{}; it goes back to `{}` (to keep a change made by hand, set \
              spec.paused)",
-            place.map_or("somebody", |place| past::who(place)),
+            place.map_or(String::new(), past::last_written),
             stable.revision
         );
         Decision::working(phase, Reason::TrafficCorrected, message)
@@ -62,7 +62,7 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
     } else if upkeep.moving {
         Decision::working(phase, Reason::Correcting, format!("traffic goes back to `{}`", stable.revision))
     } else if let Some(held) = &memory.held {
-        let message = format!("{}; {}", held_where(pass, stable), held.words());
+        let message = format!("{}; {}", held_where(pass, stable), held.words(&pass.seen.rollout.spec));
         Decision {
             overall: Overall::Reconciling(note(Reason::HeldByPerson, message.clone())),
             ..Decision::held(message)

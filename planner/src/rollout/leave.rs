@@ -7,6 +7,7 @@ use super::decision::Decision;
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::{Ownership, Place};
+use super::settings;
 use crate::cloud::ServiceView;
 use crate::conditions::{Overall, note};
 use crate::marks::{Marks, Owner, Position};
@@ -61,7 +62,7 @@ fn released(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceV
     let owner = Some(Owner { uid: None, ..pass.seen.owner() });
     let candidate = place.marks.candidate.clone().filter(|_| !half_way || stable.is_none());
     let marks = Marks { owner, candidate, ..place.marks.clone() }.knowing(memory.failures());
-    ServiceChange { traffic, marks: Some(marks), ..ServiceChange::default() }
+    ServiceChange { traffic, marks: Some(marks), settings: settings::let_go(view), ..ServiceChange::default() }
 }
 
 /// Adds what regions that left the spec need, where the release writes nothing there.

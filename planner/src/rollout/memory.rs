@@ -183,6 +183,18 @@ impl Memory {
         latched.chain(self.failure.iter().map(|failure| (&failure.release, &failure.news)))
     }
 
+    /// Forgets the services that were, and what ran on them: they are no more. What was released stays on record.
+    pub(super) fn forget_services(&mut self, now: Timestamp) {
+        if let Some(candidate) = self.candidate.take() {
+            let times = (candidate.started_at, now);
+            let message = "the services were deleted and made anew".to_string();
+            self.note_end((&candidate.release, candidate.image), Outcome::Superseded, message, times);
+        }
+        (self.stable, self.failure, self.held, self.adopted_since) = (None, None, None, None);
+        (self.promoted, self.latches, self.granted) = (vec![], vec![], GrantedStatus::default());
+        self.regions.clear();
+    }
+
     /// Notes a request that was acted on, and who wrote it.
     pub(super) fn note_request(&mut self, request: Request, target: &str, by: Option<String>, now: Timestamp) {
         if self.requests.iter().any(|r| r.request == request.name() && r.target == target) {

@@ -5,9 +5,10 @@ use super::pass::Pass;
 use super::place::Place;
 use crate::names::RevisionName;
 
-/// Who wrote a service last; where Google doesn't tell, somebody.
-pub(super) fn who<'p>(place: &'p Place<'_>) -> &'p str {
-    place.view().and_then(|view| view.modified_by.as_deref()).unwrap_or("somebody")
+/// Who wrote a service last, which may be who changed it; empty: Google doesn't tell.
+pub(super) fn last_written(place: &Place<'_>) -> String {
+    let by = place.view().and_then(|view| view.modified_by.as_ref());
+    by.map(|by| format!(" (last written by {by})")).unwrap_or_default()
 }
 
 /// The revision that others deployed last where the template is Orchestra's: it has no requests, and is no release.

@@ -4,7 +4,6 @@ use orchestra_crds::{ADOPT_UID, Outcome, StepKind};
 
 use super::memory::{Candidate, Memory, RegionMemory};
 use super::pass::Pass;
-use super::settings::annotations;
 use super::{Observation, RegionView};
 use crate::cloud::{Readiness, RevisionView, ServiceView, TrafficTarget};
 use crate::marks::{CandidateMark, FailedMark, Marks, Owner, Position};
@@ -47,10 +46,9 @@ fn namespace(name: &str) -> Option<&str> {
     name.split_once('/').map(|(namespace, _)| namespace)
 }
 
-/// Whether a Rollout of another name, in the same namespace, has let go of it, and the spec names it for adoption.
+/// Whether a Rollout of another name has let go of it, and the spec names it for adoption.
 fn is_left(seen: &Observation, owner: &Owner) -> bool {
-    let is_near = namespace(&owner.name) == namespace(&seen.full_name());
-    owner.uid.is_none() && is_near && seen.rollout.spec.adopt.is_some()
+    owner.uid.is_none() && seen.rollout.spec.adopt.is_some()
 }
 
 /// Whether a mark is that of a lost cluster, or of this Rollout's name of before: it is of the same namespace, and an annotation
@@ -76,8 +74,7 @@ impl<'a> Place<'a> {
         let known = memory.region(&region.id.region);
         let view = region.view();
         let ownership = view.map_or(Ownership::Foreign, |view| Ownership::of(seen, &known, view));
-        let mut marks = view.map(|view| view.marks.clone()).unwrap_or_default();
-        marks.others = annotations(seen, &memory.granted, &marks.others);
+        let marks = view.map(|view| view.marks.clone()).unwrap_or_default();
         let spec = seen.environment.as_ref().map(|e| e.spec.regions.as_slice()).unwrap_or_default();
         let known_regions = seen.environment.is_some() && seen.environment_unread.is_empty();
         let leaves = known_regions && !spec.iter().any(|r| r == region.id.region.as_str());
@@ -216,7 +213,7 @@ fn rebuilt(seen: &Observation, memory: &Memory, region: &Region, view: &ServiceV
             .iter()
             .flat_map(|c| c.course.iter().flat_map(|course| course.regions.clone()))
             .collect(),
-        others: annotations(seen, &memory.granted, &view.marks.others),
+        others: view.marks.others.clone(),
         failed: failed_before(memory),
         ..Marks::default()
     };

@@ -12,6 +12,7 @@ use super::place::Place;
 use super::{Turn, judge, settings, supersede};
 use crate::conditions::note;
 use crate::marks::Marks;
+use crate::names::Region;
 use crate::plan::{Effect, NewService};
 use crate::reason::Reason;
 use crate::second_look;
@@ -37,6 +38,9 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
         let doubt = Decision::working(RolloutPhase::Progressing, Reason::ConfirmingAbsence, message);
         return Some(doubt.in_region(region).look_again_in(left).into());
     }
+    if pass.seen.rollout.spec.adopt.is_some() && memory.adopted_since.is_some() {
+        return Some(not_made_again(pass, region).into());
+    }
     let Some(template) = as_it_was(pass, &stable) else {
         let candidate = memory.candidate.as_ref()?;
         let message = format!(
@@ -50,6 +54,19 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     let phase = if memory.candidate.is_some() { RolloutPhase::Progressing } else { RolloutPhase::Deploying };
     let effects = gone.iter().map(|place| create(pass, memory, &stable, place, &template)).collect();
     Some(Decision::working(phase, Reason::ServiceGone, message).with_effects(effects).in_region(region).into())
+}
+
+/// What others had made is not made again while the spec names it: who may call it, its labels and what else was theirs are not
+/// known here.
+fn not_made_again(pass: &Pass<'_>, region: &Region) -> Decision {
+    let what_else = match pass.seen.rollout.spec.traffic_only {
+        true => "",
+        false => "; or take spec.adopt out, and it is made of what the spec says",
+    };
+    let message = format!(
+        "{region}: somebody deleted the service, which others had made: make it again, and it is taken over{what_else}"
+    );
+    Decision::stalled(RolloutPhase::Pending, Reason::ServiceGone, message).in_region(region)
 }
 
 /// How long until the absence of the first of them is sure: one old read is none.
@@ -87,6 +104,7 @@ fn create(
         last_release: memory.last_release(),
         promoted: memory.promoted.clone(),
         regions: pass.waves().map(|place| place.region().clone()).collect(),
+        others: pass.seen.rollout.spec.annotations.clone(),
         ..Marks::default()
     }
     .knowing(memory.failures());

@@ -142,7 +142,7 @@ fn effect(
     withdrawn: &Withdrawn<'_>,
     traffic: Option<Vec<TrafficTarget>>,
 ) -> Effect {
-    let mut marks = place.owned_marks(pass.seen, memory).with_others_of(view);
+    let mut marks = place.owned_marks(pass.seen, memory);
     if let Some(news) = withdrawn.failed {
         marks = marks.with_failed(withdrawn.release, news);
         // What failed is nothing to go back to.

@@ -4,16 +4,29 @@
 use orchestra_crds::{GrantedStatus, Scaling};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Observation;
 use super::decision::Decision;
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::{Ownership, Place};
-use crate::cloud::{ServiceSettings, Setting};
+use super::{Observation, past};
+use crate::cloud::{ServiceSettings, ServiceView, Setting};
 use crate::conditions::note;
+use crate::difference::of_settings;
+use crate::marks::Marks;
 use crate::plan::{Effect, POLL, ServiceChange};
 use crate::reason::Reason;
 use crate::template::Gate;
+
+/// The label that says who looks after a service.
+const MANAGED_BY: (&str, &str) = ("managed-by", "orchestra");
+
+/// What is taken back of a service that is let go: it says that it is Orchestra's no more, and is otherwise left as it is.
+pub(super) fn let_go(view: &ServiceView) -> Vec<Setting> {
+    let (key, value) = MANAGED_BY;
+    let mut labels = view.settings.labels.clone();
+    labels.retain(|known, of| known != key || of != value);
+    if labels == view.settings.labels { vec![] } else { vec![Setting::Labels(labels)] }
+}
 
 /// What the Rollout and its environment ask for, the Rollout first.
 fn asked(seen: &Observation) -> GrantedStatus {
@@ -24,7 +37,8 @@ fn asked(seen: &Observation) -> GrantedStatus {
     let access: Vec<_> = [&spec.access, &shared.access].into_iter().flatten().collect();
     let mut labels = shared.labels.clone();
     labels.extend(spec.labels.clone());
-    labels.insert("managed-by".into(), "orchestra".into());
+    let (key, value) = MANAGED_BY;
+    labels.insert(key.into(), value.into());
     GrantedStatus {
         invokers: vec![],
         labels,
@@ -39,6 +53,7 @@ fn asked(seen: &Observation) -> GrantedStatus {
         iap: access.iter().find_map(|access| access.iap),
         custom_audiences: access.iter().find_map(|access| access.custom_audiences.clone()).unwrap_or_default(),
         binary_authorization: spec.binary_authorization.clone(),
+        in_effect: false,
     }
 }
 
@@ -87,15 +102,11 @@ pub(super) fn changes(pass: &Pass<'_>, memory: &Memory, read: &ServiceSettings) 
 }
 
 /// The annotations of a service beside Orchestra's marks, with those of the spec put over what was read. They are written
-/// with the marks.
-pub(super) fn annotations(
-    seen: &Observation,
-    granted: &GrantedStatus,
-    read: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut all = read.clone();
-    all.retain(|key, _| seen.rollout.spec.traffic_only || !granted.annotations.contains(key));
-    all.extend(seen.rollout.spec.annotations.clone());
+/// with the marks, and by nothing that moves traffic alone: what Google refuses of them keeps no way back.
+pub(super) fn annotations(pass: &Pass<'_>, memory: &Memory, view: &ServiceView) -> BTreeMap<String, String> {
+    let (spec, mut all) = (&pass.seen.rollout.spec, view.marks.others.clone());
+    all.retain(|key, _| spec.traffic_only || !memory.granted.annotations.contains(key));
+    all.extend(spec.annotations.clone());
     all
 }
 
@@ -166,11 +177,14 @@ pub(super) fn add_settings(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
         return;
     }
     let mut everywhere = pass.built.is_ok() && pass.unread().next().is_none();
+    // What was in effect everywhere, and is asked for still, others have changed.
+    let is_drift = memory.granted.in_effect && granted(&asked(pass.seen), &memory.granted, true) == memory.granted;
     let mut extra = vec![];
     for place in pass.waves().filter(|place| place.ownership == Ownership::Ours && place.marks.unknown.is_none()) {
         let Some(view) = place.view() else { continue };
         let settings = changes(pass, memory, &view.settings);
-        let marks = place.has_new_annotations().then(|| place.marks.clone());
+        let others = annotations(pass, memory, view);
+        let marks = (others != view.marks.others).then(|| Marks { others, ..place.marks.clone() });
         if settings.is_empty() && marks.is_none() {
             continue;
         }
@@ -178,6 +192,9 @@ pub(super) fn add_settings(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
         let service = place.seen.id.clone();
         let resource = crate::resource::ResourceId::Service(service.clone());
         if !decision.writes(&resource) && view.settled && pass.built.is_ok() {
+            if is_drift && !settings.is_empty() {
+                decision.corrected.push(told(place, view, &settings));
+            }
             let change = ServiceChange { settings, marks, ..ServiceChange::default() };
             extra.push(Effect::UpdateService { service, etag: view.etag.clone(), change: Box::new(change) });
         }
@@ -189,11 +206,16 @@ pub(super) fn add_settings(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
     }
 }
 
-impl Place<'_> {
-    /// Whether annotations beside the marks are to change.
-    fn has_new_annotations(&self) -> bool {
-        self.view().is_some_and(|view| view.marks.others != self.marks.others)
-    }
+/// What others changed in a region, for people.
+fn told(place: &Place<'_>, view: &ServiceView, settings: &[Setting]) -> String {
+    let changes = of_settings(settings, Some(&view.settings));
+    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    format!(
+        "{}: settings were changed past Orchestra{}, and go back to what the spec says: {}",
+        place.region(),
+        past::last_written(place),
+        changes.join("; ")
+    )
 }
 
 /// What is set is remembered before it is written, and forgotten once it is gone everywhere: what was set here can
@@ -203,11 +225,19 @@ fn remember(pass: &Pass<'_>, memory: &mut Memory, everywhere: bool) {
         return;
     }
     let (asked, before) = (asked(pass.seen), std::mem::take(&mut memory.granted));
+    memory.granted = granted(&asked, &before, everywhere);
+    memory.granted.in_effect = everywhere || (before.in_effect && memory.granted == before);
+}
+
+/// What is set, or may be set still where not all of it was seen everywhere.
+fn granted(asked: &GrantedStatus, before: &GrantedStatus, everywhere: bool) -> GrantedStatus {
+    let asked = asked.clone();
     let kept = if everywhere { GrantedStatus::default() } else { before.clone() };
     let mut labels = kept.labels;
     labels.extend(asked.labels);
-    memory.granted = GrantedStatus {
-        invokers: before.invokers,
+    GrantedStatus {
+        invokers: before.invokers.clone(),
+        in_effect: before.in_effect,
         labels,
         annotations: united(kept.annotations, asked.annotations),
         min_instances: asked.min_instances.or(kept.min_instances),
@@ -220,7 +250,7 @@ fn remember(pass: &Pass<'_>, memory: &mut Memory, everywhere: bool) {
         iap: asked.iap.or(kept.iap),
         custom_audiences: united(kept.custom_audiences, asked.custom_audiences),
         binary_authorization: asked.binary_authorization.or(kept.binary_authorization),
-    };
+    }
 }
 
 fn united(kept: Vec<String>, asked: Vec<String>) -> Vec<String> {

@@ -59,6 +59,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
             (Outcome::Superseded, "what the environment adds changed: a secret's version, a default or an address")
         }
         false if was_retried(memory, &candidate) => (Outcome::Superseded, "a retry of what had failed was asked for"),
+        false if pass.seen.rollout.spec.traffic_only => (Outcome::Superseded, "another revision was deployed"),
         false => (Outcome::Superseded, "the spec changed"),
     };
     let times = (candidate.started_at, pass.seen.now);

@@ -3,6 +3,7 @@
 mod adopt;
 mod alerts;
 mod capacity;
+mod corrected;
 mod faults;
 mod held;
 mod holds;

@@ -6,7 +6,7 @@
 //! in the status, and in the marks with the traffic that it speaks of.
 
 use jiff::Timestamp;
-use orchestra_crds::{Outcome, Request, Rollout, RolloutPhase};
+use orchestra_crds::{Outcome, Request, Rollout, RolloutPhase, RolloutSpec};
 use std::collections::BTreeSet;
 
 use super::decision::Decision;
@@ -45,10 +45,11 @@ impl Held {
     }
 
     /// What is told while it holds.
-    pub(super) fn words(&self) -> String {
+    pub(super) fn words(&self, spec: &RolloutSpec) -> String {
         let by = self.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
         let since = self.since.strftime("%Y-%m-%dT%H:%M:%SZ");
-        format!("held at `{}`{by} since {since}, until the template changes", self.release.revision)
+        let until = if spec.traffic_only { "another revision is deployed" } else { "the template changes" };
+        format!("held at `{}`{by} since {since}, until {until}", self.release.revision)
     }
 }
 
@@ -119,6 +120,10 @@ fn refusal(pass: &Pass<'_>, memory: &Memory, revision: &RevisionName) -> Option<
     if !kept && !memory.is_stable(revision) {
         let kept: Vec<String> = memory.promoted.iter().map(|promoted| format!("`{}`", promoted.revision)).collect();
         return Some(format!("`{revision}` is none of the last promoted revisions ({})", kept.join(", ")));
+    }
+    let is_elsewhere = |place: &Place<'_>| place.seen.service.is_ok() && place.ours().is_none();
+    if pass.waves().all(is_elsewhere) {
+        return Some("no region has a service of this Rollout".into());
     }
     for place in pass.waves().filter(|place| place.ours().is_some()) {
         let region = place.region();
@@ -198,7 +203,7 @@ fn bring(pass: &Pass<'_>, memory: &mut Memory, held: &Held) -> Option<Turn> {
     let by = held.by.as_deref().map(|by| format!(" ({by})")).unwrap_or_default();
     if remaining.is_empty() {
         let image = memory.stable.as_ref().and_then(|stable| stable.image.clone()).unwrap_or_default();
-        let message = format!("a person{by} went back to it, and it is held until the template changes");
+        let message = format!("a person{by} went back to it");
         memory.note_end((&held.release, image), Outcome::Returned, message, (held.since, pass.seen.now));
         return Some(Turn::Again);
     }
@@ -214,7 +219,7 @@ fn write(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceView
     let moves = !same_shares(&traffic, &view.traffic);
     let overdue = weight_of(home, &view.serving) != Percent::ALL && written_long_ago(view, pass.seen.now);
     (moves || overdue || !is_marked(memory, place)).then(|| {
-        let marks = Some(marks(place, place.owned_marks(pass.seen, memory).with_others_of(view), memory));
+        let marks = Some(marks(place, place.owned_marks(pass.seen, memory), memory));
         let change = ServiceChange { traffic: Some(traffic), marks, ..ServiceChange::default() };
         Effect::UpdateService { service: place.seen.id.clone(), etag: view.etag.clone(), change: Box::new(change) }
     })

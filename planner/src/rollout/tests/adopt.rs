@@ -278,7 +278,10 @@ fn who_changes_the_traffic_is_told() {
     view.modified_by = Some("ann@example.com".into());
     world.run(1);
     let message = world.status().message.unwrap();
-    assert!(message.contains("ann@example.com changed the traffic past Orchestra; it goes back to"), "{message}");
+    assert!(
+        message.contains("the traffic was changed past Orchestra (last written by ann@example.com); it goes back to"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -361,4 +364,69 @@ fn what_is_to_be_taken_over_and_is_not_there_is_not_made() {
     made_by_others(&mut world, "us-west4", THEIRS, "app:1");
     world.run(20);
     assert_eq!((world.phase(), world.writes.len()), (RolloutPhase::Promoted, 2));
+}
+
+#[test]
+fn what_others_had_made_and_deleted_is_not_made_again_while_the_spec_names_it() {
+    let mut world = adopted();
+    world.writes.clear();
+    world.cloud.remove("us-central1");
+    world.run(60);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+    assert_eq!(reason(&world), "ServiceGone");
+    let message = world.status().message.unwrap();
+    assert!(message.contains("which others had made: make it again, and it is taken over"), "{message}");
+    world.rollout.spec.adopt = None;
+    world.run(60);
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Promoted, vec![100]));
+}
+
+#[test]
+fn what_others_deleted_and_made_anew_is_taken_over_as_it_is_now() {
+    let mut world = adopted();
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+    made_by_others(&mut world, "us-central1", "api-00001-new", "app:2");
+    world.cloud.get_mut("us-central1").unwrap().uid = Some("another".into());
+    world.writes.clear();
+    world.run(60);
+    assert_eq!(world.writes.len(), 1, "{:?}", world.status().message);
+    assert_eq!(
+        (world.phase(), world.status().stable.unwrap().revision.as_str()),
+        (RolloutPhase::Promoted, "api-00001-new")
+    );
+    assert_eq!(world.status().history[0].outcome, Outcome::Adopted);
+    world.release("app:3", Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:3") == [100]);
+    assert_eq!(world.status().history[0].outcome, Outcome::Promoted);
+}
+
+#[test]
+fn what_a_rollout_of_another_namespace_let_go_is_taken_over_by_who_names_it() {
+    let mut world = World::new(&["us-central1"]);
+    made_by_others(&mut world, "us-central1", THEIRS, "app:1");
+    let marks = &mut world.cloud.get_mut("us-central1").unwrap().marks;
+    marks.owner = Some(Owner { name: "another/api".into(), uid: None });
+    marks.stable = Some(RevisionName::new(THEIRS).unwrap());
+    world.run(10);
+    assert_eq!(reason(&world), "ServiceNotOurs");
+    names_it(&mut world);
+    world.run(60);
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Promoted, vec![100]));
+}
+
+#[test]
+fn nobody_goes_back_where_no_service_is_of_this_rollout() {
+    let mut world = adopted();
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+    let promoted = world.status().promoted.into_iter().find(|promoted| promoted.revision == THEIRS).unwrap();
+    world.cloud.get_mut("us-central1").unwrap().marks.owner =
+        Some(Owner { name: "default/other".into(), uid: Some("u".into()) });
+    world.run(3);
+    world.ask(Request::Undo, &promoted.undo_token.unwrap());
+    world.run(3);
+    let refused = world.status().requests[0].refused.clone();
+    assert_eq!(refused.as_deref(), Some("no region has a service of this Rollout"));
+    assert_eq!(world.status().held, None);
 }

@@ -279,3 +279,23 @@ fn between_regions_incidents_are_asked_for_too() {
     world.incidents = open(incident(&world, &[("service_name", "api"), ("revision_name", &revision)]));
     world.run_until(|world| world.phase() == RolloutPhase::RolledBack && world.weights("app:2") == [0, 0]);
 }
+
+#[test]
+fn an_incident_about_the_service_keeps_nobody_from_going_back_and_no_region_from_stable() {
+    // What was promoted before goes back, while the alert about the bad one opens.
+    let mut world = watched();
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [100] && world.phase() == RolloutPhase::Promoted);
+    world.release("app:1", Traits::default());
+    for _ in 0..60 {
+        world.incidents = open(incident(&world, &[("service_name", "api")]));
+        world.run(1);
+        assert_eq!(world.status().failed, None);
+    }
+    assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::Promoted, vec![100]));
+
+    let environment = world.environment.as_mut().unwrap();
+    environment.spec.regions.push("us-west4".into());
+    world.run(60);
+    assert_eq!(world.weights("app:1"), [100, 100], "{:?}", world.status().message);
+}

@@ -200,5 +200,9 @@ fn while_paused_what_others_send_elsewhere_stays_and_is_told() {
     world.run(10);
     assert!(world.writes.is_empty(), "{:?}", world.writes);
     let message = world.status().message.unwrap();
-    assert!(message.contains("ann@example.com changed the traffic past Orchestra, and it stays as it is"), "{message}");
+    assert!(
+        message
+            .contains("the traffic was changed past Orchestra (last written by ann@example.com), and stays as it is"),
+        "{message}"
+    );
 }

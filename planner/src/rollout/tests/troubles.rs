@@ -73,7 +73,7 @@ fn deletion_with_retain_lets_go_and_an_object_of_the_same_name_takes_over() {
     again.rollout.metadata.uid = Some("another".into());
     again.run(20);
     assert_eq!(again.phase(), RolloutPhase::Promoted);
-    assert_eq!(again.writes, ["us-central1 app:1 100"], "only our mark");
+    assert_eq!(again.writes, ["us-central1 app:1 100", "us-central1 settings"], "our mark, and our label");
 }
 
 #[test]
