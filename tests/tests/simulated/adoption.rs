@@ -211,7 +211,7 @@ async fn what_others_deploy_where_the_template_is_ours_is_told_with_who() {
     let told = world.tap.sandbox.cluster.history();
     let told: Vec<&str> = told.iter().filter_map(|object| object["status"]["message"].as_str()).collect();
     assert!(
-        told.iter().any(|message| message.contains("ann@example.com changed the traffic past Orchestra")),
+        told.iter().any(|message| message.contains("the traffic was changed past Orchestra (last written by ann@example.com)")),
         "{told:?}"
     );
 }
