@@ -30,7 +30,9 @@ pub async fn adopt(args: &AdoptArgs, namespace: Option<&str>) -> Result<Adopted,
     let mut rollouts = vec![];
     for service in &args.services {
         let (view, revision) = found(&cloud, args, service).await?;
-        let spec = spec(args, service, &view.settings, description.template(&revision.template).as_value()?);
+        let mut template = description.template(&revision.template);
+        template.health_check_disabled = view.health_check_disabled;
+        let spec = spec(args, service, &view.settings, template.as_value()?);
         rollouts.push(object("Rollout", service, namespace, spec));
     }
     let mut environment = Map::from_iter([

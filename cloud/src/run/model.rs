@@ -105,6 +105,7 @@ pub(super) fn service_view(service: Service) -> ServiceView {
         url: (!service.uri.is_empty()).then(|| service.uri.clone()),
         trouble: terminal.filter(|c| c.state == condition::State::ConditionFailed).map(trouble),
         written_at: time(service.update_time.as_ref()),
+        health_check_disabled: service.template.as_ref().is_some_and(|template| template.health_check_disabled),
         modified_by: Some(service.last_modifier).filter(|who| !who.is_empty()),
         settled_at: terminal.and_then(|c| time(c.last_transition_time.as_ref())),
         uid: (!service.uid.is_empty()).then_some(service.uid),

@@ -10,5 +10,6 @@ return {
   ["pause"] = { ["disabled"] = candidate == nil or paused == candidate.release },
   ["resume"] = { ["disabled"] = paused == nil },
   ["retry"] = { ["disabled"] = not latched and status.failed == nil },
+  ["restart"] = { ["disabled"] = obj.spec.template == nil or status.held ~= nil },
   ["undo"] = { ["disabled"] = status.promoted == nil or status.promoted[2] == nil },
 }

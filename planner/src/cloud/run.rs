@@ -53,6 +53,9 @@ pub struct ServiceView {
     /// Who wrote it last.
     #[serde(default)]
     pub modified_by: Option<String>,
+    /// Whether its template has the check of new instances switched off: revisions don't tell.
+    #[serde(default)]
+    pub health_check_disabled: bool,
 }
 
 /// Why Cloud Run says that something is not ready.

@@ -97,8 +97,8 @@ fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
             Err(decision) => return Some(*decision),
         };
         names.insert(read.name.clone());
-        others.extend(said_otherwise(wanted, read));
-        said.insert(is_said(wanted, read));
+        others.extend(said_otherwise(wanted, (view, read)));
+        said.insert(is_said(wanted, (view, read)));
         effects.push(taken_over(pass, memory, (place, view), read, wanted));
     }
     let told: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -128,17 +128,18 @@ fn claim(pass: &Pass<'_>, memory: &Memory) -> Option<Decision> {
 }
 
 /// Whether what should run is what a revision runs.
-fn is_said(wanted: &Wanted, read: &RevisionView) -> bool {
+fn is_said(wanted: &Wanted, (view, read): (&ServiceView, &RevisionView)) -> bool {
     match &wanted.made {
         Some(made) => *made == read.name,
         // Of a revision that others made, a tag tells nothing of a digest.
-        None => wanted.template.is_run_by(&read.template) && left_unsaid(wanted, read).is_empty(),
+        None => wanted.template.is_run_by(&read.template) && left_unsaid(wanted, (view, read)).is_empty(),
     }
 }
 
 /// What others have chosen, and the template does not say: with a revision of ours it would be gone.
-fn left_unsaid(wanted: &Wanted, read: &RevisionView) -> Vec<String> {
+fn left_unsaid(wanted: &Wanted, (view, read): (&ServiceView, &RevisionView)) -> Vec<String> {
     let (wanted, read) = (&wanted.template, &read.template);
+    let unchecked = view.health_check_disabled && !wanted.health_check_disabled;
     let is_own = |account: &String| !account.ends_with("-compute@developer.gserviceaccount.com");
     let account = wanted.service_account.is_none() && read.service_account.as_ref().is_some_and(is_own);
     let most = wanted.max_instances.is_none() && read.max_instances.is_some();
@@ -149,6 +150,7 @@ fn left_unsaid(wanted: &Wanted, read: &RevisionView) -> Vec<String> {
         (account, "service account"),
         (most, "most instances of the revision"),
         (sandbox, "execution environment"),
+        (unchecked, "no health check"),
     ];
     unsaid.into_iter().filter(|(is, _)| *is).map(|(_, what)| what.to_string()).collect()
 }
@@ -158,11 +160,12 @@ fn images(template: &EffectiveTemplate) -> Vec<&str> {
 }
 
 /// Of what the template says something else than runs.
-fn said_otherwise(wanted: &Wanted, read: &RevisionView) -> Vec<String> {
-    match (is_said(wanted, read), &wanted.made) {
+fn said_otherwise(wanted: &Wanted, found: (&ServiceView, &RevisionView)) -> Vec<String> {
+    let (_, read) = found;
+    match (is_said(wanted, found), &wanted.made) {
         (true, _) => vec![],
         (false, Some(made)) => vec![format!("`{made}`, which was deployed since")],
-        (false, None) if wanted.template.is_run_by(&read.template) => left_unsaid(wanted, read),
+        (false, None) if wanted.template.is_run_by(&read.template) => left_unsaid(wanted, found),
         (false, None) => crate::difference::names_of(&wanted.template, &read.template),
     }
 }
@@ -216,9 +219,9 @@ fn taken_over(
         revision: read.name.clone(),
         template: match &wanted.made {
             Some(_) => Some(Wanted::made_by_others(&read.name, read.template.clone()).own),
-            None => is_said(wanted, read).then(|| pass.own.clone()),
+            None => is_said(wanted, (view, read)).then(|| pass.own.clone()),
         },
-        runs: (wanted.made.is_none() && is_said(wanted, read)).then(|| wanted.hash.clone()),
+        runs: (wanted.made.is_none() && is_said(wanted, (view, read))).then(|| wanted.hash.clone()),
     };
     let marks = Marks {
         owner: Some(pass.seen.owner()),
@@ -267,9 +270,9 @@ fn note(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
     if !is_new {
         return None;
     }
-    let read = pass.places.iter().find_map(|place| place.revision(&stable.revision));
-    let other = match (&pass.built, read) {
-        (Ok(wanted), Some(read)) => said_otherwise(wanted, read),
+    let found = pass.places.iter().find_map(|place| Some((place.view()?, place.revision(&stable.revision)?)));
+    let other = match (&pass.built, found) {
+        (Ok(wanted), Some(found)) => said_otherwise(wanted, found),
         _ => vec![],
     };
     let message = match other.as_slice() {

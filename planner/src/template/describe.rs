@@ -95,6 +95,8 @@ fn template(read: &EffectiveTemplate, project: &str, secrets: &mut Secrets) -> T
     // Keys that only Cloud Run's own tools write stay on their own.
     let is_said = |key: &str| !key.contains('/') && !key.contains('.');
     let labels = normal.labels.iter().filter(|(key, _)| is_said(key));
+    // What gcloud notes of its last deployment is of no other.
+    let annotations = normal.annotations.iter().filter(|(key, _)| !key.starts_with("client.knative.dev/"));
     let scaling = crds::RevisionScaling {
         min_instances: Some(normal.min_instances).filter(|least| *least > 0),
         max_instances: normal.max_instances,
@@ -106,7 +108,7 @@ fn template(read: &EffectiveTemplate, project: &str, secrets: &mut Secrets) -> T
     let chosen = |account: &&String| !account.ends_with("-compute@developer.gserviceaccount.com");
     Template {
         labels: labels.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        annotations: normal.annotations.clone(),
+        annotations: annotations.map(|(key, value)| (key.clone(), value.clone())).collect(),
         containers,
         volumes,
         concurrency: normal.concurrency,

@@ -193,8 +193,9 @@ pub(super) async fn happen(
 ) -> After {
     let release = |image: u32, env| json!({"spec": {"template": one_container(&format!("app:{image}"), env_of(env))}});
     match happening {
-        // There is no template to change.
-        Happening::TwoReleases(..) | Happening::Restart(_) if origin == Origin::TrafficOnly => {}
+        // There is no template to change, and a service in another region is for others to make.
+        Happening::TwoReleases(..) | Happening::Restart(_) | Happening::Regions(_) if origin == Origin::TrafficOnly => {
+        }
         Happening::Fault(fault) => world.tap.strike_next(fault),
         Happening::Release { image, env } if origin == Origin::TrafficOnly => by_gcloud(world, image, env),
         Happening::Release { image, env } => world.patch_rollout("api", release(image, env)).await,

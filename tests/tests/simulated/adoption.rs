@@ -215,3 +215,134 @@ async fn what_others_deploy_where_the_template_is_ours_is_told_with_who() {
         "{told:?}"
     );
 }
+
+fn probe(kind: &Value) -> Value {
+    let mut probe = json!({"timeoutSeconds": 2, "periodSeconds": 10, "failureThreshold": 3});
+    probe.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
+    probe
+}
+
+/// A service that carries all that a template can say, and what Orchestra has no word for.
+fn template_of_everything() -> Value {
+    json!({
+        "labels": {"team": "shop"}, "annotations": {"example.com/note": "kept"},
+        "scaling": {"minInstanceCount": 1, "maxInstanceCount": 3},
+        "vpcAccess": {"egress": "PRIVATE_RANGES_ONLY",
+                      "networkInterfaces": [{"network": "main", "subnetwork": "run", "tags": ["web"]}]},
+        "timeout": "60s", "serviceAccount": "worker@cherry-ai-project.iam.gserviceaccount.com",
+        "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2", "maxInstanceRequestConcurrency": 40, "sessionAffinity": true,
+        "nodeSelector": {"accelerator": "nvidia-l4"}, "gpuZonalRedundancyDisabled": true, "healthCheckDisabled": true,
+        "serviceMesh": {"mesh": "projects/p/locations/global/meshes/m"},
+        "containers": [
+            {"name": "app", "image": "app:1", "command": ["/app"], "args": ["--serve"], "workingDir": "/srv",
+             "env": [{"name": "LEVEL", "value": "info"},
+                     {"name": "KEY", "valueSource": {"secretKeyRef": {"secret": "key", "version": "1"}}}],
+             "ports": [{"name": "h2c", "containerPort": 9090}], "dependsOn": ["proxy"],
+             "resources": {"limits": {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "1"}, "cpuIdle": false,
+                           "startupCpuBoost": true},
+             "startupProbe": probe(&json!({"httpGet": {"path": "/ready", "port": 9090}})),
+             "livenessProbe": probe(&json!({"grpc": {"port": 9090, "service": "health"}})),
+             "volumeMounts": [{"name": "keys", "mountPath": "/keys"}, {"name": "assets", "mountPath": "/assets", "subPath": "v2"},
+                              {"name": "share", "mountPath": "/share"}, {"name": "scratch", "mountPath": "/scratch"},
+                              {"name": "cloudsql", "mountPath": "/cloudsql"}]},
+            {"name": "proxy", "image": "proxy:3",
+             "resources": {"limits": {"cpu": "1", "memory": "512Mi"}, "cpuIdle": false, "startupCpuBoost": true},
+             "startupProbe": probe(&json!({"tcpSocket": {"port": 9000}}))},
+        ],
+        "volumes": [
+            {"name": "keys", "secret": {"secret": "key", "defaultMode": 256, "items": [{"path": "now", "version": "1", "mode": 292}]}},
+            {"name": "assets", "gcs": {"bucket": "shop-assets", "readOnly": true, "mountOptions": ["implicit-dirs"]}},
+            {"name": "share", "nfs": {"server": "10.0.0.2", "path": "/exports", "readOnly": true}},
+            {"name": "scratch", "emptyDir": {"medium": "MEMORY", "sizeLimit": "64Mi"}},
+            {"name": "cloudsql", "cloudSqlInstance": {"instances": ["cherry-ai-project:us-central1:orders"]}},
+        ],
+    })
+}
+
+/// The same without what differs from revision to revision.
+fn comparable(service: &Value) -> Value {
+    let mut template = service["template"].clone();
+    template.as_object_mut().unwrap().remove("revision");
+    template["containers"][0].as_object_mut().unwrap().remove("image");
+    template
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_carries_everything_loses_nothing_that_the_spec_does_not_name() {
+    let mut world = World::new(7).await;
+    world.tap.sandbox.google.seed_secret("cherry-ai-project", "key");
+    others::make(&world, &template_of_everything());
+    google(
+        &world,
+        Method::PATCH,
+        &format!("{SERVICE}?updateMask=customAudiences,scaling"),
+        &json!({"customAudiences": ["https://api.example.com"], "scaling": {"minInstanceCount": 2, "maxInstanceCount": 7}}),
+    );
+    world.run_for(Duration::from_secs(120)).await;
+    let before = service(&world);
+    let first = revisions(&world);
+
+    let mut spec = canary("shop", "app:1");
+    spec["adopt"] = json!({"service": "shop-api"});
+    spec["template"] = everything_described();
+    let mut wanted = environment();
+    wanted["secrets"] = json!([{"name": "key"}]);
+    world.create_environment("shop", wanted).await;
+    world.create_rollout("api", spec.clone()).await;
+    world.run_until_phase("api", RolloutPhase::Promoted).await;
+    assert_eq!(revisions(&world), first, "{:?}", world.status("api").await.message);
+
+    spec["template"]["containers"][0]["image"] = json!("app:2");
+    world.patch_rollout("api", json!({"spec": {"template": spec["template"]}})).await;
+    world.run_until_weights("shop-api", "app:2", &[100]).await;
+    world.run_until_phase("api", RolloutPhase::Promoted).await;
+    let after = service(&world);
+    assert_eq!(comparable(&after), comparable(&before));
+    let kept = ["description", "customAudiences", "scaling", "ingress", "client", "launchStage"];
+    kept.iter().for_each(|field| assert_eq!(after[field], before[field], "{field}"));
+
+    let promoted = world.status("api").await.promoted;
+    let token = promoted.iter().find(|p| p.revision == first[0]).unwrap().undo_token.clone();
+    world.patch_rollout("api", json!({"metadata": {"annotations": {"orchestra.cherry-ai.me/undo": token}}})).await;
+    world.run_for(Duration::from_secs(60)).await;
+    assert_eq!(service(&world)["traffic"][0]["revision"], json!(first[0]));
+    world.delete_rollouts().await;
+    world.run_for(Duration::from_secs(600)).await;
+    let left = service(&world);
+    assert_eq!(comparable(&left), comparable(&before));
+    kept.iter().for_each(|field| assert_eq!(left[field], before[field], "{field}"));
+    assert_eq!(left["labels"]["team"], json!("shop"));
+    world.assert_promises();
+}
+
+/// What `kubectl orchestra adopt` writes of it.
+fn everything_described() -> Value {
+    json!({
+        "labels": {"team": "shop"}, "annotations": {"example.com/note": "kept"},
+        "scaling": {"minInstances": 1, "maxInstances": 3}, "timeoutSeconds": 60,
+        "network": {"egress": "PrivateRangesOnly", "directEgress": {"network": "main", "subnetwork": "run", "tags": ["web"]}},
+        "serviceAccount": "worker@cherry-ai-project.iam.gserviceaccount.com", "executionEnvironment": "Gen2", "concurrency": 40,
+        "sessionAffinity": true, "nodeSelector": {"accelerator": "nvidia-l4"}, "gpuZonalRedundancyDisabled": true,
+        "healthCheckDisabled": true, "cpuAllocation": "Always", "startupCpuBoost": true,
+        "containers": [
+            {"name": "app", "image": "app:1", "command": ["/app"], "args": ["--serve"], "workingDir": "/srv",
+             "env": [{"name": "LEVEL", "value": "info"}, {"name": "KEY", "valueFrom": {"secret": {"name": "key"}}}],
+             "ports": [{"containerPort": 9090, "protocol": "H2c"}], "dependsOn": ["proxy"],
+             "resources": {"limits": {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "1"}},
+             "startupProbe": probe(&json!({"httpGet": {"path": "/ready"}})),
+             "livenessProbe": probe(&json!({"grpc": {"service": "health"}})),
+             "volumeMounts": [{"name": "keys", "mountPath": "/keys"}, {"name": "assets", "mountPath": "/assets", "subPath": "v2"},
+                              {"name": "share", "mountPath": "/share"}, {"name": "scratch", "mountPath": "/scratch"},
+                              {"name": "cloudsql", "mountPath": "/cloudsql"}]},
+            {"name": "proxy", "image": "proxy:3", "resources": {"limits": {"cpu": "1", "memory": "512Mi"}},
+             "startupProbe": probe(&json!({"tcpSocket": {"port": 9000}}))},
+        ],
+        "volumes": [
+            {"name": "keys", "secret": {"name": "key", "defaultMode": 256, "items": [{"path": "now", "version": 1, "mode": 292}]}},
+            {"name": "assets", "gcs": {"bucket": "shop-assets", "readOnly": true, "mountOptions": ["implicit-dirs"]}},
+            {"name": "share", "nfs": {"server": "10.0.0.2", "path": "/exports", "readOnly": true}},
+            {"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}},
+            {"name": "cloudsql", "cloudSql": {"instances": ["cherry-ai-project:us-central1:orders"]}},
+        ],
+    })
+}

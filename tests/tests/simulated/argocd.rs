@@ -8,21 +8,30 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const HEALTH: &str = include_str!("../../../examples/argocd/lua/health.lua");
 const DISCOVERY: &str = include_str!("../../../examples/argocd/lua/discovery.lua");
-const ACTIONS: [(&str, &str); 6] = [
+const ACTIONS: [(&str, &str); 7] = [
     ("abort", include_str!("../../../examples/argocd/lua/abort.lua")),
     ("pause", include_str!("../../../examples/argocd/lua/pause.lua")),
     ("promote", include_str!("../../../examples/argocd/lua/promote.lua")),
     ("resume", include_str!("../../../examples/argocd/lua/resume.lua")),
+    ("restart", include_str!("../../../examples/argocd/lua/restart.lua")),
     ("retry", include_str!("../../../examples/argocd/lua/retry.lua")),
     ("undo", include_str!("../../../examples/argocd/lua/undo.lua")),
 ];
 
-/// Runs a script over an object with what Argo CD gives it: the base library and tables, and neither strings nor mathematics.
+/// What the clock says to scripts.
+const NOW: &str = "2026-03-01T10:00:00Z";
+
+/// Runs a script over an object with what Argo CD gives it: the base library, tables, and for who requires it the part of `os` that
+/// does no harm; neither strings nor mathematics.
 fn run(script: &str, object: &Value) -> Value {
     let lua = Lua::new_with(StdLib::TABLE, LuaOptions::default()).unwrap();
     let options = mlua::SerializeOptions::new().serialize_none_to_null(false).serialize_unit_to_null(false);
     let given = lua.to_value_with(object, options).unwrap();
     lua.globals().set("obj", given).unwrap();
+    let os = lua.create_table().unwrap();
+    os.set("date", lua.create_function(|_, _: String| Ok(NOW)).unwrap()).unwrap();
+    let require = lua.create_function(move |_, name: String| Ok((name == "os").then(|| os.clone()))).unwrap();
+    lua.globals().set("require", require).unwrap();
     let made: LuaValue = lua.load(script).eval().unwrap_or_else(|error| panic!("{error}\n{object:#}"));
     lua.from_value(made).unwrap()
 }
@@ -85,11 +94,16 @@ async fn an_action_is_offered_where_it_means_something_and_writes_what_the_plugi
             for (name, script) in ACTIONS.iter().filter(|(name, _)| may(name)) {
                 offered.insert(name.to_string());
                 let asked = run(script, object);
-                let annotation = &asked["metadata"]["annotations"][format!("orchestra.cherry-ai.me/{name}")];
+                let restarted = &asked["spec"]["template"]["annotations"]["kubectl.kubernetes.io/restartedAt"];
+                let annotation = match *name {
+                    "restart" => restarted,
+                    name => &asked["metadata"]["annotations"][format!("orchestra.cherry-ai.me/{name}")],
+                };
                 let status = &object["status"];
                 let bound_to = match *name {
                     "promote" => &status["candidate"]["promoteToken"],
                     "abort" | "pause" => &status["candidate"]["release"],
+                    "restart" => &Value::from(NOW),
                     "retry" if status["latches"].is_array() => &status["latches"][0]["release"],
                     "retry" => &status["failed"]["release"],
                     "undo" => {
@@ -103,7 +117,7 @@ async fn an_action_is_offered_where_it_means_something_and_writes_what_the_plugi
             }
         }
     }
-    assert_eq!(offered.into_iter().collect::<Vec<_>>(), ["abort", "pause", "promote", "retry", "undo"]);
+    assert_eq!(offered.into_iter().collect::<Vec<_>>(), ["abort", "pause", "promote", "restart", "retry", "undo"]);
 }
 
 /// Argo CD puts an emptied map back: a pause that is the only annotation would stay.

@@ -41,6 +41,7 @@ pub(super) fn made_by_others(world: &mut World, region: &str, name: &str, image:
         settled_at: Some(world.now),
         written_at: Some(world.now),
         modified_by: None,
+        health_check_disabled: false,
     };
     world.cloud.insert(region.into(), view);
 }

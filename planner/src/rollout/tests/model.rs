@@ -369,6 +369,7 @@ impl World {
                     settled_at: Some(self.now),
                     written_at: Some(self.now),
                     modified_by: None,
+                    health_check_disabled: false,
                 };
                 assert!(!self.cloud.contains_key(&region), "created twice");
                 self.put(

@@ -183,6 +183,7 @@ impl World {
                     settled_at: None,
                     written_at: None,
                     modified_by: None,
+                    health_check_disabled: false,
                 };
                 let change = ServiceChange {
                     template: Some((new.revision, new.template)),
