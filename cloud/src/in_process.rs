@@ -155,6 +155,10 @@ impl google_cloud_run_v2::stub::Revisions for Stub {
     async fn get_revision(&self, req: run::GetRevisionRequest, _: RequestOptions) -> Result<run::Revision> {
         self.get(format!("/v2/{}", req.name), Query::default()).await
     }
+
+    async fn delete_revision(&self, req: run::DeleteRevisionRequest, _: RequestOptions) -> Result<lro::Operation> {
+        self.send(Method::DELETE, format!("/v2/{}", req.name), Query::default(), None::<Value>).await
+    }
 }
 
 impl google_cloud_redis_v1::stub::CloudRedis for Stub {

@@ -91,11 +91,13 @@ impl Cloud {
         let target = endpoint.map(|endpoint| (endpoint, &anonymous));
         let services: Services = client!(Services, target);
         let redis: CloudRedis = client!(CloudRedis, target);
+        let revisions: Revisions = client!(Revisions, target);
         Ok(Self {
             run: CloudRun {
                 writes: services.clone(),
                 services,
-                revisions: client!(Revisions, target),
+                revision_writes: revisions.clone(),
+                revisions,
                 calls: Calls::of("run"),
             },
             redis: Memorystore { writes: redis.clone(), client: redis, calls: Calls::of("redis") },
@@ -121,6 +123,7 @@ impl Cloud {
                 services: Services::from_stub(stub.clone()),
                 writes: Services::from_stub(stub.clone()),
                 revisions: Revisions::from_stub(stub.clone()),
+                revision_writes: Revisions::from_stub(stub.clone()),
                 calls: Calls::of("run"),
             },
             redis: Memorystore {
@@ -142,10 +145,11 @@ impl Cloud {
     #[must_use]
     pub fn rehearsed(mut self, rehearsal: &Arc<Rehearsal>) -> Self {
         use google_cloud_redis_v1::client::CloudRedis;
-        use google_cloud_run_v2::client::Services;
+        use google_cloud_run_v2::client::{Revisions, Services};
 
         let stub = in_process::Stub::new(rehearsal.clone());
         self.run.writes = Services::from_stub(stub.clone());
+        self.run.revision_writes = Revisions::from_stub(stub.clone());
         self.redis.writes = CloudRedis::from_stub(stub);
         self
     }

@@ -24,6 +24,8 @@ pub struct CloudRun {
     /// Where writes go.
     pub(crate) writes: Services,
     pub(crate) revisions: Revisions,
+    /// Where writes of them go.
+    pub(crate) revision_writes: Revisions,
     pub(crate) calls: Calls,
 }
 
@@ -84,7 +86,10 @@ impl CloudRun {
     /// When Google does not answer, or refuses.
     pub async fn revision(&self, id: &ServiceId, name: &RevisionName) -> Result<Option<RevisionView>, CloudError> {
         let read = self.revisions.get_revision().set_name(format!("{}/revisions/{name}", path(id))).send();
-        Ok(self.calls.find("get revision", read).await?.map(|revision| model::revision_view(id, name, &revision)))
+        let found = self.calls.find("get revision", read).await?;
+        // One that is being deleted is told of for a while.
+        let found = found.filter(|revision| revision.delete_time.is_none());
+        Ok(found.map(|revision| model::revision_view(id, name, &revision)))
     }
 
     /// Creates a service; gives the name of the operation.
@@ -136,6 +141,15 @@ impl CloudRun {
     pub async fn delete(&self, id: &ServiceId, etag: &Etag) -> Result<String, CloudError> {
         let delete = self.writes.delete_service().set_name(path(id)).set_etag(etag.0.as_str());
         Ok(self.calls.call("delete service", once(delete).send()).await?.name)
+    }
+
+    /// Deletes a revision; gives the name of the operation.
+    ///
+    /// # Errors
+    /// When Google refuses, as it does where the revision is used.
+    pub async fn delete_revision(&self, id: &ServiceId, name: &RevisionName) -> Result<String, CloudError> {
+        let delete = self.revision_writes.delete_revision().set_name(format!("{}/revisions/{name}", path(id)));
+        Ok(self.calls.call("delete revision", once(delete).send()).await?.name)
     }
 
     /// Reads who may call a service.

@@ -12,6 +12,7 @@ pub(crate) async fn act(cloud: &Cloud, effect: &Effect) -> Result<Outcome, Cloud
         Effect::CreateService { service, new } => cloud.run.create(service, new).await?,
         Effect::UpdateService { service, etag, change } => cloud.run.update(service, etag, change).await?,
         Effect::DeleteService { service, etag } => cloud.run.delete(service, etag).await?,
+        Effect::DeleteRevision { service, revision } => cloud.run.delete_revision(service, revision).await?,
         Effect::SetPolicy { service, policy } => {
             cloud.run.set_policy(service, policy).await?;
             return Ok(Outcome::Done);

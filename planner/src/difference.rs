@@ -65,6 +65,9 @@ pub fn differences(effect: &Effect, before: Before<'_>) -> Vec<Difference> {
             (known != asked).then(|| changed("labels", known, asked)).into_iter().collect()
         }
         Effect::DeleteService { .. } => vec![changed("service", "there".into(), String::new())],
+        Effect::DeleteRevision { revision, .. } => {
+            vec![changed(&format!("revision {revision}"), "there".into(), String::new())]
+        }
         Effect::DeleteRedis { .. } => vec![changed("instance", "there".into(), String::new())],
     }
 }

@@ -115,6 +115,13 @@ pub enum Effect {
         /// As it was read.
         etag: Etag,
     },
+    /// Deletes a revision that nothing uses.
+    DeleteRevision {
+        /// Of which service.
+        service: ServiceId,
+        /// Which.
+        revision: RevisionName,
+    },
     /// Changes who may call a service.
     SetPolicy {
         /// Which.
@@ -159,6 +166,7 @@ impl Effect {
             Self::CreateService { .. } => "create_service",
             Self::UpdateService { .. } => "update_service",
             Self::DeleteService { .. } => "delete_service",
+            Self::DeleteRevision { .. } => "delete_revision",
             Self::SetPolicy { .. } => "set_policy",
             Self::CreateRedis { .. } => "create_redis",
             Self::ResizeRedis { .. } => "resize_redis",
@@ -173,6 +181,7 @@ impl Effect {
             Self::CreateService { service, .. }
             | Self::UpdateService { service, .. }
             | Self::DeleteService { service, .. } => ResourceId::Service(service.clone()),
+            Self::DeleteRevision { service, .. } => ResourceId::Revisions(service.clone()),
             Self::SetPolicy { service, .. } => ResourceId::Policy(service.clone()),
             Self::CreateRedis { redis, .. }
             | Self::ResizeRedis { redis, .. }

@@ -68,6 +68,13 @@ fn of_effect(seen: &Observation, effect: &Effect) -> Option<Broken> {
             let back = only_back(&view.traffic, traffic, change);
             of_shares(traffic, back).or_else(|| of_move(seen, service.region.as_str(), view, traffic, back))
         }
+        Effect::DeleteRevision { service, revision } => {
+            let view = seen.regions.iter().find(|region| region.id == *service)?.service.as_ref().ok()?.as_ref()?;
+            let is_stable = view.marks.stable.as_ref() == Some(revision);
+            let is_used = revisions(&view.traffic).chain(revisions(&view.serving)).any(|used| used == revision);
+            let why = format!("{}: `{revision}` would be deleted while it is needed", service.region);
+            (is_stable || is_used).then_some(Broken { promise: 6, why, only_back: false })
+        }
         _ => None,
     }
 }

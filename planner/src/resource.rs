@@ -16,6 +16,8 @@ pub enum ResourceId {
     Service(ServiceId),
     /// The IAM policy of a Cloud Run service. It has an etag of its own, and changing it leaves the service as it is.
     Policy(ServiceId),
+    /// The revisions of a Cloud Run service.
+    Revisions(ServiceId),
     /// A Memorystore instance.
     Redis(RedisId),
 }
@@ -25,6 +27,7 @@ impl fmt::Display for ResourceId {
         match self {
             Self::Service(id) => write!(f, "service/{}/{}/{}", id.project, id.region, id.name),
             Self::Policy(id) => write!(f, "policy/{}/{}/{}", id.project, id.region, id.name),
+            Self::Revisions(id) => write!(f, "revisions/{}/{}/{}", id.project, id.region, id.name),
             Self::Redis(id) => write!(f, "redis/{}/{}/{}", id.project, id.region, id.name),
         }
     }
@@ -40,7 +43,7 @@ impl TryFrom<String> for ResourceId {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let wrong = || format!("`{text}` is none of service, policy or redis/PROJECT/REGION/NAME");
+        let wrong = || format!("`{text}` is none of service, policy, revisions or redis/PROJECT/REGION/NAME");
         let parts: Vec<&str> = text.splitn(4, '/').collect();
         let [kind, project, region, name] = parts.as_slice() else { return Err(wrong()) };
         let (project, region) = (ProjectId::new(*project), Region::new(*region));
@@ -51,6 +54,7 @@ impl TryFrom<String> for ResourceId {
         match *kind {
             "service" => service(project, region).map(Self::Service),
             "policy" => service(project, region).map(Self::Policy),
+            "revisions" => service(project, region).map(Self::Revisions),
             "redis" => Ok(Self::Redis(RedisId { project, region, name: (*name).to_string() })),
             _ => Err(wrong()),
         }
@@ -115,6 +119,7 @@ mod tests {
         for text in [
             "service/cherry-ai-project/us-central1/api",
             "policy/cherry-ai-project/us-central1/api",
+            "revisions/cherry-ai-project/us-central1/api",
             "redis/cherry-ai-project/us-central1/x",
         ] {
             assert_eq!(ResourceId::try_from(text.to_string()).map(|id| id.to_string()).as_deref(), Ok(text));

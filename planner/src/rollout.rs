@@ -22,6 +22,7 @@ mod judge;
 mod keep;
 mod leave;
 mod memory;
+mod outdated;
 mod outlook;
 mod partial;
 mod pass;
@@ -215,6 +216,7 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
                 settings::add_settings(&pass, &mut memory, &mut decision);
                 invokers::add_invokers(&pass, &mut memory, &mut decision);
                 secrets::add_secrets(&pass, &mut memory, &mut decision);
+                outdated::add_deletions(&pass, &mut memory, &mut decision);
             }
             decision
         }

@@ -77,7 +77,9 @@ impl Managed for Rollout {
 
     fn before<'a>(seen: &'a Observation, effect: &Effect) -> Before<'a> {
         let region = match effect.resource() {
-            ResourceId::Service(id) | ResourceId::Policy(id) => seen.regions.iter().find(|region| region.id == id),
+            ResourceId::Service(id) | ResourceId::Policy(id) | ResourceId::Revisions(id) => {
+                seen.regions.iter().find(|region| region.id == id)
+            }
             ResourceId::Redis(_) => None,
         };
         let service = region.and_then(|region| region.service.as_ref().ok()?.as_ref());

@@ -63,6 +63,9 @@ pub struct RolloutStatus {
     /// How the last releases ended, newest first.
     #[serde(default, deserialize_with = "known::items", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<ReleaseRecord>,
+    /// Revisions that were promoted before those that are kept, oldest first: each is deleted once nothing uses it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outdated: Vec<String>,
     /// Operator requests that were there before the first release, by name: they mean none of this object.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ignored_requests: BTreeMap<String, String>,

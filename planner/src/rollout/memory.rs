@@ -23,6 +23,8 @@ const EVIDENCE_KEPT: usize = 3;
 const MESSAGE_KEPT: usize = 300;
 const REQUESTS_KEPT: usize = 10;
 const LATCHES_KEPT: usize = 5;
+/// Revisions that are still to be deleted; one that is forgotten stays.
+const OUTDATED_KEPT: usize = 10;
 /// What is known of a Rollout.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Memory {
@@ -41,6 +43,8 @@ pub(super) struct Memory {
     pub(super) regions: BTreeMap<Region, RegionMemory>,
     /// Regions that left the spec and are let go, as of this pass.
     pub(super) departed: BTreeSet<Region>,
+    /// Revisions that are kept no more, oldest first, until they are gone.
+    pub(super) outdated: Vec<RevisionName>,
     pub(super) history: Vec<ReleaseRecord>,
     pub(super) requests: Vec<RequestRecord>,
     pub(super) deleting_since: Option<Timestamp>,
@@ -167,7 +171,11 @@ impl Memory {
         let runs = self.promoted.iter().find(|p| p.revision == *revision).and_then(|known| known.runs.clone());
         self.promoted.retain(|p| p.revision != *revision);
         self.promoted.insert(0, PromotedMark { revision: revision.clone(), template, runs });
-        self.promoted.truncate(PROMOTED_KEPT);
+        let dropped = self.promoted.split_off(self.promoted.len().min(PROMOTED_KEPT));
+        self.outdated.extend(dropped.into_iter().map(|promoted| promoted.revision));
+        self.outdated.retain(|known| known != revision);
+        let most = self.outdated.len().saturating_sub(OUTDATED_KEPT);
+        self.outdated.drain(..most);
     }
 
     /// Something failed, and is not released again until it changes.

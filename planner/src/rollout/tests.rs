@@ -14,6 +14,7 @@ mod logs;
 mod lost_status;
 mod metrics;
 mod model;
+mod outdated;
 mod random;
 mod recorded;
 mod regions;

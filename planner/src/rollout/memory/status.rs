@@ -61,6 +61,7 @@ impl Memory {
             held: status.held.as_ref().and_then(Held::read),
             regions: status.regions.iter().filter_map(region).collect(),
             departed: BTreeSet::new(),
+            outdated: status.outdated.iter().filter_map(|name| RevisionName::new(name.as_str()).ok()).collect(),
             history: status.history.clone(),
             requests: status.requests.clone(),
             deleting_since: time(status.deleting_since.as_ref()),
@@ -93,6 +94,7 @@ impl Memory {
             runs: p.runs.map(|hash| hash.to_string()),
         };
         status.promoted = self.promoted.into_iter().map(promoted).collect();
+        status.outdated = self.outdated.iter().map(ToString::to_string).collect();
         status.held = self.held.map(Held::write);
         status.history = self.history;
         status.requests = self.requests;

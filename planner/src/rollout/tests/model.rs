@@ -407,6 +407,11 @@ impl World {
                 self.cloud.remove(service.region.as_str());
                 self.writes.push(format!("{} delete", service.region));
             }
+            Effect::DeleteRevision { service, revision } => {
+                let region = service.region.to_string();
+                self.deployed.remove(&(region.clone(), revision.to_string()));
+                self.writes.push(format!("{region} delete {}", self.revisions[revision.as_str()]));
+            }
             other => panic!("{other:?}"),
         }
     }
