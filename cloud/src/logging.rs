@@ -54,13 +54,19 @@ impl Logging {
             // The hours before many releases are many reads.
             true if query.is_history => (None, true),
             true => {
-                let ask = self.list(&id.project, window, String::new());
+                let ask = self.list(&id.project, window, FAILED.into());
                 let all = self.shared.get((id.project.clone(), window), ask).await?;
                 (all.0.get(&place).cloned(), all.1)
             }
             false => {
+                // What refuses requests may be so much that nothing else is told of: of many services it is not asked for.
+                let candidate = format!("resource.labels.revision_name=\"{}\"", query.candidate);
+                let what = match query.is_history {
+                    true => FAILED.to_string(),
+                    false => format!("({FAILED} OR {UNSERVED}) AND ({FAILED} OR {candidate})"),
+                };
                 let only = format!(
-                    " AND resource.labels.service_name=\"{}\" AND resource.labels.location=\"{}\"",
+                    "{what} AND resource.labels.service_name=\"{}\" AND resource.labels.location=\"{}\"",
                     id.name, id.region
                 );
                 let (mut found, is_cut) = self.list(&id.project, window, only).await?;
@@ -70,13 +76,11 @@ impl Logging {
         Ok(Failures { requests: of_service.unwrap_or_default(), is_cut })
     }
 
-    /// Failed requests of a project, of whatever else is asked.
-    async fn list(&self, project: &ProjectId, window: Window, only: String) -> Result<Logged, CloudError> {
-        // Of many services those that refuse requests may be so many that nothing else is told of.
-        let what = if only.is_empty() { FAILED.to_string() } else { format!("({FAILED} OR {UNSERVED})") };
+    /// Requests of a project, of whatever is asked.
+    async fn list(&self, project: &ProjectId, window: Window, what: String) -> Result<Logged, CloudError> {
         let filter = format!(
             "logName=\"projects/{project}/logs/run.googleapis.com%2Frequests\" AND resource.type=\"cloud_run_revision\" AND \
-             {what} AND timestamp>=\"{}\" AND timestamp<\"{}\"{only}",
+             timestamp>=\"{}\" AND timestamp<\"{}\" AND {what}",
             window.from, window.to
         );
         let mut found = BTreeMap::<_, Vec<FailedRequest>>::new();

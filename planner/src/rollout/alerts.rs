@@ -5,7 +5,7 @@
 //! incidents can't be read, or a policy tells nothing, nothing goes on either.
 
 use jiff::Timestamp;
-use orchestra_crds::AnalysisMode;
+use orchestra_crds::{AnalysisMode, Request};
 
 use super::judge::analysis;
 use super::memory::{Candidate, Memory, RegionMemory};
@@ -105,7 +105,7 @@ pub(super) fn failing(pass: &Pass<'_>, candidate: &Candidate, states: &[(&Place<
         return None;
     }
     states.iter().find_map(|(place, state)| {
-        let alone = alone_since(candidate, place, state);
+        let alone = alone_since(pass, candidate, (place, state));
         let is_its = |(incident, about): &(&Incident, About)| match about {
             // One of an earlier release of the same revision is over with it.
             About::Candidate => incident.opened >= candidate.started_at,
@@ -120,16 +120,24 @@ pub(super) fn failing(pass: &Pass<'_>, candidate: &Candidate, states: &[(&Place<
 }
 
 /// Since when it has had all requests in a region; none: it hasn't.
-fn alone_since(candidate: &Candidate, place: &Place<'_>, state: &Progress) -> Option<Timestamp> {
+fn alone_since(pass: &Pass<'_>, candidate: &Candidate, (place, state): (&Place<'_>, &Progress)) -> Option<Timestamp> {
     if *state == Progress::Done {
-        // Its mark was written once the watch was over.
-        let watched =
-            candidate.steps().iter().last().filter(|step| step.share() == Some(Percent::ALL)).map(Step::takes);
+        // Its mark was written once the watch was over, unless a person ended that sooner.
+        let steps = candidate.steps();
+        let watch = steps.iter().last().filter(|step| step.share() == Some(Percent::ALL));
+        let watched = watch.filter(|_| !was_promoted(pass, candidate)).map(Step::takes);
         let mark = place.marks.candidate_named(&candidate.release.revision)?;
         return mark.at.checked_sub(watched.unwrap_or_default()).ok();
     }
     let weight = state.weight()?;
     candidate.steps().at(weight.step)?.share().filter(|share| *share == Percent::ALL).map(|_| weight.since)
+}
+
+/// Whether a person ended a step of it.
+fn was_promoted(pass: &Pass<'_>, candidate: &Candidate) -> bool {
+    let own = format!("{}/", candidate.release);
+    let mut known = pass.seen.rollout.status.iter().flat_map(|status| &status.requests);
+    known.any(|record| record.request == Request::Promote.name() && record.target.starts_with(&own))
 }
 
 /// Why nothing is heard of a policy; none: incidents of it would be.

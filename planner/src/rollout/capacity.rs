@@ -10,7 +10,8 @@ use super::progress::InEffect;
 use super::steps::Step;
 use crate::cloud::{Measured, Minute, Tally, Window};
 use crate::names::Percent;
-use crate::verdict::fast::{LATELY, OfMinute, Told, Unserved};
+use crate::verdict::Subject;
+use crate::verdict::fast::{LATELY, Told, Unserved};
 
 /// How many instances a share of the traffic must leave, at least, for what is missing to be the code's fault.
 const ENOUGH: i32 = 2;
@@ -53,7 +54,7 @@ pub(super) fn excuse(
     let (most, unserved) = (too_few(place, share)?, unserved(candidate, known)?.since(since));
     (unserved > 0).then(|| {
         format!(
-            "{unserved} requests of the candidate met no free instance in this step, and what minutes with such say is not counted: of \
+            "{unserved} requests of the candidate met no free instance lately, and what minutes with such say is not counted: of \
              at most {most} instances, {share} leaves less than {ENOUGH}. Raise spec.scaling, or begin the next release with a larger \
              weight"
         )
@@ -92,19 +93,16 @@ fn unserved(candidate: &Candidate, known: &RegionMemory) -> Option<Unserved> {
 pub(super) fn served<'m>(
     candidate: &Candidate,
     known: &RegionMemory,
-    metric: Metric,
+    (place, subject): (&Place<'_>, &Subject<'_>),
     measured: &'m Measured,
 ) -> Cow<'m, Measured> {
-    let Metric::Preset(preset) = metric else { return Cow::Borrowed(measured) };
+    let Metric::Preset(preset) = subject.metric else { return Cow::Borrowed(measured) };
     let tells = matches!(preset, Preset::Errors | Preset::Latency | Preset::TooManyRequests | Preset::ClientErrors);
     let Some(unserved) = unserved(candidate, known).filter(|unserved| tells && !unserved.is_empty()) else {
         return Cow::Borrowed(measured);
     };
-    let of_minute = |minute: &Minute| match unserved.told_of(minute.start) {
-        Told::AsItIs => minute.clone(),
-        Told::Unknown => silent(minute),
-        Told::All(of) => without(preset, minute, &of),
-    };
+    let is_short = share_of(candidate, subject.step).is_some_and(|share| too_few(place, share).is_some());
+    let of_minute = |minute: &Minute| without(preset, minute, unserved.told_of(minute.start, is_short));
     Cow::Owned(Measured { minutes: measured.minutes.iter().map(of_minute).collect(), ..measured.clone() })
 }
 
@@ -112,20 +110,31 @@ fn silent(minute: &Minute) -> Minute {
     Minute { candidate: Tally::default(), stable: Tally::default(), ..minute.clone() }
 }
 
-fn without(preset: Preset, minute: &Minute, of: &OfMinute) -> Minute {
+fn without(preset: Preset, minute: &Minute, told: Told) -> Minute {
     let all = minute.candidate.above(i64::MIN).total;
-    let is_blurred = match preset {
+    match (told, preset) {
+        (Told::AsItIs, _) => minute.clone(),
+        (Told::Unknown, _) => silent(minute),
+        (Told::Exactly { unserved, refused }, Preset::Errors) => without_errors(minute, unserved, refused),
+        (Told::Part { unserved, failed }, Preset::Errors) => {
+            let bad = minute.candidate.above(0).bad;
+            let share = i128::from(unserved) * i128::from(bad) / i128::from(failed.max(1));
+            without_errors(minute, i64::try_from(share).unwrap_or(bad), 0)
+        }
         // They waited for an instance before they were refused, and so did others.
-        Preset::Latency => of.without_instance().saturating_mul(BLURS) >= all,
-        Preset::TooManyRequests | Preset::ClientErrors => true,
-        _ => false,
-    };
-    match preset {
-        _ if of.without_instance() == 0 => minute.clone(),
-        Preset::Errors => Minute { candidate: without_errors(&minute.candidate, of), ..minute.clone() },
-        _ if is_blurred => silent(minute),
-        _ => minute.clone(),
+        (Told::Exactly { unserved, refused }, Preset::Latency)
+            if unserved.saturating_add(refused).saturating_mul(BLURS) < all =>
+        {
+            minute.clone()
+        }
+        // Of latencies and of what clients do nobody knows what that part is.
+        (Told::Exactly { .. } | Told::Part { .. }, _) => silent(minute),
     }
+}
+
+/// The share of a step that has stable beside it.
+fn share_of(candidate: &Candidate, step: u32) -> Option<Percent> {
+    candidate.steps().at(step).and_then(Step::share).filter(|share| *share < Percent::ALL)
 }
 
 /// The minutes of a window that request logs have told of, while a share may be too small: what met no free instance is known by
@@ -137,8 +146,7 @@ pub(super) fn told_of(
     reads_logs: bool,
     window: Window,
 ) -> Window {
-    let share = candidate.steps().at(step).and_then(Step::share).filter(|share| *share < Percent::ALL);
-    if !reads_logs || share.is_none_or(|share| too_few(place, share).is_none()) {
+    if !reads_logs || share_of(candidate, step).is_none_or(|share| too_few(place, share).is_none()) {
         return window;
     }
     // The lane begins with the first look at the logs.
@@ -150,9 +158,10 @@ pub(super) fn told_of(
     Window { to: window.to.min(through).max(window.from), ..window }
 }
 
-/// Without those that met no free instance.
-fn without_errors(tally: &Tally, of: &OfMinute) -> Tally {
-    let all = tally.above(0);
-    let bad = all.bad.saturating_sub(of.of_errors(all.bad)).max(0);
-    Tally::of_errors(all.total - all.bad + bad, bad)
+/// Without so many errors, and without so many requests that were refused: they are none of the service's.
+fn without_errors(minute: &Minute, unserved: i64, refused: i64) -> Minute {
+    let all = minute.candidate.above(0);
+    let bad = all.bad.saturating_sub(unserved).max(0);
+    let good = all.total.saturating_sub(all.bad).saturating_sub(refused).max(0);
+    Minute { candidate: Tally::of_errors(good.saturating_add(bad), bad), ..minute.clone() }
 }

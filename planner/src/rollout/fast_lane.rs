@@ -9,18 +9,28 @@ use super::memory::{Candidate, Memory, RegionMemory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::{InEffect, Placement, Progress};
-use crate::cloud::FailuresQuery;
+use crate::cloud::{FailuresQuery, ServiceView};
 use crate::names::{Percent, RevisionName};
+use crate::traffic::weight_of;
 use crate::verdict::Subject;
 use crate::verdict::fast::{self, Look};
 
-/// A weight that requests are split by: also while the candidate, which has them, is not said to be ready.
-fn split(candidate: &Candidate, known: &RegionMemory, state: &Progress) -> Option<(InEffect, Percent)> {
+/// A weight that requests are split by: also while the candidate, which is seen to have them, is not said to be ready.
+fn split(
+    candidate: &Candidate,
+    known: &RegionMemory,
+    (place, state): (&Place<'_>, &Progress),
+) -> Option<(InEffect, Percent)> {
     let weight = match state {
         Progress::Starting(_) => last_weight(candidate, known)?,
         state => state.weight()?,
     };
     let share = candidate.steps().at(weight.step)?.share()?;
+    if matches!(state, Progress::Starting(_)) {
+        let serves =
+            |view: &&ServiceView| view.settled && weight_of(&candidate.release.revision, &view.serving) == share;
+        place.view().filter(serves)?;
+    }
     (share > Percent::NONE && share < Percent::ALL).then_some((weight, share))
 }
 
@@ -54,7 +64,7 @@ pub(super) fn question(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> O
     }
     let stable = stable(memory, place)?;
     let known = memory.region(place.region());
-    let (weight, share) = split(candidate, &known, &Placement { pass, memory, place, candidate }.progress())?;
+    let (weight, share) = split(candidate, &known, (place, &Placement { pass, memory, place, candidate }.progress()))?;
     let errors = known.evidence_of(&candidate.release, Metric::ERRORS);
     if fast::distrusted(has_affinity(pass), share, errors).is_some() {
         return None;
@@ -78,7 +88,8 @@ pub(super) fn reads(
 ) -> bool {
     let known = memory.region(place.region());
     let errors = known.evidence_of(&candidate.release, Metric::ERRORS);
-    let split = split(candidate, &known, state).filter(|_| is_on(pass, candidate) && stable(memory, place).is_some());
+    let split =
+        split(candidate, &known, (place, state)).filter(|_| is_on(pass, candidate) && stable(memory, place).is_some());
     split.is_some_and(|(_, share)| fast::distrusted(has_affinity(pass), share, errors).is_none())
 }
 
@@ -102,7 +113,7 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
         compare(&mut known, place, candidate, state);
         let (before, now) = (known.fast.as_ref(), pass.seen.now);
         let release = &candidate.release;
-        let Some((weight, share)) = split(candidate, &known, state) else {
+        let Some((weight, share)) = split(candidate, &known, (place, state)) else {
             // What failed while the split was another, or not known, is counted by the minutes alone.
             if is_drifted(state) && before.is_some_and(|before| before.release == release.to_string()) {
                 let off = fast::suspended(before, release, now, "the traffic is not split as the step says".into());
@@ -146,7 +157,7 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
 /// Compares the logs with the metrics that came in this pass.
 fn compare(known: &mut RegionMemory, place: &Place<'_>, candidate: &Candidate, state: &Progress) {
     let measured = place.seen.counts.get(&Metric::ERRORS).and_then(|counts| counts.measured.as_ref().ok());
-    let weight = split(candidate, known, state).map(|(weight, _)| weight);
+    let weight = split(candidate, known, (place, state)).map(|(weight, _)| weight);
     if let (Some(fast), Some(measured), Some(weight)) = (&known.fast, measured, weight)
         && fast.release == candidate.release.to_string()
     {
@@ -168,8 +179,8 @@ pub(super) fn failing(
     let own = |fast: &&orchestra_crds::FastStatus| fast.release == candidate.release.to_string();
     memory.regions.iter().find_map(|(region, known)| {
         let fast = known.fast.as_ref().filter(own).filter(|fast| fast.verdict == Verdict::Fail)?;
-        let state = states.iter().find_map(|(place, state)| (place.region() == region).then_some(state));
-        let share = state.and_then(|state| split(candidate, known, state)).map(|(_, share)| format!(", which gets {share} of all"));
+        let state = states.iter().find(|(place, _)| place.region() == region);
+        let share = state.and_then(|(place, state)| split(candidate, known, (place, state))).map(|(_, share)| format!(", which gets {share} of all"));
         Some(format!(
             "{region}: sure enough that it is worse, by request logs up to {}: {} failed requests of the candidate{}, {} of \
              stable at the same time",
@@ -190,7 +201,7 @@ pub(super) fn next_look(
 ) -> Option<SignedDuration> {
     let next = |(place, state): &(&Place<'_>, Progress)| {
         let known = memory.region(place.region());
-        split(candidate, &known, state)?;
+        split(candidate, &known, (place, state))?;
         match known.fast.filter(|fast| fast.release == candidate.release.to_string()) {
             Some(fast) if fast.suspended => None,
             Some(fast) => Some(fast::closes_after(fast.through.0).duration_since(pass.seen.now)),

@@ -172,7 +172,7 @@ fn count_minutes(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate, st
         let terms = terms(pass, candidate);
         let after = match &counts.measured {
             Ok(measured) => {
-                let served = capacity::served(candidate, known, subject.metric, measured);
+                let served = capacity::served(candidate, known, (place, &subject), measured);
                 let window =
                     capacity::told_of(candidate, known, (place, subject.step), reads_logs, counts.query.window);
                 verdict::count(before.as_ref(), &subject, &terms, &served, window)

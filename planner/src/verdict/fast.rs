@@ -27,7 +27,7 @@ use entries::Counted;
 pub use history::{begin, history_window};
 pub(super) use state::Memory;
 pub use trust::distrusted;
-pub use unserved::{LATELY, OfMinute, Told, Unserved};
+pub use unserved::{LATELY, Told, Unserved};
 
 /// How long a window is.
 pub const WINDOW: SignedDuration = SignedDuration::from_secs(10);
@@ -158,11 +158,8 @@ pub fn count_failures(
     let mut after = own.unwrap_or_else(|| empty(look.subject.release, window.from));
     let mut memory = Memory::read(&after.state).unwrap_or_default();
     let mut unserved = Unserved::of(&after);
-    let counts_unserved = look.is_short || !unserved.is_empty();
     if failures.is_cut {
-        if counts_unserved {
-            note_what_was_told(&mut unserved, failures, look, window);
-        }
+        note_what_was_told(&mut unserved, failures, look, window);
         let why = "more requests of the project's releases fail than one read of the logs tells of, or more releases are under way \
                    than the read quota has pages for";
         let idle = idle(before, look.subject.release, window.to, why.into());
@@ -180,9 +177,7 @@ pub fn count_failures(
         }
         after.candidate_failed = after.candidate_failed.saturating_add(counted.failed.candidate);
         after.stable_failed = after.stable_failed.saturating_add(counted.failed.stable);
-        if counts_unserved {
-            unserved.note(start, &counted, false);
-        }
+        unserved.note(start, &counted, look.is_short, memory.incomplete(end).is_some());
         start = end;
     }
     after.through = Time(window.to.max(after.through.0));
@@ -209,7 +204,7 @@ fn note_what_was_told(unserved: &mut Unserved, failures: &Failures, look: &Look<
         let end = later(start, WINDOW);
         let counted = Counted::of(failures, look, Window { from: start, to: end });
         if counted != Counted::default() {
-            unserved.note(start, &counted, true);
+            unserved.note(start, &counted, look.is_short, true);
         }
         start = end;
     }

@@ -121,7 +121,7 @@ impl Weight {
         if let Some(hold) = context.held_by.as_ref().filter(|_| context.excuse.is_some() || verdict == Verdict::Pass) {
             return Ruling::asked_of(hold, words);
         }
-        if let Some(excuse) = context.excuse.as_ref().filter(|_| verdict == Verdict::NoData) {
+        if let Some(excuse) = context.excuse.as_ref().filter(|_| verdict != Verdict::Pass && !leans) {
             return Ruling::asked_of(excuse, &format!("{}; {words}", excuse.message));
         }
         if let Some(why) = context.fails_at_end() {

@@ -158,3 +158,48 @@ fn a_candidate_that_fails_by_itself_is_found_whatever_is_not_read() {
         }
     }
 }
+
+#[test]
+fn at_a_step_with_enough_instances_what_meets_none_counts() {
+    let mut world = World::promoted(&["us-central1"]);
+    world.rollout.spec.scaling = Some(Scaling { max_instances: Some(10), ..Scaling::default() });
+    world.run(3);
+    world.rollout.spec.analysis.fast_lane = FastLane::Auto;
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [50]);
+    // Of a code that is much slower: half of ten instances are too few for it.
+    world.spoil = Some(NO_INSTANCE);
+    world.traits.insert("app:2".into(), Traits { error_percent: 40, ..Traits::default() });
+    let began = world.now;
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
+    assert!(world.now.duration_since(began).as_mins() < 10, "{}", world.now.duration_since(began));
+}
+
+#[test]
+fn logs_that_are_not_read_for_twelve_minutes_take_no_good_release_back() {
+    is_never_taken_back("no read is answered for long", |world, number| {
+        world.logs_refused = (40..120).contains(&number)
+    });
+}
+
+#[test]
+fn a_candidate_that_fails_by_itself_is_found_though_a_few_requests_meet_no_instance() {
+    const SOME: Spoil = |told, query, _| {
+        let own = |request: &&mut crate::cloud::FailedRequest| request.revision == query.candidate.as_str();
+        for (index, request) in told.iter_mut().filter(own).enumerate() {
+            // The others are answered by an instance that crashes.
+            let unserved = index % 9 == 0;
+            request.platform = if unserved { "no available instance" } else { "the connection had an error" }.into();
+        }
+    };
+    let mut world = failing(Some(3), Some(SOME));
+    let began = world.now;
+    for number in 0.. {
+        world.logs_refused = number % 2 == 0;
+        world.run(1);
+        if world.phase() == RolloutPhase::RolledBack {
+            break;
+        }
+        assert!(world.now.duration_since(began).as_mins() < 20, "{:?}", world.status().message);
+    }
+}

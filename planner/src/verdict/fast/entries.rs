@@ -14,7 +14,7 @@ const OF_ONE_CLIENT: i64 = 5;
 /// What Cloud Run says of a request that it did not send to any instance.
 const NO_INSTANCE: &str = "no available instance";
 /// From which status on the service failed a request.
-const ERROR: i32 = 500;
+pub(super) const ERROR: i32 = 500;
 /// What stands between a tag and the service's name in the address of a tag.
 const TAGGED: &str = "---";
 

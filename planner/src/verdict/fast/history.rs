@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Analysis, EvidenceStatus, FastStatus};
 
-use super::entries::Counted;
+use super::entries::{Counted, ERROR};
 use super::trust::{COMPARABLE, LEAST_LOGGED, OFF};
 use super::{Beside, LATE, Look, Memory, WINDOW, empty, number_of, settles, whole, window_after, window_before};
 use crate::cloud::{Failures, Window};
@@ -61,7 +61,7 @@ impl Memory {
             return None;
         }
         self.checked = true;
-        let logged = failures.requests.len() as f64;
+        let logged = failures.requests.iter().filter(|request| request.status >= ERROR).count() as f64;
         if logged < LEAST_LOGGED * failed as f64 {
             self.off_until = Some(later(from, OFF).as_second());
         }

@@ -1,6 +1,6 @@
-//! What request logs tell of users' requests of the candidate that met no free instance, minute by minute, from when its share of
-//! the service's instances was first too small: `FIRST MINUTE MINUTE …`, each `WINDOWS` or `WINDOWS:UNSERVED:REFUSED:FAILED`, with a
-//! `+` where more failed than was told.
+//! What request logs tell of users' requests of the candidate that met no free instance, minute by minute, while its share of the
+//! service's instances was too small: `FIRST-LAST MINUTE MINUTE …`, the first minute that is told of and the last in which that was
+//! so, then each minute as `WINDOWS` or `WINDOWS:UNSERVED:REFUSED:FAILED`, with a `+` where more failed than was told.
 
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::FastStatus;
@@ -10,13 +10,15 @@ use super::entries::Counted;
 use crate::verdict::judgement::minute_of;
 
 /// Minutes that are kept: metrics tell of theirs by then, however late they are.
-const KEPT: usize = 45;
-/// For how many minutes what met no instance keeps a step from passing, and makes a minute say nothing of which logs tell a part.
+const KEPT: usize = 36;
+/// For how many minutes what met no instance keeps a step from passing.
 const RECENT: i64 = 5;
 /// The same as a span.
 pub const LATELY: SignedDuration = SignedDuration::from_mins(RECENT);
 /// Windows of a minute.
 const WINDOWS: u32 = 6;
+/// Of so many failures the part that met no instance is taken for that of minutes that nobody told of.
+const ENOUGH: i64 = 20;
 
 /// What failed in a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,15 +35,17 @@ pub struct OfMinute {
     is_cut: bool,
 }
 
-/// What the logs tell of a minute.
+/// What is known of a minute's requests that met no free instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// Nothing that matters: it is as the metrics tell it.
+    /// None did: it is as the metrics tell it.
     AsItIs,
-    /// Not all of it, while requests meet no instance: how many did in it nobody knows.
+    /// So many errors did, and so many requests were refused.
+    Exactly { unserved: i64, refused: i64 },
+    /// Its logs were not all read. About this part of its errors did, and that is less than half.
+    Part { unserved: i64, failed: i64 },
+    /// Its logs were not all read, and most of what fails meets no instance: it says nothing.
     Unknown,
-    /// All of it.
-    All(OfMinute),
 }
 
 /// Requests that met no free instance.
@@ -49,25 +53,18 @@ pub enum Told {
 pub struct Unserved {
     /// The number of the first minute.
     first: i64,
+    /// The number of the last minute in which the share of the instances was too small.
+    last: i64,
     minutes: Vec<OfMinute>,
 }
 
 impl OfMinute {
-    /// How many met no free instance.
-    pub fn without_instance(&self) -> i64 {
+    fn without_instance(&self) -> i64 {
         self.unserved.saturating_add(self.refused)
     }
 
-    /// How many of so many errors met none.
-    pub fn of_errors(&self, bad: i64) -> i64 {
-        match self.is_cut && self.failed > 0 {
-            // Of what was told so many did.
-            true => {
-                let share = i128::from(self.unserved) * i128::from(bad) / i128::from(self.failed);
-                i64::try_from(share).unwrap_or(bad).max(self.unserved)
-            }
-            false => self.unserved,
-        }
+    fn is_whole(&self) -> bool {
+        self.windows >= WINDOWS && !self.is_cut
     }
 
     fn read(text: &str) -> Option<Self> {
@@ -93,10 +90,11 @@ impl Unserved {
     /// Of a lane.
     pub fn of(fast: &FastStatus) -> Self {
         let mut parts = fast.unserved.split(' ');
-        let first = parts.next().and_then(|first| first.parse().ok());
+        let span = parts.next().and_then(|span| span.split_once('-'));
+        let span = span.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
         let minutes = parts.map(OfMinute::read).collect::<Option<Vec<_>>>();
-        match (first, minutes) {
-            (Some(first), Some(minutes)) => Self { first, minutes },
+        match (span, minutes) {
+            (Some((first, last)), Some(minutes)) => Self { first, last, minutes },
             _ => Self::default(),
         }
     }
@@ -105,7 +103,7 @@ impl Unserved {
         if self.is_empty() {
             return String::new();
         }
-        let mut text = self.first.to_string();
+        let mut text = format!("{}-{}", self.first, self.last);
         self.minutes.iter().for_each(|minute| minute.write(&mut text));
         text
     }
@@ -115,12 +113,21 @@ impl Unserved {
         self.minutes.is_empty()
     }
 
-    /// Takes in a window that began then.
-    pub(super) fn note(&mut self, start: Timestamp, counted: &Counted, is_cut: bool) {
+    /// Whether what meets no instance in a minute is excused: the share was too small in it, or a moment before.
+    fn is_excused(&self, number: i64) -> bool {
+        number <= self.last.saturating_add(1)
+    }
+
+    /// Takes in a window that began then, of which a part or all was told; whether the share is too small.
+    pub(super) fn note(&mut self, start: Timestamp, counted: &Counted, is_short: bool, is_cut: bool) {
         let number = minute_of(start);
         let is_far = |index: i64| !(0..KEPT as i64 * 2).contains(&index);
-        if self.is_empty() || is_far(number - self.first) {
-            *self = Self { first: number, minutes: vec![] };
+        if is_short && (self.is_empty() || is_far(number - self.first)) {
+            *self = Self { first: number, last: number, minutes: vec![] };
+        }
+        self.last = if is_short { self.last.max(number) } else { self.last };
+        if !is_short && (self.is_empty() || !self.is_excused(number)) {
+            return;
         }
         let index = usize::try_from(number - self.first).unwrap_or(0);
         if self.minutes.len() <= index {
@@ -138,24 +145,43 @@ impl Unserved {
         self.first += old as i64;
     }
 
-    fn numbered(&self) -> impl Iterator<Item = (i64, &OfMinute)> {
-        (self.first..).zip(&self.minutes)
+    fn numbered(&self) -> impl DoubleEndedIterator<Item = (i64, &OfMinute)> {
+        self.minutes.iter().enumerate().map(|(index, of)| (self.first + index as i64, of))
     }
 
-    /// What the logs tell of the minute that began then.
-    pub fn told_of(&self, start: Timestamp) -> Told {
+    /// What is known of the minute that began then; whether the share is too small now, though no logs tell of it.
+    pub fn told_of(&self, start: Timestamp, is_short: bool) -> Told {
         let number = minute_of(start);
-        let of = self.numbered().find(|(known, _)| *known == number).map(|(_, of)| *of);
-        match of {
-            _ if self.is_empty() => Told::AsItIs,
-            Some(of) if of.windows >= WINDOWS || of.is_cut => Told::All(of),
-            // The lane had not begun.
-            None if number < self.first => Told::Unknown,
-            _ => {
-                let near =
-                    |(known, of): (i64, &OfMinute)| (known - number).abs() <= RECENT && of.without_instance() > 0;
-                if self.numbered().any(near) { Told::Unknown } else { Told::AsItIs }
+        if self.is_empty() || !(is_short || self.is_excused(number)) {
+            return Told::AsItIs;
+        }
+        // The lane had not begun.
+        if number < self.first {
+            return Told::Unknown;
+        }
+        let whole = self.numbered().find(|(known, of)| *known == number && of.is_whole());
+        match whole {
+            Some((_, of)) if of.without_instance() == 0 => Told::AsItIs,
+            Some((_, of)) => Told::Exactly { unserved: of.unserved, refused: of.refused },
+            None => self.by_the_others(number),
+        }
+    }
+
+    /// What is known of a minute by what its windows and the last ones told: of as many failures as it takes.
+    fn by_the_others(&self, number: i64) -> Told {
+        let (mut unserved, mut refused, mut failed) = (0_i64, 0_i64, 0_i64);
+        for (_, of) in self.numbered().rev().filter(|(known, _)| *known <= number + RECENT) {
+            unserved = unserved.saturating_add(of.unserved);
+            refused = refused.saturating_add(of.refused);
+            failed = failed.saturating_add(of.failed);
+            if failed.saturating_add(refused) >= ENOUGH {
+                break;
             }
+        }
+        match (unserved, refused) {
+            (0, 0) => Told::AsItIs,
+            _ if unserved.saturating_add(refused).saturating_mul(2) >= failed.saturating_add(refused) => Told::Unknown,
+            _ => Told::Part { unserved, failed },
         }
     }
 
@@ -201,40 +227,53 @@ mod tests {
     #[test]
     fn a_minute_is_told_of_when_each_of_its_windows_was_read() {
         let mut known = Unserved::default();
-        (0..6).for_each(|number| known.note(at(number * 10), &window(2, 3), false));
-        let Told::All(of) = known.told_of(at(0)) else { panic!("{known:?}") };
-        assert_eq!((of.of_errors(40), of.without_instance()), (12, 12));
+        (0..6).for_each(|number| known.note(at(number * 10), &window(2, 3), true, false));
+        assert_eq!(known.told_of(at(0), false), Told::Exactly { unserved: 12, refused: 0 });
         // A window of the next one is missing, and requests met no instance a minute before.
-        (0..5).for_each(|number| known.note(at(60 + number * 10), &window(0, 0), false));
-        assert_eq!(known.told_of(at(60)), Told::Unknown);
-        assert_eq!(known.told_of(at(-60)), Told::Unknown, "before the lane began");
-        assert_eq!(known.told_of(at(600)), Told::AsItIs, "nothing is near");
+        (0..5).for_each(|number| known.note(at(60 + number * 10), &window(0, 0), true, false));
+        assert_eq!(known.told_of(at(60), false), Told::Unknown);
+        assert_eq!(known.told_of(at(-60), false), Told::Unknown, "before the lane began");
+        assert_eq!(known.told_of(at(180), false), Told::AsItIs, "the share is no longer too small");
         assert_eq!(read_again(&known), known);
     }
 
     #[test]
     fn a_missing_window_is_nothing_where_every_request_met_an_instance() {
         let mut known = Unserved::default();
-        (0..5).for_each(|number| known.note(at(number * 10), &window(0, 9), false));
-        assert_eq!(known.told_of(at(0)), Told::AsItIs);
+        (0..5).for_each(|number| known.note(at(number * 10), &window(0, 9), true, false));
+        assert_eq!(known.told_of(at(0), false), Told::AsItIs);
     }
 
     #[test]
-    fn of_a_cut_answer_the_share_counts() {
+    fn where_little_of_what_fails_met_no_instance_that_part_is_taken_out_of_what_nobody_told_of() {
         let mut known = Unserved::default();
-        known.note(at(0), &window(30, 100), true);
-        let Told::All(of) = known.told_of(at(0)) else { panic!("{known:?}") };
-        assert_eq!(of.of_errors(1_000), 300);
+        known.note(at(0), &window(30, 100), true, true);
+        assert_eq!(known.told_of(at(0), false), Told::Part { unserved: 30, failed: 100 });
+        // Long after the last that was told.
+        (1..20).for_each(|minute| known.note(at(minute * 60), &window(0, 0), true, false));
+        assert_eq!(known.told_of(at(12 * 60), false), Told::Part { unserved: 30, failed: 100 });
         assert_eq!(read_again(&known), known);
+    }
+
+    #[test]
+    fn once_there_are_enough_instances_nothing_is_excused() {
+        let mut known = Unserved::default();
+        known.note(at(0), &window(9, 9), true, false);
+        (6..30).for_each(|number| known.note(at(number * 10), &window(9, 9), false, false));
+        assert_eq!(known.told_of(at(60), false), Told::Exactly { unserved: 54, refused: 0 }, "a moment after");
+        assert_eq!(known.told_of(at(120), false), Told::AsItIs);
+        let mut never = Unserved::default();
+        never.note(at(0), &window(9, 9), false, false);
+        assert!(never.is_empty());
     }
 
     #[test]
     fn the_oldest_minutes_go_and_others_keep_their_places() {
         let mut known = Unserved::default();
-        (0..100).for_each(|minute| known.note(at(minute * 60), &window(i64::from(minute == 99), 1), false));
-        assert_eq!((known.minutes.len(), known.first), (KEPT, minute_of(at(55 * 60))));
+        (0..100).for_each(|minute| known.note(at(minute * 60), &window(i64::from(minute == 99), 1), true, false));
+        assert_eq!((known.minutes.len(), known.first), (KEPT, minute_of(at(64 * 60))));
         assert_eq!((known.since(at(99 * 60)), known.since(at(0))), (1, 1));
-        known.note(at(86_400), &window(1, 1), false);
+        known.note(at(86_400), &window(1, 1), true, false);
         assert_eq!(known.minutes.len(), 1, "a day later everything is another");
     }
 }
