@@ -50,7 +50,7 @@ pub struct Shell {
     witness: Option<Arc<dyn Witness>>,
     troubles: Mutex<BTreeMap<Key, Troubles>>,
     /// What each object that is quiet waits to see changed.
-    watched: Mutex<BTreeMap<Key, Watched>>,
+    watched: Mutex<BTreeMap<Key, drift::Waiting>>,
 }
 
 /// Told of each write before it is made.

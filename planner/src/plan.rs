@@ -74,7 +74,8 @@ pub(crate) fn with_way_out(why: &str) -> String {
     )
 }
 
-/// How long to wait before looking again when nothing is going on: how soon drift is seen.
+/// How long to wait before looking again when nothing is going on. What others change of a service is seen sooner: the shell
+/// lists services each minute.
 pub const QUIET: SignedDuration = SignedDuration::from_mins(5);
 /// How long to wait before looking again at something that Google is working on.
 pub const POLL: SignedDuration = SignedDuration::from_secs(5);

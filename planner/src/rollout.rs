@@ -176,9 +176,6 @@ impl From<Decision> for Turn {
     }
 }
 
-/// How soon it is seen what others deploy.
-const DEPLOYED_BY_OTHERS: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
-
 /// More turns than any pass takes: a failure, a retry, a return and a start make five.
 const MOST_TURNS: usize = 12;
 
@@ -208,9 +205,6 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
                 return Plan { status, ..unchanged(Finalizer::Keep, NOW) };
             }
             let mut decision = decide(&pass, &mut memory);
-            if seen.rollout.spec.traffic_only {
-                decision.next = decision.next.min(DEPLOYED_BY_OTHERS);
-            }
             if unread::told(seen).is_none() {
                 leave::add_departures(&pass, &mut memory, &mut decision);
                 settings::add_settings(&pass, &mut memory, &mut decision);

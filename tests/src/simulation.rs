@@ -18,6 +18,8 @@ const ENDED: [RolloutPhase; 4] =
     [RolloutPhase::Promoted, RolloutPhase::RolledBack, RolloutPhase::Failed, RolloutPhase::Pending];
 /// How long everything may take to end once faults stop.
 const ENDS_WITHIN: Duration = Duration::from_secs(8 * 3600);
+/// How long it may take until what others had made is taken over.
+const TAKES_OVER: Duration = Duration::from_secs(1800);
 const QUIET: Duration = Duration::from_secs(3600);
 
 /// What came of a seed.
@@ -69,6 +71,12 @@ pub async fn run(seed: u64, limit: usize) -> Run {
         rollout.as_object_mut().map(|spec| spec.remove("template"));
     }
     world.create_rollout("api", rollout.clone()).await;
+    if origin != Origin::Orchestra
+        && !world.try_until(TAKES_OVER, |world| world.is_in("api", &[RolloutPhase::Promoted])).await
+    {
+        let status = world.rollout("api")["status"].clone();
+        return end(seed, &world, vec![], Some(format!("it is not taken over: {status:#}")));
+    }
     let mut story = vec![];
     let count = random.random_range(4..12);
     for _ in 0..count {

@@ -30,12 +30,17 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
 
 /// Whether others have made every service anew that was taken over: what is known is about services that are no more.
 fn is_replaced(pass: &Pass<'_>, memory: &Memory) -> bool {
-    let is_new = |place: &Place<'_>| {
-        let known = memory.region(place.region()).service_uid;
-        place.ownership == Ownership::Adoptable
-            && known.is_some_and(|known| place.view().is_some_and(|view| view.uid.as_ref() != Some(&known)))
+    // One that is known by Cloud Run's own identity is no other, whatever its marks are.
+    let is_new = |place: &Place<'_>| place.ownership == Ownership::Adoptable;
+    memory.stable.is_some() && pass.waves().next().is_some() && pass.waves().all(is_new) && !serve_stable(pass, memory)
+}
+
+/// Whether what serves in any of them is stable still: marks were lost with the status of where it is.
+fn serve_stable(pass: &Pass<'_>, memory: &Memory) -> bool {
+    let serves = |place: &Place<'_>| {
+        place.view().is_some_and(|view| only_revision(&view.serving).is_some_and(|name| memory.is_stable(name)))
     };
-    memory.adopted_since.is_some() && pass.waves().next().is_some() && pass.waves().all(is_new)
+    pass.waves().any(serves)
 }
 
 /// A region in which there is nothing to take over: a service is not made where the spec names one that is there.
@@ -71,7 +76,8 @@ fn may_be_claimed(memory: &Memory, place: &Place<'_>) -> bool {
 }
 
 fn blocked(message: String) -> Decision {
-    Decision::stalled(RolloutPhase::Pending, Reason::AdoptionBlocked, message).look_again_in(POLL)
+    // What changes the service wakes it.
+    Decision::stalled(RolloutPhase::Pending, Reason::AdoptionBlocked, message)
 }
 
 fn waits(message: String) -> Decision {
@@ -215,6 +221,8 @@ fn taken_over(
     read: &RevisionView,
     wanted: &Wanted,
 ) -> Effect {
+    // A region that follows the others is none of a new release.
+    let number = pass.next_release(memory) - u32::from(memory.stable.is_some());
     let promoted = PromotedMark {
         revision: read.name.clone(),
         template: match &wanted.made {
@@ -226,7 +234,7 @@ fn taken_over(
     let marks = Marks {
         owner: Some(pass.seen.owner()),
         stable: Some(read.name.clone()),
-        last_release: pass.next_release(memory),
+        last_release: number,
         promoted: vec![promoted],
         adopted: Some(pass.seen.now),
         regions: pass.waves().map(|place| place.region().clone()).collect(),

@@ -97,6 +97,11 @@ struct Upkeep {
     held: bool,
 }
 
+/// The writes that keep stable where it is, while something is in the way of all else. Beside a release there are none.
+pub(super) fn meanwhile(pass: &Pass<'_>, memory: &Memory) -> Vec<Effect> {
+    if memory.candidate.is_some() { vec![] } else { upkeep(pass, memory).effects }
+}
+
 /// The writes that keep stable where it is, while it does not get into a region that is new to it.
 pub(super) fn elsewhere(pass: &Pass<'_>, memory: &Memory) -> Vec<Effect> {
     let spreads = memory.candidate.as_ref().map(|candidate| &candidate.release);

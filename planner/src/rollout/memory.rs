@@ -16,6 +16,7 @@ use super::undo::Held;
 use crate::cloud::SecretVersionId;
 use crate::marks::{News, PROMOTED_KEPT, PromotedMark};
 use crate::names::{Fingerprint, Region, ReleaseId, RevisionName, TemplateHash};
+use crate::reason::Reason;
 
 const HISTORY_KEPT: usize = 10;
 /// Of how many of them it is kept what was counted, and how much of what was said: a status has a limit.
@@ -198,8 +199,17 @@ impl Memory {
             let message = "the services were deleted and made anew".to_string();
             self.note_end((&candidate.release, candidate.image), Outcome::Superseded, message, times);
         }
-        (self.stable, self.failure, self.held, self.adopted_since) = (None, None, None, None);
-        (self.promoted, self.latches, self.granted) = (vec![], vec![], GrantedStatus::default());
+        // What a person went back from is not released by itself, nor what has failed.
+        if let Some(held) = self.held.take() {
+            self.latch(Latch {
+                release: held.release,
+                news: News::Template(held.template),
+                reason: Reason::HeldByPerson.into(),
+                message: "a person had gone back from it when the services were made anew".into(),
+            });
+        }
+        (self.stable, self.failure, self.adopted_since) = (None, None, None);
+        (self.promoted, self.outdated, self.granted) = (vec![], vec![], GrantedStatus::default());
         self.regions.clear();
     }
 

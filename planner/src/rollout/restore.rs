@@ -9,11 +9,11 @@ use super::desire::Desire;
 use super::memory::{Memory, Stable};
 use super::pass::Pass;
 use super::place::Place;
-use super::{Turn, judge, settings, supersede};
+use super::{Turn, judge, keep, settings, supersede};
 use crate::conditions::note;
 use crate::marks::Marks;
 use crate::names::Region;
-use crate::plan::{Effect, NewService};
+use crate::plan::{Effect, NewService, POLL};
 use crate::reason::Reason;
 use crate::second_look;
 use crate::template::{EffectiveTemplate, Wanted};
@@ -39,7 +39,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
         return Some(doubt.in_region(region).look_again_in(left).into());
     }
     if pass.seen.rollout.spec.adopt.is_some() && memory.adopted_since.is_some() {
-        return Some(not_made_again(pass, region).into());
+        return Some(not_made_again(pass, memory, region).into());
     }
     let Some(template) = as_it_was(pass, &stable) else {
         let candidate = memory.candidate.as_ref()?;
@@ -58,7 +58,7 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory) -> Option<Turn> {
 
 /// What others had made is not made again while the spec names it: who may call it, its labels and what else was theirs are not
 /// known here.
-fn not_made_again(pass: &Pass<'_>, region: &Region) -> Decision {
+fn not_made_again(pass: &Pass<'_>, memory: &Memory, region: &Region) -> Decision {
     let what_else = match pass.seen.rollout.spec.traffic_only {
         true => "",
         false => "; or take spec.adopt out, and it is made of what the spec says",
@@ -66,7 +66,10 @@ fn not_made_again(pass: &Pass<'_>, region: &Region) -> Decision {
     let message = format!(
         "{region}: somebody deleted the service, which others had made: make it again, and it is taken over{what_else}"
     );
-    Decision::stalled(RolloutPhase::Pending, Reason::ServiceGone, message).in_region(region)
+    // The other regions are kept, and the candidate is judged there, meanwhile.
+    let gone = Decision::stalled(RolloutPhase::Pending, Reason::ServiceGone, message).in_region(region);
+    let gone = gone.with_effects(keep::meanwhile(pass, memory));
+    if memory.candidate.is_some() { gone.by(POLL) } else { gone }
 }
 
 /// How long until the absence of the first of them is sure: one old read is none.
@@ -103,6 +106,7 @@ fn create(
         stable: Some(stable.revision.clone()),
         last_release: memory.last_release(),
         promoted: memory.promoted.clone(),
+        adopted: memory.adopted_since,
         regions: pass.waves().map(|place| place.region().clone()).collect(),
         others: pass.seen.rollout.spec.annotations.clone(),
         ..Marks::default()

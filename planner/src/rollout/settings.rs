@@ -189,12 +189,12 @@ pub(super) fn add_settings(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
             continue;
         }
         everywhere = false;
+        if is_drift && !settings.is_empty() {
+            decision.corrected.push(told(place, view, &settings));
+        }
         let service = place.seen.id.clone();
         let resource = crate::resource::ResourceId::Service(service.clone());
         if !decision.writes(&resource) && view.settled && pass.built.is_ok() {
-            if is_drift && !settings.is_empty() {
-                decision.corrected.push(told(place, view, &settings));
-            }
             let change = ServiceChange { settings, marks, ..ServiceChange::default() };
             extra.push(Effect::UpdateService { service, etag: view.etag.clone(), change: Box::new(change) });
         }
@@ -226,7 +226,8 @@ fn remember(pass: &Pass<'_>, memory: &mut Memory, everywhere: bool) {
     }
     let (asked, before) = (asked(pass.seen), std::mem::take(&mut memory.granted));
     memory.granted = granted(&asked, &before, everywhere);
-    memory.granted.in_effect = everywhere || (before.in_effect && memory.granted == before);
+    let is_ours = |place: &Place<'_>| place.ownership == Ownership::Ours && place.view().is_some();
+    memory.granted.in_effect = everywhere && pass.waves().all(is_ours);
 }
 
 /// What is set, or may be set still where not all of it was seen everywhere.

@@ -121,7 +121,7 @@ fn refusal(pass: &Pass<'_>, memory: &Memory, revision: &RevisionName) -> Option<
         let kept: Vec<String> = memory.promoted.iter().map(|promoted| format!("`{}`", promoted.revision)).collect();
         return Some(format!("`{revision}` is none of the last promoted revisions ({})", kept.join(", ")));
     }
-    let is_elsewhere = |place: &Place<'_>| place.seen.service.is_ok() && place.ours().is_none();
+    let is_elsewhere = |place: &Place<'_>| place.view().is_some() && place.ours().is_none();
     if pass.waves().all(is_elsewhere) {
         return Some("no region has a service of this Rollout".into());
     }
@@ -201,6 +201,11 @@ fn bring(pass: &Pass<'_>, memory: &mut Memory, held: &Held) -> Option<Turn> {
         }
     }
     let by = held.by.as_deref().map(|by| format!(" ({by})")).unwrap_or_default();
+    if remaining.is_empty() && pass.waves().all(|place| place.ours().is_none()) {
+        // There is nothing left that it could hold.
+        memory.held = None;
+        return Some(Turn::Again);
+    }
     if remaining.is_empty() {
         let image = memory.stable.as_ref().and_then(|stable| stable.image.clone()).unwrap_or_default();
         let message = format!("a person{by} went back to it");

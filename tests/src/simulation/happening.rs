@@ -217,7 +217,14 @@ pub(super) async fn happen(
         }
         Happening::WipeStatus => world.wipe_status("api").await,
         Happening::TrafficByHand => traffic_by_hand(world),
-        Happening::DeleteService => delete_service(world),
+        Happening::DeleteService => {
+            delete_service(world);
+            if origin != Origin::Orchestra {
+                // Who had made it makes it anew.
+                world.run_for(Duration::from_secs(120)).await;
+                others::make(world, &one_container("app:1", json!([])));
+            }
+        }
         Happening::StripMarks => rewrite_marks(world, |_| BTreeMap::new()),
         Happening::OldMarks => rewrite_marks(world, old_marks),
         Happening::Regions(regions) => {

@@ -119,6 +119,8 @@ fn the_status_of_a_release_in_ten_regions_is_small_enough() {
         "australia-southeast1",
     ];
     let mut world = World::promoted(&regions);
+    // At 10 % the logs are asked how many requests met no free instance.
+    world.rollout.spec.scaling = Some(orchestra_crds::Scaling { max_instances: Some(3), ..Default::default() });
     world.rollout.spec.analysis.fast_lane = FastLane::Auto;
     world.rollout.spec.analysis.watch_seconds = 600;
     world.requests_per_minute = 60_000;
