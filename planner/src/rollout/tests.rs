@@ -2,6 +2,7 @@
 
 mod adopt;
 mod alerts;
+mod anew;
 mod capacity;
 mod corrected;
 mod faults;

@@ -403,17 +403,22 @@ impl World {
                     self.writes.push(format!("{} policy", service.region));
                 }
             }
-            Effect::DeleteService { service, .. } => {
-                self.cloud.remove(service.region.as_str());
-                self.writes.push(format!("{} delete", service.region));
-            }
+            Effect::DeleteService { service, .. } => self.delete_service(service.region.as_str()),
             Effect::DeleteRevision { service, revision } => {
-                let region = service.region.to_string();
-                self.deployed.remove(&(region.clone(), revision.to_string()));
-                self.writes.push(format!("{region} delete {}", self.revisions[revision.as_str()]));
+                self.delete_revision(service.region.as_str(), &revision);
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    fn delete_service(&mut self, region: &str) {
+        self.cloud.remove(region);
+        self.writes.push(format!("{region} delete"));
+    }
+
+    fn delete_revision(&mut self, region: &str, revision: &RevisionName) {
+        self.deployed.remove(&(region.to_string(), revision.to_string()));
+        self.writes.push(format!("{region} delete {}", self.revisions[revision.as_str()]));
     }
 
     fn put(
