@@ -272,6 +272,7 @@ async fn a_service_that_carries_everything_loses_nothing_that_the_spec_does_not_
     let mut world = World::new(7).await;
     world.tap.sandbox.google.seed_secret("cherry-ai-project", "key");
     others::make(&world, &template_of_everything());
+    world.run_for(Duration::from_secs(120)).await;
     google(
         &world,
         Method::PATCH,
