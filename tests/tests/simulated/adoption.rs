@@ -259,11 +259,20 @@ fn template_of_everything() -> Value {
     })
 }
 
-/// The same without what differs from revision to revision.
+/// The same without what differs from revision to revision, in an order of its own: lists of names are maps, and what is false by
+/// default may be left out.
 fn comparable(service: &Value) -> Value {
+    let sort = |list: &mut Value| list.as_array_mut().unwrap().sort_by_key(|item| item["name"].to_string());
     let mut template = service["template"].clone();
     template.as_object_mut().unwrap().remove("revision");
     template["containers"][0].as_object_mut().unwrap().remove("image");
+    sort(&mut template["volumes"]);
+    for container in template["containers"].as_array_mut().unwrap() {
+        container["resources"].as_object_mut().unwrap().retain(|_, value| *value != json!(false));
+        for list in ["env", "volumeMounts"].into_iter().filter(|list| !container[*list].is_null()).collect::<Vec<_>>() {
+            sort(&mut container[list]);
+        }
+    }
     template
 }
 
