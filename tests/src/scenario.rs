@@ -240,7 +240,11 @@ async fn regions_that_change(world: &mut World) {
     };
     for regions in [TWO.as_slice(), &ONE] {
         world.patch_environment("shop", json!({"spec": {"regions": regions}})).await;
-        world.run_until("the regions", |world| known(world) == regions && world.is_in("api", &ENDED)).await;
+        // What was let go under Retain stays.
+        let serves = |world: &World| world.weights("shop-api", "app:1") == [100, 100];
+        world
+            .run_until("the regions", |world| known(world) == regions && serves(world) && world.is_in("api", &ENDED))
+            .await;
     }
 }
 

@@ -32,10 +32,15 @@ pub(super) fn own(seen: &Observation, memory: &Memory) -> TemplateHash {
         .unwrap_or_else(|| TemplateHash::of("unknown"))
 }
 
-/// The revision that others made last, in the first region.
+/// The revision that others made last, in the first region. None: it can't be read, or the read is an old one: what is newest
+/// never becomes what was before it, so beside a candidate it is not stable.
 fn newest(seen: &Observation) -> Option<(&RegionView, &RevisionName)> {
     let region = seen.regions.first()?;
-    Some((region, region.view()?.newest.as_ref()?))
+    let newest = region.view()?.newest.as_ref()?;
+    let status = seen.rollout.status.as_ref();
+    let stable = status.filter(|status| status.candidate.is_some()).and_then(|status| status.stable.as_ref());
+    let is_old = stable.is_some_and(|stable| stable.revision == newest.as_str());
+    (!is_old).then_some((region, newest))
 }
 
 /// The revision that others made last, as what should run.
