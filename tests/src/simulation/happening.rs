@@ -220,8 +220,10 @@ pub(super) async fn happen(
         Happening::DeleteService => {
             delete_service(world);
             if origin != Origin::Orchestra {
-                // Who had made it makes it anew.
                 world.run_for(Duration::from_secs(120)).await;
+            }
+            // Who had made it makes it anew.
+            if origin != Origin::Orchestra && others::service(world).is_none() {
                 others::make(world, &one_container("app:1", json!([])));
             }
         }
