@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use crate::cloud::{Target, TrafficTarget};
-use crate::names::{Percent, RevisionName};
+use crate::cloud::{ServiceView, Target, TrafficTarget};
+use crate::names::{Percent, ReleaseId, RevisionName};
 use crate::plan::{Effect, ServiceChange, writes_each_resource_once};
 use crate::rollout::{Observation, paused};
 use crate::traffic::{revisions, weight_of};
@@ -66,7 +66,11 @@ fn of_effect(seen: &Observation, effect: &Effect) -> Option<Broken> {
             }
             let traffic = change.traffic.as_ref()?;
             let back = only_back(&view.traffic, traffic, change);
-            of_shares(traffic, back).or_else(|| of_move(seen, service.region.as_str(), view, traffic, back))
+            // The release that the write is for may be another than the one before.
+            let of_write = change.marks.as_ref().and_then(|marks| marks.candidate.as_ref());
+            let release = of_write.or(view.marks.candidate.as_ref()).map(|candidate| &candidate.release);
+            let moved = Move { region: service.region.as_str(), view, traffic, release, only_back: back };
+            of_shares(traffic, back).or_else(|| of_move(seen, &moved))
         }
         Effect::DeleteRevision { service, revision } => {
             let view = seen.regions.iter().find(|region| region.id == *service)?.service.as_ref().ok()?.as_ref()?;
@@ -90,6 +94,16 @@ fn only_back(before: &[TrafficTarget], after: &[TrafficTarget], change: &Service
     only.is_some_and(|only| stable == Some(only) || (!takes_over(only) && is_home(only))) && change.template.is_none()
 }
 
+/// A write of traffic: where, what was read there, what would be, and the release that it is for.
+#[derive(Clone, Copy)]
+struct Move<'a> {
+    region: &'a str,
+    view: &'a ServiceView,
+    traffic: &'a [TrafficTarget],
+    release: Option<&'a ReleaseId>,
+    only_back: bool,
+}
+
 /// 1 and 2: shares sum to 100, are pinned, and two revisions serve at most.
 fn of_shares(traffic: &[TrafficTarget], only_back: bool) -> Option<Broken> {
     let sum: i32 = traffic.iter().map(|t| t.percent.get()).sum();
@@ -109,15 +123,13 @@ fn of_shares(traffic: &[TrafficTarget], only_back: bool) -> Option<Broken> {
 }
 
 /// 3, 5 and 8: what failed gets no more, nothing moves forward while paused or while the service is changing.
-fn of_move(
-    seen: &Observation,
-    region: &str,
-    view: &crate::cloud::ServiceView,
-    traffic: &[TrafficTarget],
-    only_back: bool,
-) -> Option<Broken> {
+fn of_move(seen: &Observation, moved: &Move<'_>) -> Option<Broken> {
+    let Move { region, view, traffic, release, only_back } = *moved;
     let broken = |promise, why| Some(Broken { promise, why, only_back });
-    let grows = |revision: &&RevisionName| weight_of(revision, traffic) > weight_of(revision, &view.traffic);
+    // Of the newest revision, whatever it is, the shares in effect tell the name.
+    let by_name = view.traffic.iter().all(|target| target.to != Target::Latest || target.percent == Percent::NONE);
+    let before = if by_name { &view.traffic } else { &view.serving };
+    let grows = |revision: &&RevisionName| weight_of(revision, traffic) > weight_of(revision, before);
     let stable = seen.rollout.status.as_ref().and_then(|s| s.stable.as_ref()).map(|s| s.revision.as_str());
     let gaining: Vec<&RevisionName> =
         revisions(traffic).filter(grows).filter(|revision| Some(revision.as_str()) != stable).collect();
@@ -130,7 +142,6 @@ fn of_move(
     if let Some(failed) = gaining.iter().find(|revision| view.marks.has_failed(revision)) {
         return broken(3, format!("{region}: the failed `{failed}` would get more traffic"));
     }
-    let release = view.marks.candidate.as_ref().map(|candidate| &candidate.release);
     if paused(&seen.rollout, release).is_some() && !gaining.is_empty() && stable.is_some() {
         let returns = seen.rollout.status.iter().flat_map(|s| &s.promoted).any(|p| gaining[0].as_str() == p.revision);
         if !returns {

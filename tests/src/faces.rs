@@ -37,6 +37,27 @@ pub struct Tap {
     pub died: Notify,
 }
 
+/// The traffic that a write asks for, or the reason and the weights that a status tells.
+fn told_by(request: &SandboxRequest) -> String {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    if let Some(traffic) = body["traffic"].as_array() {
+        let share =
+            |target: &Value| format!("{}={}", target["revision"].as_str().unwrap_or("LATEST"), target["percent"]);
+        return traffic.iter().map(share).collect::<Vec<_>>().join(" ");
+    }
+    let status = &body["status"];
+    let weight = |region: &Value| format!("{}={}", region["region"].as_str().unwrap_or_default(), region["weight"]);
+    let weights: Vec<String> = status["regions"].as_array().into_iter().flatten().map(weight).collect();
+    let named = [
+        &status["conditions"][0]["reason"],
+        &status["conditions"][0]["message"],
+        &status["candidate"]["release"],
+        &status["stable"]["revision"],
+    ];
+    let named = named.into_iter().filter_map(Value::as_str).chain(weights.iter().map(String::as_str));
+    named.collect::<Vec<_>>().join(" ")
+}
+
 /// Status and body of an answer, as it can be given again.
 type Given = (u16, Value);
 
@@ -223,6 +244,7 @@ impl Tap {
             status: 0,
             starts_operation: false,
             older,
+            tells: if writes { told_by(request) } else { String::new() },
         });
         let planned = state.plan.filter(|plan| plan.call == number).map(|plan| plan.fault);
         let fits = |fault: &Fault| fault.fits(api, writes);

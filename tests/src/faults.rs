@@ -100,6 +100,8 @@ pub struct Call {
     pub starts_operation: bool,
     /// How many different answers the same read had before.
     pub older: usize,
+    /// What a write asks for or tells, in short.
+    pub tells: String,
 }
 
 impl Call {
@@ -120,6 +122,6 @@ impl Call {
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {} {}", self.second, self.method, self.target, self.status)
+        write!(f, "{} {} {} {} {}", self.second, self.method, self.target, self.status, self.tells)
     }
 }

@@ -95,6 +95,8 @@ impl<'a> Shift<'a> {
 pub struct Promises {
     before: BTreeMap<String, Value>,
     courses: BTreeMap<Subject, Course>,
+    /// Cloud Run's UID of each service whose courses these are.
+    uids: BTreeMap<String, String>,
     created: BTreeSet<String>,
     /// Cloud Run's UIDs of services that were seen with our mark.
     owned: BTreeSet<String>,
@@ -308,9 +310,11 @@ impl Promises {
         let now = &shift.now;
         self.check(1, !latest && now.values().sum::<i64>() == 100, || format!("{name}: {now:?}"));
         self.check(2, now.len() <= 2, || format!("{name} serves {now:?}"));
-        if before.is_null() {
-            // One of this name that was deleted before is another.
+        // One of this name that was deleted before is another.
+        if self.uids.insert(name.to_string(), text(&service["uid"]).to_string()).as_deref() != service["uid"].as_str() {
             self.courses.retain(|(of, _), _| of != name);
+        }
+        if before.is_null() {
             now.iter().for_each(|(revision, share)| self.gets(&shift, revision, *share));
         } else if *now != shift.then {
             now.iter().for_each(|(revision, share)| self.check_share(&shift, revision, *share));

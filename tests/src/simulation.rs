@@ -118,6 +118,11 @@ fn end(seed: u64, world: &World, story: Vec<String>, complaint: Option<String>) 
 }
 
 fn has_ended(world: &World) -> bool {
+    // Beside a release a stall is no end: the candidate is judged on, where it serves.
+    let has_candidate = !world.rollout("api")["status"]["candidate"].is_null();
+    if has_candidate && world.is_in("api", &[RolloutPhase::Pending]) {
+        return false;
+    }
     (world.is_in("api", &ENDED) || is_held(world)) && left_regions(world).is_none()
 }
 
@@ -132,7 +137,7 @@ fn is_held(world: &World) -> bool {
 fn asks_a_person(world: &World) -> bool {
     let conditions = world.rollout("api")["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let stalled = conditions.iter().any(|c| c["type"] == "Stalled" && c["status"] == "True" && c["message"] != "");
-    stalled && world.is_in("api", &[RolloutPhase::Paused]) && left_regions(world).is_none()
+    stalled && world.is_in("api", &[RolloutPhase::Paused, RolloutPhase::Pending]) && left_regions(world).is_none()
 }
 
 /// What is wrong with regions that left the environment: each is let go, and no status speaks of it any more.

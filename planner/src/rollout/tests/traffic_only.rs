@@ -206,3 +206,20 @@ fn while_paused_what_others_send_elsewhere_stays_and_is_told() {
         "{message}"
     );
 }
+
+#[test]
+fn a_pause_holds_its_own_release_and_not_what_others_deploy_and_send_everything_to() {
+    let mut world = of_ci();
+    deployed(&mut world, "api-00008-abc", "app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [10]);
+    let release = world.status().candidate.unwrap().release;
+    world.ask(Request::Pause, &release);
+    world.run(5);
+    deployed(&mut world, "api-00009-tf", "app:3", Traits::default());
+    let view = world.cloud.get_mut("us-central1").unwrap();
+    view.traffic = vec![to("LATEST", 100, None)];
+    view.serving = vec![to("api-00009-tf", 100, None)];
+    world.run_until(|world| world.weights("app:3") == [10]);
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:3") == [100]);
+    assert_only_traffic(&world);
+}
