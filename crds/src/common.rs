@@ -6,6 +6,16 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 
+/// What Orchestra does about what it sees in Google Cloud.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ManagementPolicy {
+    /// What differs from the specs is put right.
+    #[default]
+    Reconcile,
+    /// What differs is told, field by field, and nothing is written: no release, no step, no rollback, no deletion.
+    Observe,
+}
+
 /// What happens in Google Cloud when the object is deleted from the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {

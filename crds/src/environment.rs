@@ -16,7 +16,7 @@ pub use redis::*;
 pub use secrets::*;
 pub use status::*;
 
-use crate::{Access, DeletionPolicy, EnvVar, Resources, Scaling};
+use crate::{Access, DeletionPolicy, EnvVar, ManagementPolicy, Resources, Scaling};
 
 /// One environment (development, staging, production) of a Google Cloud project.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -62,6 +62,10 @@ pub struct OrchestraEnvironmentSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::labels::labels_of_resources")]
     pub labels: BTreeMap<String, String>,
+    /// What Orchestra does about what it sees of this environment and its Rollouts. Observe tells what it would do and writes
+    /// nothing, a rollback included: for a look before what runs is taken over. What is deleted meanwhile is left as it is.
+    #[serde(default)]
+    pub management_policy: ManagementPolicy,
     /// What happens in Google Cloud when this object, or a Rollout in it, is deleted from the cluster.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,

@@ -3,6 +3,7 @@
 
 mod deletion;
 mod events;
+mod observed;
 mod operations;
 mod part;
 mod parts;
@@ -21,6 +22,7 @@ use crate::reason::Reason;
 use crate::resource::{FailedWrites, ResourceId};
 use part::{Part, State};
 
+pub(crate) use observed::is_only_observed;
 pub use operations::absorb;
 pub use parts::identity::account_to_ask;
 pub use parts::redis::instance_to_ask;
@@ -104,8 +106,11 @@ pub fn plan(seen: &Observation) -> Plan<EnvironmentStatus> {
         return unchanged(seen, Finalizer::Add);
     }
     let mut status = EnvironmentStatus { observed_generation: meta.generation, ..seen.old_status() };
-    let plans: Vec<(Part, part::PartPlan)> =
+    let mut plans: Vec<(Part, part::PartPlan)> =
         Part::ALL.into_iter().map(|part| (part, part.plan(seen, &mut status))).collect();
+    if is_only_observed(&seen.environment) {
+        observed::only_tell(seen, &mut status, &mut plans);
+    }
     finish(seen, status, plans)
 }
 

@@ -74,6 +74,22 @@ pub(crate) fn with_way_out(why: &str) -> String {
     )
 }
 
+/// Longest list of writes that is told, in characters.
+const WRITES_TOLD: usize = 2_000;
+
+/// What is told where nothing may be written: what would be said, and what would be done.
+pub(crate) fn only_told(would_say: &str, writes: &[String]) -> String {
+    let told =
+        format!("managementPolicy is Observe, and nothing is written. Else: {}", would_say.trim_end_matches('.'));
+    if writes.is_empty() {
+        return told;
+    }
+    let writes = writes.join(". ");
+    let cut: String = writes.chars().take(WRITES_TOLD).collect();
+    let more = if cut.len() < writes.len() { " …" } else { "" };
+    format!("{told}. It would write: {cut}{more}")
+}
+
 /// How long to wait before looking again when nothing is going on. What others change of a service is seen sooner: the shell
 /// lists services each minute.
 pub const QUIET: SignedDuration = SignedDuration::from_mins(5);

@@ -102,6 +102,7 @@ reasons! {
     NoNameLeft: Person, "A thousand attempts at one template have failed.", "Change the template.";
     NoRedis: Person, "On a Rollout: its template asks for Redis, and the environment has none. On an environment: it has no Redis, which is fine.", "Add `spec.redis` to the environment, or set `template.redis` to false.";
     NoSecrets: Nothing, "The environment has no secrets.", "";
+    OnlyObserved: Person, "The environment's `managementPolicy` is `Observe`: what would be done is told, and nothing is written; what fails is not taken back, either.", "`managementPolicy: Reconcile` on the environment, and it is done.";
     OperationOverdue: Person, "An operation at Google has not ended in time.", "Look at the operation that the message names in Google Cloud; it is still waited for.";
     PauseStep: Person, "The release is at a step that is a pause: for a time, or until somebody promotes.", "A pause with a time ends by itself; one without: `kubectl orchestra promote NAME`.";
     Paused: Person, "A person holds the release: nothing moves forward, and what fails is still taken back.", "`kubectl orchestra resume NAME`, or `spec.paused: false`.";

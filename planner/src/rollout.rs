@@ -22,6 +22,7 @@ mod judge;
 mod keep;
 mod leave;
 mod memory;
+mod observed;
 mod outdated;
 mod outlook;
 mod partial;
@@ -53,10 +54,12 @@ use crate::cloud::{
     CountsQuery, Failures, FailuresQuery, Incidents, Measured, PolicyView, Reading, RevisionView, SecretVersionId,
     ServiceId, ServiceView, VersionView,
 };
+use crate::difference::Before;
 use crate::names::RevisionName;
-use crate::plan::{Finalizer, NOW, Plan, QUIET, Urgency};
+use crate::plan::{Effect, Finalizer, NOW, Plan, QUIET, Urgency};
 use crate::reason::Reason;
-use crate::resource::FailedWrites;
+use crate::resource::{FailedWrites, ResourceId};
+use crate::traffic::busiest;
 use decision::Decision;
 use desire::Desire;
 use memory::Memory;
@@ -195,6 +198,8 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
     let decision = match (meta.deletion_timestamp.is_some(), has_finalizer) {
         (true, false) => return unchanged(Finalizer::Keep, QUIET),
         (false, false) => return unchanged(Finalizer::Add, NOW),
+        // What is only observed is left as it is.
+        (true, true) if observed::is_on(seen) => return unchanged(Finalizer::Remove, NOW),
         (true, true) => match deletion::decide(&pass, &mut memory) {
             Some(decision) => decision,
             None => return unchanged(Finalizer::Remove, NOW),
@@ -204,18 +209,43 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
                 let status = RolloutStatus { ignored_requests, ..RolloutStatus::default() };
                 return Plan { status, ..unchanged(Finalizer::Keep, NOW) };
             }
-            let mut decision = decide(&pass, &mut memory);
-            if unread::told(seen).is_none() {
-                leave::add_departures(&pass, &mut memory, &mut decision);
-                settings::add_settings(&pass, &mut memory, &mut decision);
-                invokers::add_invokers(&pass, &mut memory, &mut decision);
-                secrets::add_secrets(&pass, &mut memory, &mut decision);
-                outdated::add_deletions(&pass, &mut memory, &mut decision);
+            if observed::is_on(seen) {
+                let decision = observed::decide_nothing(&pass, &memory);
+                return report::plan(&pass, memory, decision);
             }
+            let mut decision = decide(&pass, &mut memory);
+            beside(&pass, &mut memory, &mut decision);
             decision
         }
     };
     report::plan(&pass, memory, decision)
+}
+
+/// What is written beside the release: what is known of the spec in full asks for it.
+fn beside(pass: &Pass<'_>, memory: &mut Memory, decision: &mut Decision) {
+    if unread::told(pass.seen).is_none() {
+        leave::add_departures(pass, memory, decision);
+        settings::add_settings(pass, memory, decision);
+        invokers::add_invokers(pass, memory, decision);
+        secrets::add_secrets(pass, memory, decision);
+        outdated::add_deletions(pass, memory, decision);
+    }
+}
+
+/// What a write is about, as it was read.
+pub fn before<'a>(seen: &'a Observation, effect: &Effect) -> Before<'a> {
+    let region = match effect.resource() {
+        ResourceId::Service(id) | ResourceId::Policy(id) | ResourceId::Revisions(id) => {
+            seen.regions.iter().find(|region| region.id == id)
+        }
+        ResourceId::Redis(_) => None,
+    };
+    let service = region.and_then(RegionView::view);
+    let revisions = region.map(|region| &region.revisions);
+    let read = |name: &RevisionName| revisions?.get(name)?.as_ref().ok()?.as_ref();
+    let serves = service.and_then(|service| busiest(&service.serving).or(service.template_revision.as_ref()));
+    let policy = region.and_then(|region| region.policy.as_ref()?.as_ref().ok());
+    Before { service, revision: serves.and_then(read), policy, redis: None }
 }
 
 /// The whole state machine.

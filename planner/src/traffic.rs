@@ -70,6 +70,15 @@ pub fn same_shares(a: &[TrafficTarget], b: &[TrafficTarget]) -> bool {
     names(a) == names(b)
 }
 
+/// The revision that most users meet.
+pub fn busiest(serving: &[TrafficTarget]) -> Option<&RevisionName> {
+    let most = serving.iter().filter(|target| target.percent > Percent::NONE).max_by_key(|target| target.percent);
+    most.and_then(|target| match &target.to {
+        Target::Revision(revision) => Some(revision),
+        Target::Latest => None,
+    })
+}
+
 /// The one revision that gets everything, if there is one.
 pub fn only_revision(traffic: &[TrafficTarget]) -> Option<&RevisionName> {
     traffic.iter().find_map(|t| match &t.to {

@@ -8,13 +8,13 @@ use kube::{Api, ResourceExt};
 use orchestra_crds::{Lenient, OrchestraEnvironment, Rollout, RolloutStatus, Unread};
 use orchestra_planner::cloud::{
     Failures, FailuresQuery, Fault, Incidents, IncidentsQuery, Measured, PolicyView, Reading, RevisionView,
-    SecretVersionId, ServiceId, ServiceView, Target, TrafficTarget, VersionView,
+    SecretVersionId, ServiceId, ServiceView, VersionView,
 };
 use orchestra_planner::difference::Before;
-use orchestra_planner::names::{Percent, ProjectId, RevisionName};
+use orchestra_planner::names::{ProjectId, RevisionName};
 use orchestra_planner::plan::{Effect, Outcome, Plan};
 use orchestra_planner::promises::{Broken, broken_by_rollout};
-use orchestra_planner::resource::{FailedWrites, ResourceId};
+use orchestra_planner::resource::FailedWrites;
 use orchestra_planner::rollout::{self, Counts, Logged, Observation, Questions, RegionView};
 
 use std::collections::BTreeMap;
@@ -76,22 +76,7 @@ impl Managed for Rollout {
     }
 
     fn before<'a>(seen: &'a Observation, effect: &Effect) -> Before<'a> {
-        let region = match effect.resource() {
-            ResourceId::Service(id) | ResourceId::Policy(id) | ResourceId::Revisions(id) => {
-                seen.regions.iter().find(|region| region.id == id)
-            }
-            ResourceId::Redis(_) => None,
-        };
-        let service = region.and_then(|region| region.service.as_ref().ok()?.as_ref());
-        let revisions = region.map(|region| &region.revisions);
-        let read = |name: &RevisionName| revisions?.get(name)?.as_ref().ok()?.as_ref();
-        Before {
-            service,
-            revision: service
-                .and_then(|service| busiest(&service.serving).or(service.template_revision.as_ref()).and_then(read)),
-            policy: region.and_then(|region| region.policy.as_ref()?.as_ref().ok()),
-            redis: None,
-        }
+        rollout::before(seen, effect)
     }
 
     fn watched(seen: &Observation) -> Watched {
@@ -152,15 +137,6 @@ async fn environment_of(
             None => Err(error),
         },
     }
-}
-
-/// The revision that most users meet.
-fn busiest(serving: &[TrafficTarget]) -> Option<&RevisionName> {
-    let most = serving.iter().filter(|target| target.percent > Percent::NONE).max_by_key(|target| target.percent);
-    most.and_then(|target| match &target.to {
-        Target::Revision(revision) => Some(revision),
-        Target::Latest => None,
-    })
 }
 
 /// An answer to one question.

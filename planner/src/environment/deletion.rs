@@ -6,7 +6,7 @@ use orchestra_crds::condition::RECONCILING;
 use orchestra_crds::{DeletionPolicy, EnvironmentStatus};
 
 use super::part::{LetGo, Part, PartPlan, State};
-use super::{Observation, events, operations, refused, unchanged};
+use super::{Observation, events, is_only_observed, operations, refused, unchanged};
 use crate::cloud::FaultClass;
 use crate::conditions::{self, Note, Overall, note};
 use crate::plan::{Effect, Finalizer, POLL, Plan, QUIET, Urgency, hold_back, with_way_out};
@@ -26,6 +26,9 @@ pub(super) fn plan(seen: &Observation) -> Plan<EnvironmentStatus> {
     status.deleting_since.get_or_insert(Time(seen.now));
     if !seen.rollouts.is_empty() {
         return after_rollouts(seen, status);
+    }
+    if is_only_observed(&seen.environment) {
+        return unchanged(seen, Finalizer::Remove);
     }
     let mut doubtful = false;
     for part in Part::ALL.into_iter().rev() {

@@ -3,7 +3,7 @@ use crate::cloud::{Fault, FaultClass};
 use crate::plan::Outcome;
 use crate::second_look;
 use jiff::SignedDuration;
-use orchestra_crds::{DeletionPolicy, OperationVerb, RedisTier};
+use orchestra_crds::{DeletionPolicy, ManagementPolicy, OperationVerb, RedisTier};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -349,4 +349,23 @@ fn d11_rollouts_that_are_deleted_too_are_no_warning_until_it_takes_long() {
     world.environment.status = Some(soon.status);
     world.now += jiff::SignedDuration::from_mins(11);
     assert_eq!(reason(&plan(&world), "Stalled"), "True RolloutsRemain");
+}
+
+#[test]
+fn what_is_only_observed_is_told_and_left_as_it_is() {
+    let mut world = seen(None);
+    world.environment.spec.management_policy = ManagementPolicy::Observe;
+    let told = plan(&world);
+    assert!(told.effects.is_empty() && told.status.operations.is_empty());
+    assert_eq!(reason(&told, "Reconciling"), "True OnlyObserved");
+    let message = told.status.message.unwrap();
+    assert!(message.ends_with("It would write: create redis: instance: Basic, 2 GiB"), "{message}");
+    let mut smaller = seen(Some(view("READY", RedisTier::Basic, 1)));
+    smaller.environment.spec.management_policy = ManagementPolicy::Observe;
+    smaller.environment.spec.labels = BTreeMap::from([("team".into(), "shop".into())]);
+    let told = plan(&smaller);
+    assert!(told.status.message.unwrap().contains("label redis: labels: "));
+    assert!(told.status.redis.unwrap().granted_labels.is_empty(), "nothing was put on it");
+    smaller.environment.metadata.deletion_timestamp = Some(Time(smaller.now));
+    assert_eq!(plan(&smaller).finalizer, Finalizer::Remove);
 }

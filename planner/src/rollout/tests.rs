@@ -15,6 +15,7 @@ mod logs;
 mod lost_status;
 mod metrics;
 mod model;
+mod observed;
 mod outdated;
 mod random;
 mod recorded;

@@ -1,0 +1,58 @@
+//! `managementPolicy: Observe` of the environment: what would be done is told, write by write, and nothing is done.
+
+use orchestra_crds::RolloutPhase;
+
+use super::decision::Decision;
+use super::memory::Memory;
+use super::pass::Pass;
+use super::{Observation, before, beside, decide, past};
+use crate::conditions::Overall;
+use crate::difference::differences;
+use crate::environment::is_only_observed;
+use crate::plan::{Effect, Urgency, only_told};
+use crate::reason::Reason;
+use crate::resource::ResourceId;
+
+/// Whether nothing may be written.
+pub(super) fn is_on(seen: &Observation) -> bool {
+    seen.environment.as_ref().is_some_and(is_only_observed)
+}
+
+/// What would be decided, with nothing of it done. What is known stays what it was: a release that is not begun is none.
+pub(super) fn decide_nothing(pass: &Pass<'_>, memory: &Memory) -> Decision {
+    let mut imagined = memory.clone();
+    let mut would = decide(pass, &mut imagined);
+    beside(pass, &mut imagined, &mut would);
+    let writes: Vec<String> = would.effects.iter().chain(&would.extras).map(|effect| in_words(pass, effect)).collect();
+    if writes.is_empty() && !matches!(would.overall, Overall::Reconciling(_)) {
+        // As it should be, or in need of a person: that is so whoever writes.
+        return Decision { urgency: Urgency::Quiet, corrected: vec![], ..would };
+    }
+    let message = only_told(&would.overall.note().message, &writes);
+    let is_known = memory.stable.is_some() || memory.candidate.is_some();
+    let held = Decision::held(message.clone());
+    let phase = if is_known { held.phase } else { RolloutPhase::Pending };
+    Decision {
+        region: would.region,
+        next: held.next,
+        urgency: held.urgency,
+        ..Decision::working(phase, Reason::OnlyObserved, message)
+    }
+}
+
+/// What a write would change: where, what, and who wrote that last.
+fn in_words(pass: &Pass<'_>, effect: &Effect) -> String {
+    let changes: Vec<String> = differences(effect, before(pass.seen, effect)).iter().map(ToString::to_string).collect();
+    let changes = changes.join("; ");
+    let verb = effect.verb().replace('_', " ");
+    let place = match effect.resource() {
+        ResourceId::Service(id) | ResourceId::Policy(id) | ResourceId::Revisions(id) => {
+            pass.places.iter().find(|place| place.seen.id == id)
+        }
+        ResourceId::Redis(_) => None,
+    };
+    match place {
+        Some(place) => format!("{}: {verb}{}: {changes}", place.region(), past::last_written(place)),
+        None => format!("{verb}: {changes}"),
+    }
+}
