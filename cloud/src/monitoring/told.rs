@@ -31,14 +31,14 @@ impl Told {
         let place = (of_resource("location"), of_resource("service_name"));
         let of_metric = |key: &str| label(series.metric.as_ref().map(|m| &m.labels), key);
         let labels = ["response_code", "response_code_class", "probe_type", "is_healthy"].map(of_metric);
-        let Some(is_bad) = is_bad(metric, &labels) else { return };
+        let Some(value_of) = value_of(metric, &labels) else { return };
         let answer = labels.join(" ");
         let points = self.0.entry(place).or_default().entry((of_resource("revision_name"), answer)).or_default();
         for point in &series.points {
             let end = point.interval.as_ref().and_then(|i| i.end_time.as_ref());
             let Some(end) = end.and_then(|t| Timestamp::new(t.seconds(), t.nanos()).ok()) else { continue };
             let value = point.value.as_ref().and_then(|value| value.value.as_ref());
-            points.insert(end - span, value.and_then(|value| tally(metric, value, is_bad)));
+            points.insert(end - span, value.and_then(|value| tally(metric, value, value_of)));
         }
     }
 
@@ -48,18 +48,20 @@ impl Told {
     }
 }
 
-/// Whether values of a series with such labels are bad ones; none: they are not of this metric.
-fn is_bad(metric: Metric, [code, class, probe, is_healthy]: &[String; 4]) -> Option<bool> {
+/// What each of a series with such labels counts as, bad ones as 1; none: they are not of this metric.
+fn value_of(metric: Metric, [code, class, probe, is_healthy]: &[String; 4]) -> Option<i64> {
     let Metric::Preset(preset) = metric else { return None };
-    let of_probe = |kind: &str| probe.eq_ignore_ascii_case(kind).then_some(!is_healthy.eq_ignore_ascii_case("true"));
+    let of_probe =
+        |kind: &str| probe.eq_ignore_ascii_case(kind).then_some(i64::from(!is_healthy.eq_ignore_ascii_case("true")));
     match preset {
-        Preset::Errors => Some(class == "5xx"),
-        Preset::ClientErrors => Some(class == "4xx"),
-        Preset::TooManyRequests => Some(code == "429"),
+        Preset::Errors if class == "4xx" => Some(Tally::CLIENT_ERROR),
+        Preset::Errors => Some(i64::from(class == "5xx")),
+        Preset::ClientErrors => Some(i64::from(class == "4xx")),
+        Preset::TooManyRequests => Some(i64::from(code == "429")),
         Preset::HealthChecks => of_probe("LIVENESS"),
         Preset::StartupFailures => of_probe("STARTUP"),
         // The values tell by themselves.
-        Preset::Latency | Preset::CpuUtilization | Preset::MemoryUtilization => Some(false),
+        Preset::Latency | Preset::CpuUtilization | Preset::MemoryUtilization => Some(0),
     }
 }
 
@@ -78,7 +80,7 @@ fn of_service(series: Series) -> Revisions {
 }
 
 /// What a point tells; none: it can't be read.
-fn tally(metric: Metric, value: &Value, is_bad: bool) -> Option<Tally> {
+fn tally(metric: Metric, value: &Value, counts_as: i64) -> Option<Tally> {
     let mut tally = Tally::default();
     match (metric, value) {
         (Metric::LATENCY, Value::DistributionValue(distribution)) => buckets::add(&mut tally, distribution),
@@ -89,7 +91,7 @@ fn tally(metric: Metric, value: &Value, is_bad: bool) -> Option<Tally> {
             buckets::add_looks(&mut tally, distribution, BREACH)?;
         }
         (Metric::Preset(Preset::Latency | Preset::CpuUtilization | Preset::MemoryUtilization), _) => return None,
-        (_, value) => tally.add(i64::from(is_bad), number(value)?),
+        (_, value) => tally.add(counts_as, number(value)?),
     }
     Some(tally)
 }

@@ -30,11 +30,19 @@ impl Count {
 }
 
 /// How many values were in each bucket, by the bucket's upper bound. Of errors, a request that was answered with 5xx is
-/// 1 and any other is 0; latencies are in microseconds. The last bucket of a distribution has no bound: `i64::MAX`.
+/// 1, one with 4xx -1 and any other 0; latencies are in microseconds. The last bucket of a distribution has no bound: `i64::MAX`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally(pub BTreeMap<i64, i64>);
 
 impl Tally {
+    /// Of errors, an answer with 4xx: it is the client's.
+    pub const CLIENT_ERROR: i64 = -1;
+
+    /// Of errors, how many were answered with 4xx.
+    pub fn client_errors(&self) -> i64 {
+        self.0.get(&Self::CLIENT_ERROR).copied().unwrap_or_default()
+    }
+
     /// Of so many requests, so many with 5xx.
     pub fn of_errors(total: i64, bad: i64) -> Self {
         let mut tally = Self::default();

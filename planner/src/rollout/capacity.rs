@@ -11,7 +11,7 @@ use super::steps::Step;
 use crate::cloud::{Measured, Minute, Tally, Window};
 use crate::names::Percent;
 use crate::verdict::Subject;
-use crate::verdict::fast::{LATELY, Told, Unserved};
+use crate::verdict::fast::{Failing, LATELY, Told, Unserved};
 
 /// How many instances a share of the traffic must leave, at least, for what is missing to be the code's fault.
 const ENOUGH: i32 = 2;
@@ -32,7 +32,7 @@ pub(super) fn limited(
     place: &Place<'_>,
     (weight, now): (InEffect, jiff::Timestamp),
 ) -> Option<String> {
-    let share = candidate.steps().at(weight.step)?.share()?;
+    let share = share_of(candidate, weight.step)?;
     let most = too_few(place, share)?;
     let unserved = unserved(candidate, known)?.lately(now)?;
     Some(format!(
@@ -48,13 +48,15 @@ pub(super) fn excuse(
     place: &Place<'_>,
     (weight, now): (InEffect, jiff::Timestamp),
 ) -> Option<String> {
-    let share = candidate.steps().at(weight.step)?.share()?;
+    let share = share_of(candidate, weight.step)?;
     // Those that keep the step from passing now are some of them.
     let since = weight.since.min(now.checked_sub(LATELY).unwrap_or(weight.since));
     let (most, unserved) = (too_few(place, share)?, unserved(candidate, known)?.since(since));
-    (unserved > 0).then(|| {
+    // Of so many a few silence no minute.
+    let counted = known.evidence_of(&candidate.release, Metric::ERRORS).map_or(0, |errors| errors.candidate.total);
+    (unserved > 0 && unserved.saturating_mul(BLURS) >= counted).then(|| {
         format!(
-            "{unserved} requests of the candidate met no free instance lately, and what minutes with such say is not counted: of \
+            "of the candidate {unserved} met no free instance lately, and what minutes with such say is not counted: of \
              at most {most} instances, {share} leaves less than {ENOUGH}. Raise spec.scaling, or begin the next release with a larger \
              weight"
         )
@@ -68,7 +70,7 @@ pub(super) fn suspicion(
     place: &Place<'_>,
     failing: &EvidenceStatus,
 ) -> String {
-    let share = u32::try_from(failing.step).ok().and_then(|step| candidate.steps().at(step)?.share());
+    let share = u32::try_from(failing.step).ok().and_then(|step| share_of(candidate, step));
     let is_read = lane(candidate, known).is_some_and(|fast| fast.off_because.is_none() && !fast.suspended);
     match share.and_then(|share| Some((share, too_few(place, share)?))) {
         Some((share, most)) if !is_read && failing.metric == Metric::ERRORS => format!(
@@ -101,7 +103,11 @@ pub(super) fn served<'m>(
     let Some(unserved) = unserved(candidate, known).filter(|unserved| tells && !unserved.is_empty()) else {
         return Cow::Borrowed(measured);
     };
-    let is_short = share_of(candidate, subject.step).is_some_and(|share| too_few(place, share).is_some());
+    // Where the service can't be read, it is what it was.
+    let is_short = match place.view() {
+        Some(_) => share_of(candidate, subject.step).is_some_and(|share| too_few(place, share).is_some()),
+        None => unserved.is_short_still(),
+    };
     let of_minute = |minute: &Minute| without(preset, minute, unserved.told_of(minute.start, is_short));
     Cow::Owned(Measured { minutes: measured.minutes.iter().map(of_minute).collect(), ..measured.clone() })
 }
@@ -114,16 +120,25 @@ fn without(preset: Preset, minute: &Minute, told: Told) -> Minute {
     let all = minute.candidate.above(i64::MIN).total;
     match (told, preset) {
         (Told::AsItIs, _) => minute.clone(),
-        (Told::Unknown, _) => silent(minute),
-        (Told::Exactly { unserved, refused }, Preset::Errors) => without_errors(minute, unserved, refused),
+        (Told::Unknown { at_most }, Preset::Errors) if minute.candidate.above(0).bad > at_most => {
+            let candidate = without_errors(&minute.candidate, Failing { unserved: at_most, own: 0 }, 0);
+            Minute { candidate, ..minute.clone() }
+        }
+        (Told::Unknown { .. }, _) => silent(minute),
+        (Told::Exactly { candidate, refused, stable }, Preset::Errors) => Minute {
+            candidate: without_errors(&minute.candidate, candidate, refused),
+            stable: without_errors(&minute.stable, stable, 0),
+            ..minute.clone()
+        },
         (Told::Part { unserved, failed }, Preset::Errors) => {
             let bad = minute.candidate.above(0).bad;
             let share = i128::from(unserved) * i128::from(bad) / i128::from(failed.max(1));
-            without_errors(minute, i64::try_from(share).unwrap_or(bad), 0)
+            let part = Failing { unserved: i64::try_from(share).unwrap_or(bad), own: 0 };
+            Minute { candidate: without_errors(&minute.candidate, part, 0), ..minute.clone() }
         }
         // They waited for an instance before they were refused, and so did others.
-        (Told::Exactly { unserved, refused }, Preset::Latency)
-            if unserved.saturating_add(refused).saturating_mul(BLURS) < all =>
+        (Told::Exactly { candidate, refused, .. }, Preset::Latency)
+            if candidate.unserved.saturating_add(refused).saturating_mul(BLURS) < all =>
         {
             minute.clone()
         }
@@ -158,10 +173,34 @@ pub(super) fn told_of(
     Window { to: window.to.min(through).max(window.from), ..window }
 }
 
-/// Without so many errors, and without so many requests that were refused: they are none of the service's.
-fn without_errors(minute: &Minute, unserved: i64, refused: i64) -> Minute {
-    let all = minute.candidate.above(0);
-    let bad = all.bad.saturating_sub(unserved).max(0);
-    let good = all.total.saturating_sub(all.bad).saturating_sub(refused).max(0);
-    Minute { candidate: Tally::of_errors(good.saturating_add(bad), bad), ..minute.clone() }
+/// Without the errors that met no instance, and without so many requests that were refused: they are none of the service's.
+/// Google's words on whether its metric has them at all differ: what logs know to be the service's own stays, and of refused
+/// requests no more go than it has answers with 4xx.
+fn without_errors(tally: &Tally, failing: Failing, refused: i64) -> Tally {
+    let all = tally.above(0);
+    let bad = all.bad.saturating_sub(failing.unserved).max(failing.own.min(all.bad)).max(0);
+    let good = all.total.saturating_sub(all.bad).saturating_sub(refused.min(tally.client_errors())).max(0);
+    Tally::of_errors(good.saturating_add(bad), bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(good: i64, client_errors: i64, bad: i64) -> Tally {
+        let mut tally = Tally::of_errors(good + bad, bad);
+        tally.add(Tally::CLIENT_ERROR, client_errors);
+        tally
+    }
+
+    #[test]
+    fn what_met_no_instance_is_taken_out_whether_the_metric_has_it_or_not() {
+        let failing = Failing { unserved: 99, own: 100 };
+        let own = |tally: Tally, refused| without_errors(&tally, failing, refused).above(0);
+        let wanted = crate::cloud::Count { total: 500, bad: 100 };
+        assert_eq!(own(answers(400, 0, 199), 0), wanted, "it has them");
+        assert_eq!(own(answers(400, 0, 100), 0), wanted, "it has them not");
+        assert_eq!(own(answers(400, 590, 199), 590), wanted, "it has those that were refused, too");
+        assert_eq!(own(answers(400, 0, 100), 590), wanted, "and not");
+    }
 }

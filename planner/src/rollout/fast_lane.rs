@@ -73,7 +73,10 @@ pub(super) fn question(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>) -> O
     let begun = begun(&known, candidate);
     let window = match begun {
         None => fast::history_window(&subject),
-        Some(_) => fast::open_windows(begun, &subject, settings, pass.seen.now)?,
+        Some(_) => {
+            let is_short = capacity::too_few(place, share).is_some();
+            fast::open_windows(begun, (&subject, is_short), settings, pass.seen.now)?
+        }
     };
     let candidate = candidate.release.revision.clone();
     Some(FailuresQuery { candidate, stable, window, is_history: begun.is_none() })
@@ -116,7 +119,11 @@ pub(super) fn count(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate,
         let Some((weight, share)) = split(candidate, &known, (place, state)) else {
             // What failed while the split was another, or not known, is counted by the minutes alone.
             if is_drifted(state) && before.is_some_and(|before| before.release == release.to_string()) {
-                let off = fast::suspended(before, release, now, "the traffic is not split as the step says".into());
+                let why = match state {
+                    Progress::Unreadable(_) => "how the traffic is split can't be read",
+                    _ => "the traffic is not split as the step says",
+                };
+                let off = fast::suspended(before, release, now, why.into());
                 memory.region_mut(place.region()).fast = Some(off);
             }
             continue;

@@ -27,7 +27,7 @@ use entries::Counted;
 pub use history::{begin, history_window};
 pub(super) use state::Memory;
 pub use trust::distrusted;
-pub use unserved::{LATELY, Told, Unserved};
+pub use unserved::{Failing, LATELY, Told, Unserved};
 
 /// How long a window is.
 pub const WINDOW: SignedDuration = SignedDuration::from_secs(10);
@@ -74,10 +74,16 @@ fn settles(settings: &Analysis) -> SignedDuration {
     SETTLES.max(SignedDuration::from_secs(settings.warmup_seconds.into()) - SETTLES)
 }
 
-/// The windows that are closed and not counted yet; none: there is nothing to ask for.
+/// From when on failures are evidence.
+fn counts_from(subject: &Subject<'_>, settings: &Analysis) -> Timestamp {
+    window_after(subject.since.max(later(subject.written_at, settles(settings))))
+}
+
+/// The windows that are closed and not counted yet; none: there is nothing to ask for. Where the share is too small for the
+/// instances that it leaves, those right after the write are among them: the minutes count by then.
 pub fn open_windows(
     before: Option<&FastStatus>,
-    subject: &Subject<'_>,
+    (subject, is_short): (&Subject<'_>, bool),
     settings: &Analysis,
     now: Timestamp,
 ) -> Option<Window> {
@@ -86,9 +92,8 @@ pub fn open_windows(
     }
     let to = window_before(now.checked_sub(LATE).unwrap_or(Timestamp::MIN));
     let known = before.filter(|before| before.release == subject.release.to_string()).map(|before| before.through.0);
-    let from = known
-        .unwrap_or(Timestamp::MIN)
-        .max(window_after(subject.since.max(later(subject.written_at, settles(settings)))));
+    let begins = if is_short { window_after(subject.since) } else { counts_from(subject, settings) };
+    let from = known.unwrap_or(Timestamp::MIN).max(begins);
     let to = to.min(later(from, LONGEST));
     (from < to).then_some(Window { from, to })
 }
@@ -166,10 +171,16 @@ pub fn count_failures(
         return FastStatus { unserved: unserved.write(), ..idle };
     }
     let beside = errors.and_then(Beside::of);
+    let evidence_from = counts_from(look.subject, terms.settings);
     let mut start = window.from.max(after.through.0);
     while start < window.to {
         let end = later(start, WINDOW);
         let counted = Counted::of(failures, look, Window { from: start, to: end });
+        if start < evidence_from {
+            unserved.note(start, &counted, look.is_short, false);
+            start = end;
+            continue;
+        }
         memory.note_logged(start, counted.logged);
         // What can't be trusted is no evidence, later neither.
         if memory.incomplete(end).is_none() {

@@ -203,3 +203,22 @@ fn a_candidate_that_fails_by_itself_is_found_though_a_few_requests_meet_no_insta
         assert!(world.now.duration_since(began).as_mins() < 20, "{:?}", world.status().message);
     }
 }
+
+#[test]
+fn a_service_that_can_not_be_read_for_long_takes_no_good_release_back() {
+    is_never_taken_back("the service can't be read for long", |world, number| {
+        world.down = (40..120).contains(&number).then_some("us-central1");
+    });
+}
+
+#[test]
+fn one_that_met_no_instance_once_excuses_no_candidate_of_which_all_fails_while_no_logs_are_read() {
+    let mut world = failing(Some(3), Some(NO_INSTANCE));
+    world.traits.insert("app:2".into(), Traits { error_percent: 1, ..Traits::default() });
+    world.run(20);
+    world.logs_refused = true;
+    world.traits.insert("app:2".into(), Traits { error_percent: 100, ..Traits::default() });
+    let began = world.now;
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
+    assert!(world.now.duration_since(began).as_mins() < 15, "{:?}", world.status().message);
+}

@@ -29,7 +29,10 @@ pub(super) struct Counted {
     pub(super) of_users: i64,
     /// Those of them that met no free instance.
     pub(super) unserved: i64,
-    /// More that met none, and were refused with a status that is no error of the service.
+    /// Stable's that users met, and those of them that met no free instance.
+    pub(super) stable_of_users: i64,
+    pub(super) stable_unserved: i64,
+    /// More of the candidate's that met none, and were refused with a status that is no error of the service.
     pub(super) refused: i64,
     /// Entries of no revision, or of another.
     pub(super) strange: i64,
@@ -60,9 +63,14 @@ impl Counted {
                 continue;
             }
             counted.logged.add(is_candidate);
-            let of_users = is_candidate && !is_tagged(request);
-            counted.of_users += i64::from(of_users);
-            counted.unserved += i64::from(of_users && is_unserved(request));
+            let (all, unserved) = match is_candidate {
+                true => (&mut counted.of_users, &mut counted.unserved),
+                false => (&mut counted.stable_of_users, &mut counted.stable_unserved),
+            };
+            if !is_tagged(request) {
+                *all += 1;
+                *unserved += i64::from(is_unserved(request));
+            }
             let told = of_client.entry(request.client).or_default();
             if !is_of_users(request) || *told >= OF_ONE_CLIENT {
                 continue;

@@ -6,7 +6,7 @@ use orchestra_crds::{Analysis, EvidenceStatus, FastStatus};
 
 use super::entries::{Counted, ERROR};
 use super::trust::{COMPARABLE, LEAST_LOGGED, OFF};
-use super::{Beside, LATE, Look, Memory, WINDOW, empty, number_of, settles, whole, window_after, window_before};
+use super::{Beside, LATE, Look, Memory, WINDOW, counts_from, empty, number_of, whole, window_after, window_before};
 use crate::cloud::{Failures, Window};
 use crate::verdict::spread::Spread;
 use crate::verdict::{HOUR, Subject, later};
@@ -24,7 +24,7 @@ pub fn begin(
     (failures, window): (&Failures, Window),
     errors: Option<&EvidenceStatus>,
 ) -> FastStatus {
-    let counts_from = window_after(look.subject.since.max(later(look.subject.written_at, settles(settings))));
+    let counts_from = counts_from(look.subject, settings);
     let mut memory = Memory::default();
     memory.learn(failures, look, window);
     let known = errors.filter(|errors| errors.candidate.total == 0).and_then(Beside::of);
@@ -33,7 +33,8 @@ pub fn begin(
         _ => None,
     };
     let state = memory.write();
-    FastStatus { state, off_because, ..empty(look.subject.release, counts_from) }
+    let reads_from = if look.is_short { window_after(look.subject.since) } else { counts_from };
+    FastStatus { state, off_because, ..empty(look.subject.release, reads_from) }
 }
 
 impl Memory {

@@ -149,16 +149,18 @@ fn an_entry_that_is_told_twice_counts_once() {
 fn windows_are_closed_once_and_begin_when_the_split_has_settled() {
     let release = release();
     let subject = subject(&release);
-    assert_eq!(open_windows(None, &subject, &Analysis::default(), at(BEGAN + 45)), None);
+    assert_eq!(open_windows(None, (&subject, false), &Analysis::default(), at(BEGAN + 45)), None);
+    let short = open_windows(None, (&subject, true), &Analysis::default(), at(BEGAN + 45)).unwrap();
+    assert!(short.from < at(BEGAN + 30), "what meets no instance right after the write is known");
     assert_eq!(
-        open_windows(None, &subject, &Analysis::default(), at(BEGAN + 46)),
+        open_windows(None, (&subject, false), &Analysis::default(), at(BEGAN + 46)),
         Some(Window { from: at(BEGAN + 30), to: at(BEGAN + 40) })
     );
     let mut lane = Lane::new(600);
     let known = lane.minute(1, vec![]).clone();
-    assert_eq!(open_windows(Some(&known), &subject, &Analysis::default(), at(BEGAN + 135)), None);
+    assert_eq!(open_windows(Some(&known), (&subject, false), &Analysis::default(), at(BEGAN + 135)), None);
     assert_eq!(
-        open_windows(Some(&known), &subject, &Analysis::default(), at(BEGAN + 136)).unwrap().from,
+        open_windows(Some(&known), (&subject, false), &Analysis::default(), at(BEGAN + 136)).unwrap().from,
         at(BEGAN + 120)
     );
 }

@@ -1,6 +1,7 @@
 //! What request logs tell of users' requests of the candidate that met no free instance, minute by minute, while its share of the
 //! service's instances was too small: `FIRST-LAST MINUTE MINUTE …`, the first minute that is told of and the last in which that was
-//! so, then each minute as `WINDOWS` or `WINDOWS:UNSERVED:REFUSED:FAILED`, with a `+` where more failed than was told.
+//! so, then each minute as `WINDOWS`, or `WINDOWS:UNSERVED:REFUSED:FAILED` and of stable `:UNSERVED:FAILED`, with a `+` where more
+//! failed than was told.
 
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::FastStatus;
@@ -19,6 +20,8 @@ pub const LATELY: SignedDuration = SignedDuration::from_mins(RECENT);
 const WINDOWS: u32 = 6;
 /// Of so many failures the part that met no instance is taken for that of minutes that nobody told of.
 const ENOUGH: i64 = 20;
+/// At most so many times what met no instance in the worst minute that was told of did in one that nobody told of.
+const AT_MOST: i64 = 3;
 
 /// What failed in a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +34,19 @@ pub struct OfMinute {
     refused: i64,
     /// All that failed as errors, those among them.
     failed: i64,
+    /// Stable's that met none, and all of stable's that failed.
+    stable: (i64, i64),
     /// More failed than was told.
     is_cut: bool,
+}
+
+/// Errors of a revision in a minute, by logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failing {
+    /// Met no free instance.
+    pub unserved: i64,
+    /// Failed though an instance was free.
+    pub own: i64,
 }
 
 /// What is known of a minute's requests that met no free instance.
@@ -40,12 +54,13 @@ pub struct OfMinute {
 pub enum Told {
     /// None did: it is as the metrics tell it.
     AsItIs,
-    /// So many errors did, and so many requests were refused.
-    Exactly { unserved: i64, refused: i64 },
+    /// So many errors of each did, and so many requests of the candidate were refused.
+    Exactly { candidate: Failing, refused: i64, stable: Failing },
     /// Its logs were not all read. About this part of its errors did, and that is less than half.
     Part { unserved: i64, failed: i64 },
-    /// Its logs were not all read, and most of what fails meets no instance: it says nothing.
-    Unknown,
+    /// Its logs were not all read, and most of what fails meets no instance: up to so many errors did, and what is not more
+    /// than that says nothing.
+    Unknown { at_most: i64 },
 }
 
 /// Requests that met no free instance.
@@ -72,15 +87,17 @@ impl OfMinute {
         let mut numbers = numbers.split(':').map(|number| number.parse::<i64>().ok());
         let windows = u32::try_from(numbers.next()??).ok()?;
         let mut next = || numbers.next().unwrap_or(Some(0));
-        Some(Self { windows, unserved: next()?, refused: next()?, failed: next()?, is_cut })
+        let (unserved, refused, failed) = (next()?, next()?, next()?);
+        Some(Self { windows, unserved, refused, failed, stable: (next()?, next()?), is_cut })
     }
 
     fn write(&self, text: &mut String) {
-        let Self { windows, unserved, refused, failed, is_cut } = self;
+        let Self { windows, unserved, refused, failed, stable, is_cut } = self;
         // Writing into a text does not fail.
-        let _ = match (unserved, refused, failed) {
-            (0, 0, 0) => write!(text, " {windows}"),
-            _ => write!(text, " {windows}:{unserved}:{refused}:{failed}"),
+        let _ = match (unserved, refused, failed, stable) {
+            (0, 0, 0, (0, _)) => write!(text, " {windows}"),
+            (_, _, _, (0, _)) => write!(text, " {windows}:{unserved}:{refused}:{failed}"),
+            (_, _, _, (of_stable, all)) => write!(text, " {windows}:{unserved}:{refused}:{failed}:{of_stable}:{all}"),
         };
         text.push_str(if *is_cut { "+" } else { "" });
     }
@@ -93,8 +110,16 @@ impl Unserved {
         let span = parts.next().and_then(|span| span.split_once('-'));
         let span = span.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
         let minutes = parts.map(OfMinute::read).collect::<Option<Vec<_>>>();
+        // Whoever may write the status writes here, too.
+        let is_sound = |first: i64, last: i64, kept: usize| {
+            (0..minute_of(Timestamp::MAX)).contains(&first)
+                && (first..=first.saturating_add(2 * KEPT as i64)).contains(&last)
+                && kept <= KEPT
+        };
         match (span, minutes) {
-            (Some((first, last)), Some(minutes)) => Self { first, last, minutes },
+            (Some((first, last)), Some(minutes)) if is_sound(first, last, minutes.len()) => {
+                Self { first, last, minutes }
+            }
             _ => Self::default(),
         }
     }
@@ -111,6 +136,11 @@ impl Unserved {
     /// Whether its share has never been too small, as far as logs were read.
     pub fn is_empty(&self) -> bool {
         self.minutes.is_empty()
+    }
+
+    /// Whether the share was too small when logs were read last.
+    pub fn is_short_still(&self) -> bool {
+        !self.is_empty() && self.last >= self.first + self.minutes.len() as i64 - 1
     }
 
     /// Whether what meets no instance in a minute is excused: the share was too small in it, or a moment before.
@@ -138,6 +168,9 @@ impl Unserved {
             minute.unserved = minute.unserved.saturating_add(counted.unserved);
             minute.refused = minute.refused.saturating_add(counted.refused);
             minute.failed = minute.failed.saturating_add(counted.of_users);
+            let (unserved, failed) = &mut minute.stable;
+            *unserved = unserved.saturating_add(counted.stable_unserved);
+            *failed = failed.saturating_add(counted.stable_of_users);
             minute.is_cut |= is_cut;
         }
         let old = self.minutes.len().saturating_sub(KEPT);
@@ -157,12 +190,16 @@ impl Unserved {
         }
         // The lane had not begun.
         if number < self.first {
-            return Told::Unknown;
+            return Told::Unknown { at_most: i64::MAX };
         }
         let whole = self.numbered().find(|(known, of)| *known == number && of.is_whole());
         match whole {
-            Some((_, of)) if of.without_instance() == 0 => Told::AsItIs,
-            Some((_, of)) => Told::Exactly { unserved: of.unserved, refused: of.refused },
+            Some((_, of)) if of.without_instance() == 0 && of.stable.0 == 0 => Told::AsItIs,
+            Some((_, of)) => Told::Exactly {
+                candidate: Failing { unserved: of.unserved, own: of.failed.saturating_sub(of.unserved) },
+                refused: of.refused,
+                stable: Failing { unserved: of.stable.0, own: of.stable.1.saturating_sub(of.stable.0) },
+            },
             None => self.by_the_others(number),
         }
     }
@@ -180,9 +217,17 @@ impl Unserved {
         }
         match (unserved, refused) {
             (0, 0) => Told::AsItIs,
-            _ if unserved.saturating_add(refused).saturating_mul(2) >= failed.saturating_add(refused) => Told::Unknown,
+            // What was refused is no error: of those it tells nothing.
+            (0, _) => Told::Part { unserved, failed },
+            _ if unserved.saturating_mul(2) >= failed => Told::Unknown { at_most: self.most_unserved() },
             _ => Told::Part { unserved, failed },
         }
+    }
+
+    /// Of how many errors of a minute at most that met no instance nobody need have told.
+    fn most_unserved(&self) -> i64 {
+        let of_worst = self.minutes.iter().map(|of| of.unserved).max().unwrap_or_default();
+        of_worst.saturating_mul(AT_MOST).max(ENOUGH)
     }
 
     /// How many have met none since then.
@@ -228,11 +273,15 @@ mod tests {
     fn a_minute_is_told_of_when_each_of_its_windows_was_read() {
         let mut known = Unserved::default();
         (0..6).for_each(|number| known.note(at(number * 10), &window(2, 3), true, false));
-        assert_eq!(known.told_of(at(0), false), Told::Exactly { unserved: 12, refused: 0 });
+        let of = |unserved, own| Failing { unserved, own };
+        assert_eq!(
+            known.told_of(at(0), false),
+            Told::Exactly { candidate: of(12, 6), refused: 0, stable: Failing::default() }
+        );
         // A window of the next one is missing, and requests met no instance a minute before.
         (0..5).for_each(|number| known.note(at(60 + number * 10), &window(0, 0), true, false));
-        assert_eq!(known.told_of(at(60), false), Told::Unknown);
-        assert_eq!(known.told_of(at(-60), false), Told::Unknown, "before the lane began");
+        assert_eq!(known.told_of(at(60), false), Told::Unknown { at_most: 36 });
+        assert_eq!(known.told_of(at(-60), false), Told::Unknown { at_most: i64::MAX }, "before the lane began");
         assert_eq!(known.told_of(at(180), false), Told::AsItIs, "the share is no longer too small");
         assert_eq!(read_again(&known), known);
     }
@@ -260,11 +309,36 @@ mod tests {
         let mut known = Unserved::default();
         known.note(at(0), &window(9, 9), true, false);
         (6..30).for_each(|number| known.note(at(number * 10), &window(9, 9), false, false));
-        assert_eq!(known.told_of(at(60), false), Told::Exactly { unserved: 54, refused: 0 }, "a moment after");
+        let all = Failing { unserved: 54, own: 0 };
+        assert_eq!(
+            known.told_of(at(60), false),
+            Told::Exactly { candidate: all, refused: 0, stable: Failing::default() },
+            "a moment after"
+        );
         assert_eq!(known.told_of(at(120), false), Told::AsItIs);
         let mut never = Unserved::default();
         never.note(at(0), &window(9, 9), false, false);
         assert!(never.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_could_have_written_is_nothing() {
+        let release =
+            crate::names::ReleaseId { revision: crate::names::RevisionName::new("api-2").unwrap(), number: 1 };
+        for text in ["0-9223372036854775807 6", "9223372036854775807-9223372036854775807 6 6", "-5--5 6", "7-3 6"] {
+            let fast = FastStatus { unserved: text.into(), ..crate::verdict::fast::empty(&release, at(0)) };
+            assert!(Unserved::of(&fast).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_stable_too_it_is_told_what_met_no_instance() {
+        let mut known = Unserved::default();
+        let both = Counted { stable_unserved: 5, stable_of_users: 8, ..window(2, 3) };
+        (0..6).for_each(|number| known.note(at(number * 10), &both, true, false));
+        let (candidate, stable) = (Failing { unserved: 12, own: 6 }, Failing { unserved: 30, own: 18 });
+        assert_eq!(known.told_of(at(0), false), Told::Exactly { candidate, refused: 0, stable });
+        assert_eq!(read_again(&known), known);
     }
 
     #[test]
