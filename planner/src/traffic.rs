@@ -3,6 +3,30 @@
 use crate::cloud::{Target, TrafficTarget};
 use crate::names::{Percent, RevisionName};
 
+/// The tag of a revision that is kept warm without requests. It is Orchestra's own.
+pub const KEPT_WARM: &str = "kept-warm";
+
+/// The revision that has that tag.
+pub fn kept_warm(traffic: &[TrafficTarget]) -> Option<&RevisionName> {
+    let tagged = traffic.iter().find(|target| target.tag.as_deref() == Some(KEPT_WARM))?;
+    match &tagged.to {
+        Target::Revision(revision) => Some(revision),
+        Target::Latest => None,
+    }
+}
+
+/// The same shares and other tags, with that tag on a revision, or on none.
+pub fn keeping_warm(revision: Option<&RevisionName>, before: &[TrafficTarget]) -> Vec<TrafficTarget> {
+    let is_ours = |target: &TrafficTarget| target.tag.as_deref() == Some(KEPT_WARM);
+    let without = |target: &TrafficTarget| match is_ours(target) {
+        true => TrafficTarget { tag: None, ..target.clone() },
+        false => target.clone(),
+    };
+    let tag = revision.map(|revision| TrafficTarget { tag: Some(KEPT_WARM.into()), ..share(revision, Percent::NONE) });
+    let kept = before.iter().filter(|target| !is_ours(target) || target.percent > Percent::NONE).map(without);
+    kept.chain(tag).collect()
+}
+
 /// Everything to one revision.
 pub fn all_to(revision: &RevisionName, before: &[TrafficTarget]) -> Vec<TrafficTarget> {
     with_tags(vec![share(revision, Percent::ALL)], before)

@@ -61,6 +61,10 @@ pub async fn run(seed: u64, limit: usize) -> Run {
         "strategy": {"canary": {"steps": steps(&ladder(&mut random))}},
     });
     // By the seed alone: what else is drawn stays what it was.
+    if seed % 11 == 3 {
+        rollout["template"]["scaling"] = json!({"minInstances": 1});
+        rollout["history"] = json!({"keepWarmSeconds": 900});
+    }
     rollout["analysis"] = analysis(seed);
     if origin != Origin::Orchestra {
         others::make(&world, &rollout["template"]);

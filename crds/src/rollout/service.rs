@@ -46,6 +46,9 @@ pub struct GrantedStatus {
     /// Whether every service had all of it when it was last looked at: what differs then was changed past Orchestra.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_effect: bool,
+    /// Whether all invokers were granted everywhere when that was looked at last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invokers_in_effect: bool,
     /// Labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,

@@ -225,6 +225,9 @@ pub struct PromotedStatus {
     /// When it last got all requests, where known.
     #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
     pub promoted_at: Option<Time>,
+    /// Until when it is kept warm, as seen in a region at least.
+    #[serde(default, deserialize_with = "known::value", skip_serializing_if = "Option::is_none")]
+    pub kept_warm_until: Option<Time>,
     /// What was known of it then, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,

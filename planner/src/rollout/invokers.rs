@@ -61,6 +61,8 @@ pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
         return;
     }
     let wanted = asked(pass.seen);
+    // What was granted everywhere, and is asked for still, others have taken away.
+    let was_granted = |member: &&String| memory.granted.invokers_in_effect && holds(&memory.granted.invokers, member);
     let mut granted = memory.granted.invokers.clone();
     let (mut extra, mut settled, mut present, mut unread) = (vec![], true, vec![], None);
     for place in pass.waves() {
@@ -81,6 +83,12 @@ pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
         // What others granted before is theirs.
         granted.extend(wanted.iter().filter(|m| !holds(&members, m) && !holds(&memory.granted.invokers, m)).cloned());
         if let Some(policy) = with_members(policy, &wanted, &memory.granted.invokers) {
+            let taken = wanted.iter().filter(|member| !holds(&members, member)).filter(was_granted);
+            let taken: Vec<&str> = taken.map(String::as_str).collect();
+            if !taken.is_empty() {
+                let words = "invokers were taken away past Orchestra, and are granted again as the spec says";
+                decision.corrected.push(format!("{}: {words}: {}", place.region(), taken.join(", ")));
+            }
             extra.push(Effect::SetPolicy { service: place.seen.id.clone(), policy });
         }
         present.extend(members);
@@ -96,6 +104,7 @@ pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
         // Forgotten once it is gone everywhere.
         granted.retain(|member| holds(&wanted, member) || holds(&present, member));
     }
+    memory.granted.invokers_in_effect = settled && extra.is_empty();
     memory.granted.invokers = granted;
     if !extra.is_empty() {
         decision.extras.extend(extra);

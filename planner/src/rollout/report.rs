@@ -1,5 +1,6 @@
 //! The status: the story of a release, readable from `kubectl get` and `describe` alone.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use orchestra_crds::{Outcome, PromotedStatus, RegionStatus, ReleaseRecord, RolloutPhase, RolloutStatus};
 
 use super::decision::Decision;
@@ -7,7 +8,7 @@ use super::memory::{Memory, RegionMemory, StepMemory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress};
-use super::{deadline, events, keep, past, reach, requests};
+use super::{deadline, events, keep, past, reach, requests, warm};
 use crate::conditions::{self, Overall};
 use crate::marks::Position;
 use crate::names::RevisionName;
@@ -52,8 +53,10 @@ pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) 
     let token = promote_token(&memory, &decision, &status);
     memory.regions.clear();
     let last = pass.next_release(&memory).saturating_sub(1);
+    let warm: Vec<_> = memory.promoted.iter().map(|promoted| warm::until(pass, &memory, &promoted.revision)).collect();
     memory.write(&mut status);
-    for promoted in &mut status.promoted {
+    for (promoted, warm) in status.promoted.iter_mut().zip(warm) {
+        promoted.kept_warm_until = warm.map(Time);
         promoted.undo_token = Some(format!("{}.{last}", promoted.revision));
         tell_of_promotion(promoted, &status.history, &old.promoted);
     }

@@ -54,6 +54,7 @@ fn asked(seen: &Observation) -> GrantedStatus {
         custom_audiences: access.iter().find_map(|access| access.custom_audiences.clone()).unwrap_or_default(),
         binary_authorization: spec.binary_authorization.clone(),
         in_effect: false,
+        invokers_in_effect: false,
     }
 }
 
@@ -239,6 +240,7 @@ fn granted(asked: &GrantedStatus, before: &GrantedStatus, everywhere: bool) -> G
     GrantedStatus {
         invokers: before.invokers.clone(),
         in_effect: before.in_effect,
+        invokers_in_effect: before.invokers_in_effect,
         labels,
         annotations: united(kept.annotations, asked.annotations),
         min_instances: asked.min_instances.or(kept.min_instances),

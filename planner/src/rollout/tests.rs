@@ -24,6 +24,7 @@ mod second_look;
 mod traffic_only;
 mod troubles;
 mod undo;
+mod warm;
 mod watched;
 
 use super::*;

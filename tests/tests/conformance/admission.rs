@@ -83,6 +83,8 @@ async fn rollouts() {
         ),
         (with(good(), "/scaling", json!({"manualInstances": -1})), "spec.scaling.manualInstances"),
         (with(good(), "/adopt", json!({"service": "another"})), "name the service that serviceName names"),
+        (with(good(), "/history", json!({"keepWarmSeconds": 600})), "set template.scaling.minInstances"),
+        (with(good(), "/history", json!({"keepWarmSeconds": -1})), "spec.history.keepWarmSeconds"),
         (with(good(), "/trafficOnly", json!(true)), "set template, or trafficOnly: true where others deploy"),
         (with(no_template(), "/trafficOnly", json!(false)), "set template, or trafficOnly: true where others deploy"),
         (with(no_template(), "/trafficOnly", json!(true)), "take it over with adopt.service"),

@@ -87,6 +87,7 @@ impl Memory {
         let promoted = |p: PromotedMark| PromotedStatus {
             image: None,
             promoted_at: None,
+            kept_warm_until: None,
             verdict: None,
             revision: p.revision.to_string(),
             undo_token: None,

@@ -59,3 +59,19 @@ fn a_way_back_waits_for_no_annotation_that_google_refuses() {
     let others = back.and_then(|change| change.marks).unwrap().others;
     assert!(!others.contains_key("on call"), "{others:?}");
 }
+
+#[test]
+fn invokers_that_others_take_away_are_granted_again_and_told() {
+    let invoker = "serviceAccount:shop@cherry-ai-project.iam.gserviceaccount.com";
+    let mut world = World::promoted(&["us-central1", "us-west4"]);
+    world.rollout.spec.access =
+        Some(orchestra_crds::Access { invokers: Some(vec![invoker.into()]), ..Default::default() });
+    world.run(20);
+    assert!(told(&world).is_empty(), "{:?}", told(&world));
+    world.policies.get_mut("us-west4").unwrap().bindings.clear();
+    world.run(20);
+    assert_eq!(world.policies["us-west4"].bindings[0].members, [invoker]);
+    let told: Vec<&str> = told(&world).iter().map(|event| event.note.as_str()).collect();
+    let words = "us-west4: invokers were taken away past Orchestra, and are granted again as the spec says";
+    assert_eq!(told, [format!("{words}: {invoker}")]);
+}

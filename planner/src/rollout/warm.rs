@@ -1,0 +1,67 @@
+//! `history.keepWarmSeconds`: for a time after a promotion the revision before stable keeps a tag, and by that the instances that
+//! its own minimum says (a revision without requests has none by the service's).
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::decision::Decision;
+use super::memory::Memory;
+use super::pass::Pass;
+use super::place::{Ownership, Place};
+use crate::cloud::Readiness;
+use crate::names::RevisionName;
+use crate::plan::{Effect, ServiceChange, Urgency};
+use crate::traffic::{keeping_warm, kept_warm};
+
+/// The revision that is kept warm now, and until when; none: none is.
+fn kept(pass: &Pass<'_>, memory: &Memory) -> Option<(RevisionName, Timestamp)> {
+    let seconds = pass.seen.rollout.spec.history.as_ref()?.keep_warm_seconds?;
+    let stable = memory.stable.as_ref().filter(|_| memory.held.is_none())?;
+    let status = pass.seen.rollout.status.as_ref()?;
+    let promoted = status.promoted.iter().find(|promoted| promoted.revision == stable.revision.as_str())?;
+    let until = promoted.promoted_at.as_ref()?.0.checked_add(SignedDuration::from_secs(seconds.into())).ok()?;
+    let before = memory.promoted.iter().skip_while(|promoted| promoted.revision != stable.revision).nth(1)?;
+    let has_failed = pass.places.iter().any(|place| place.marks.has_failed(&before.revision));
+    (pass.seen.now < until && !has_failed).then(|| (before.revision.clone(), until))
+}
+
+fn is_tagged(place: &Place<'_>, name: &RevisionName) -> bool {
+    place.view().is_some_and(|view| kept_warm(&view.traffic) == Some(name))
+}
+
+/// The revision to read where it is to get the tag: one that is not there can't.
+pub(super) fn revision_to_read(pass: &Pass<'_>, memory: &Memory) -> Option<RevisionName> {
+    let (name, _) = kept(pass, memory).filter(|_| memory.candidate.is_none())?;
+    pass.waves().any(|place| place.ours().is_some() && !is_tagged(place, &name)).then_some(name)
+}
+
+/// Until when a revision that has the tag in any region is kept.
+pub(super) fn until(pass: &Pass<'_>, memory: &Memory, name: &RevisionName) -> Option<Timestamp> {
+    let (_, until) = kept(pass, memory).filter(|(kept, _)| kept == name)?;
+    pass.waves().any(|place| is_tagged(place, name)).then_some(until)
+}
+
+/// Adds the writes of the tag, where nothing else goes on.
+pub(super) fn add_tag(pass: &Pass<'_>, memory: &Memory, decision: &mut Decision) {
+    let is_quiet = decision.urgency == Urgency::Quiet && decision.effects.is_empty() && decision.extras.is_empty();
+    if !is_quiet || memory.candidate.is_some() || pass.paused(None).is_some() {
+        return;
+    }
+    let kept = kept(pass, memory);
+    for place in pass.waves().filter(|place| place.ownership == Ownership::Ours) {
+        let Some(view) = place.view().filter(|view| view.settled) else { continue };
+        let may_have = |name: &&RevisionName| {
+            is_tagged(place, name) || place.revision(name).is_some_and(|read| read.readiness == Readiness::Ready)
+        };
+        let wanted = kept.as_ref().map(|(name, _)| name).filter(may_have);
+        if kept_warm(&view.traffic) == wanted {
+            continue;
+        }
+        let traffic = Some(keeping_warm(wanted, &view.traffic));
+        let change = ServiceChange { traffic, ..ServiceChange::default() };
+        let (service, etag) = (place.seen.id.clone(), view.etag.clone());
+        decision.extras.push(Effect::UpdateService { service, etag, change: Box::new(change) });
+    }
+    if let Some((_, until)) = kept {
+        decision.next = decision.next.min(until.duration_since(pass.seen.now));
+    }
+}
