@@ -253,11 +253,18 @@ impl Service {
             Outcome::Pending(at, _) => Some(*at),
             _ => None,
         });
-        let settles = match &self.state {
-            State::Reconciling(at) => Some(*at),
-            _ => None,
-        };
-        pending.chain(settles).min()
+        pending.chain(self.settles_at()).min()
+    }
+
+    /// When a change is done: with all traffic to the newest revision and none ready yet, not before that one.
+    fn settles_at(&self) -> Option<Timestamp> {
+        let State::Reconciling(at) = &self.state else { return None };
+        let waits = |target: &Value| target["percent"].as_i64().unwrap_or(0) > 0 && self.resolve(target).is_none();
+        let newest = self.latest_created.as_ref().and_then(|name| self.revisions.get(name)).map(|r| &r.outcome);
+        match newest {
+            Some(Outcome::Pending(due, _)) if !self.deleting && self.targets().iter().any(waits) => Some(*at.max(due)),
+            _ => Some(*at),
+        }
     }
 
     /// Lets happen what is due at that time.
@@ -276,10 +283,7 @@ impl Service {
                 }
             }
         }
-        match &self.state {
-            State::Reconciling(due) if *due <= at => Some(self.settle(at)),
-            _ => None,
-        }
+        self.settles_at().filter(|due| *due <= at).map(|_| self.settle(at))
     }
 
     fn settle(&mut self, at: Timestamp) -> Settled {

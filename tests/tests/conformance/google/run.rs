@@ -45,6 +45,20 @@ async fn what_was_read_makes_no_revision_when_it_is_written_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_is_changed_while_its_first_revision_is_made_has_not_failed() {
+    let cloud = Cloud::new();
+    let body = json!({"template": {"containers": [{"image": "app:1"}]}});
+    cloud.call(Method::POST, &format!("{SERVICES}?serviceId=api"), &body);
+    let changed = cloud.call(Method::PATCH, &format!("{API}?updateMask=description"), &json!({"description": "ours"}));
+    minutes(1).await;
+    let operation = cloud.get(&format!("/v2/{}", changed["name"].as_str().unwrap()));
+    assert_eq!((&operation["done"], &operation["error"]), (&json!(true), &Value::Null));
+    let service = cloud.get(API);
+    assert_eq!(service["terminalCondition"]["state"], "CONDITION_SUCCEEDED");
+    assert_eq!(service["trafficStatuses"][0]["percent"], 100);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_revision_is_deleted_by_its_etag() {
     let cloud = created().await;
     cloud.call(Method::PATCH, API, &json!({"template": {"containers": [{"image": "app:2"}]}}));
