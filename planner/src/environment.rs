@@ -155,7 +155,8 @@ fn finish(
     status.conditions = conditions::update(&status.conditions, all, generation, seen.now);
     status.message = Some(overall.note().message.clone());
     let held = hold_back(&mut effects, &seen.failed_writes, seen.now, false).map(|(_, left)| left);
-    let working = matches!(overall, Overall::Reconciling(_));
+    // What is only told goes on by nothing of ours.
+    let working = matches!(&overall, Overall::Reconciling(note) if note.reason != Reason::OnlyObserved.word());
     let next = match (unread, held) {
         (true, _) => read_again(since, seen.now),
         (false, Some(left)) => left,

@@ -200,7 +200,9 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
         (true, false) => return unchanged(Finalizer::Keep, QUIET),
         (false, false) => return unchanged(Finalizer::Add, NOW),
         // What is only observed is left as it is.
-        (true, true) if observed::is_on(seen) => return unchanged(Finalizer::Remove, NOW),
+        (true, true) if observed::is_on(seen) && !observed::is_unread(seen) => {
+            return unchanged(Finalizer::Remove, NOW);
+        }
         (true, true) => match deletion::decide(&pass, &mut memory) {
             Some(decision) => decision,
             None => return unchanged(Finalizer::Remove, NOW),
@@ -211,7 +213,7 @@ pub fn plan(seen: &Observation) -> Plan<RolloutStatus> {
                 return Plan { status, ..unchanged(Finalizer::Keep, NOW) };
             }
             if observed::is_on(seen) {
-                let decision = observed::decide_nothing(&pass, &memory);
+                let decision = observed::decide_nothing(&pass, &mut memory);
                 return report::plan(&pass, memory, decision);
             }
             let mut decision = decide(&pass, &mut memory);

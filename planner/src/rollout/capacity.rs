@@ -52,9 +52,7 @@ pub(super) fn excuse(
     // Those that keep the step from passing now are some of them.
     let since = weight.since.min(now.checked_sub(LATELY).unwrap_or(weight.since));
     let (most, unserved) = (too_few(place, share)?, unserved(candidate, known)?.since(since));
-    // Of so many a few silence no minute.
-    let counted = known.evidence_of(&candidate.release, Metric::ERRORS).map_or(0, |errors| errors.candidate.total);
-    (unserved > 0 && unserved.saturating_mul(BLURS) >= counted).then(|| {
+    (unserved > 0).then(|| {
         format!(
             "of the candidate {unserved} met no free instance lately, and what minutes with such say is not counted: of \
              at most {most} instances, {share} leaves less than {ENOUGH}. Raise spec.scaling, or begin the next release with a larger \
@@ -136,8 +134,9 @@ fn without(preset: Preset, minute: &Minute, told: Told) -> Minute {
             let part = Failing { unserved: i64::try_from(share).unwrap_or(bad), own: 0 };
             Minute { candidate: without_errors(&minute.candidate, part, 0), ..minute.clone() }
         }
+        (Told::Exactly { candidate: Failing { unserved: 0, .. }, refused: 0, .. }, _) => minute.clone(),
         // They waited for an instance before they were refused, and so did others.
-        (Told::Exactly { candidate, refused, .. }, Preset::Latency)
+        (Told::Exactly { candidate, refused, .. }, Preset::Latency | Preset::ClientErrors)
             if candidate.unserved.saturating_add(refused).saturating_mul(BLURS) < all =>
         {
             minute.clone()

@@ -8,7 +8,7 @@ use super::leave::{is_mine, let_go, policy_of};
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::Place;
-use super::{unknown_marks, unread};
+use super::{observed, unknown_marks, unread};
 use crate::conditions::{Overall, note};
 use crate::plan::Effect;
 use crate::reason::Reason;
@@ -22,7 +22,8 @@ const DEADLINE: SignedDuration = SignedDuration::from_mins(30);
 pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
     // The cluster's clock may be another than ours.
     let since = *memory.deleting_since.get_or_insert(pass.seen.now);
-    if let (None, Some(told)) = (&pass.seen.environment, unread::told(pass.seen)) {
+    let is_known = pass.seen.environment.is_some() && !observed::is_unread(pass.seen);
+    if let (false, Some(told)) = (is_known, unread::told(pass.seen)) {
         return Some(Decision::new(RolloutPhase::Deleting, Overall::Stalled(told)).with_way_out());
     }
     if pass.seen.environment.is_none() && pass.remembers {

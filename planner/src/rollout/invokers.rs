@@ -65,11 +65,13 @@ pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
     let was_granted = |member: &&String| memory.granted.invokers_in_effect && holds(&memory.granted.invokers, member);
     let mut granted = memory.granted.invokers.clone();
     let (mut extra, mut settled, mut present, mut unread) = (vec![], true, vec![], None);
+    let mut is_seen = true;
     for place in pass.waves() {
         let policy = match (&place.seen.policy, place.ownership) {
             (Some(Ok(policy)), Ownership::Ours) => policy,
             (Some(Err(fault)), Ownership::Ours) => {
                 settled = false;
+                is_seen = false;
                 unread.get_or_insert((place.region(), fault));
                 continue;
             }
@@ -104,7 +106,10 @@ pub(super) fn add_invokers(pass: &Pass<'_>, memory: &mut Memory, decision: &mut 
         // Forgotten once it is gone everywhere.
         granted.retain(|member| holds(&wanted, member) || holds(&present, member));
     }
-    memory.granted.invokers_in_effect = settled && extra.is_empty();
+    // What can't be read for a moment is what it was.
+    if is_seen {
+        memory.granted.invokers_in_effect = settled && extra.is_empty();
+    }
     memory.granted.invokers = granted;
     if !extra.is_empty() {
         decision.extras.extend(extra);

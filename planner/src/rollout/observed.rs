@@ -15,20 +15,40 @@ use crate::resource::ResourceId;
 
 /// Whether nothing may be written.
 pub(super) fn is_on(seen: &Observation) -> bool {
-    seen.environment.as_ref().is_some_and(is_only_observed)
+    seen.environment.as_ref().is_some_and(is_only_observed) || is_unread(seen)
+}
+
+/// Whether the policy can't be read: it may say that nothing is to be written.
+pub(super) fn is_unread(seen: &Observation) -> bool {
+    seen.environment_unread.iter().any(|unread| unread.field.contains("managementPolicy"))
 }
 
 /// What would be decided, with nothing of it done. What is known stays what it was: a release that is not begun is none.
-pub(super) fn decide_nothing(pass: &Pass<'_>, memory: &Memory) -> Decision {
+pub(super) fn decide_nothing(pass: &Pass<'_>, memory: &mut Memory) -> Decision {
     let mut imagined = memory.clone();
     let mut would = decide(pass, &mut imagined);
     beside(pass, &mut imagined, &mut would);
     let writes: Vec<String> = would.effects.iter().chain(&would.extras).map(|effect| in_words(pass, effect)).collect();
-    if writes.is_empty() && !matches!(would.overall, Overall::Reconciling(_)) {
-        // As it should be, or in need of a person: that is so whoever writes.
-        return Decision { urgency: Urgency::Quiet, corrected: vec![], ..would };
+    // What was looked for and not found was seen.
+    for (region, known) in &imagined.regions {
+        memory.region_mut(region).absent_since = known.absent_since;
     }
-    let message = only_told(&would.overall.note().message, &writes);
+    match &would.overall {
+        // All of it was seen, the end of a release with it.
+        Overall::Ready(_) if writes.is_empty() => {
+            *memory = imagined;
+            return Decision { urgency: Urgency::Quiet, corrected: vec![], ..would };
+        }
+        // A person is needed, whoever writes.
+        Overall::Stalled(_) if writes.is_empty() && would.phase != RolloutPhase::RollingBack => {
+            return Decision { urgency: Urgency::Quiet, corrected: vec![], ..would };
+        }
+        _ => {}
+    }
+    // Beside a release words count seconds and requests, and each would be a write of the status.
+    let told = would.overall.note();
+    let words = if memory.candidate.is_some() { told.reason.clone() } else { told.message.clone() };
+    let message = only_told(&words, &writes);
     let is_known = memory.stable.is_some() || memory.candidate.is_some();
     let held = Decision::held(message.clone());
     let phase = if is_known { held.phase } else { RolloutPhase::Pending };

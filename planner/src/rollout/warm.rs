@@ -2,15 +2,18 @@
 //! its own minimum says (a revision without requests has none by the service's).
 
 use jiff::{SignedDuration, Timestamp};
+use orchestra_crds::{Outcome, ReleaseRecord};
 
+use super::Observation;
 use super::decision::Decision;
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::{Ownership, Place};
-use crate::cloud::Readiness;
+use crate::cloud::{Readiness, ServiceView, TrafficTarget};
 use crate::names::RevisionName;
 use crate::plan::{Effect, ServiceChange, Urgency};
-use crate::traffic::{keeping_warm, kept_warm};
+use crate::resource::ResourceId;
+use crate::traffic::{keeping_warm, kept_warm, only_revision};
 
 /// The revision that is kept warm now, and until when; none: none is.
 fn kept(pass: &Pass<'_>, memory: &Memory) -> Option<(RevisionName, Timestamp)> {
@@ -21,7 +24,34 @@ fn kept(pass: &Pass<'_>, memory: &Memory) -> Option<(RevisionName, Timestamp)> {
     let until = promoted.promoted_at.as_ref()?.0.checked_add(SignedDuration::from_secs(seconds.into())).ok()?;
     let before = memory.promoted.iter().skip_while(|promoted| promoted.revision != stable.revision).nth(1)?;
     let has_failed = pass.places.iter().any(|place| place.marks.has_failed(&before.revision));
-    (pass.seen.now < until && !has_failed).then(|| (before.revision.clone(), until))
+    // Somebody went back from it: what is stable now had all requests before it did.
+    let had_all = |record: &&ReleaseRecord| matches!(record.outcome, Outcome::Promoted | Outcome::Adopted);
+    let records = || memory.history.iter().filter(had_all);
+    let of_before = records().find(|record| record.revision == before.revision.as_str());
+    let was_left = of_before.is_some_and(|of_before| {
+        let earlier = |record: &ReleaseRecord| record.finished_at.0 < of_before.finished_at.0;
+        records().any(|record| record.revision == stable.revision.as_str() && earlier(record))
+    });
+    (pass.seen.now < until && !has_failed && !was_left).then(|| (before.revision.clone(), until))
+}
+
+/// Whether the tag is Orchestra's here: it is asked for, or was put on.
+fn is_ours(seen: &Observation) -> bool {
+    let asked = seen.rollout.spec.history.as_ref().and_then(|history| history.keep_warm_seconds).is_some();
+    let mut promoted = seen.rollout.status.iter().flat_map(|status| &status.promoted);
+    asked || promoted.any(|promoted| promoted.kept_warm_until.is_some())
+}
+
+/// The traffic of a service that is let go: nothing is kept warm there.
+pub(super) fn without(
+    seen: &Observation,
+    view: &ServiceView,
+    traffic: Option<Vec<TrafficTarget>>,
+) -> Option<Vec<TrafficTarget>> {
+    match kept_warm(&view.traffic) {
+        Some(_) if is_ours(seen) => Some(keeping_warm(None, traffic.as_ref().unwrap_or(&view.traffic))),
+        _ => traffic,
+    }
 }
 
 fn is_tagged(place: &Place<'_>, name: &RevisionName) -> bool {
@@ -43,17 +73,26 @@ pub(super) fn until(pass: &Pass<'_>, memory: &Memory, name: &RevisionName) -> Op
 /// Adds the writes of the tag, where nothing else goes on.
 pub(super) fn add_tag(pass: &Pass<'_>, memory: &Memory, decision: &mut Decision) {
     let is_quiet = decision.urgency == Urgency::Quiet && decision.effects.is_empty() && decision.extras.is_empty();
-    if !is_quiet || memory.candidate.is_some() || pass.paused(None).is_some() {
+    if !is_quiet || memory.candidate.is_some() || pass.paused(None).is_some() || !is_ours(pass.seen) {
         return;
     }
     let kept = kept(pass, memory);
-    for place in pass.waves().filter(|place| place.ownership == Ownership::Ours) {
-        let Some(view) = place.view().filter(|view| view.settled) else { continue };
+    let may_be_written = |place: &&Place<'_>| place.ownership == Ownership::Ours && place.marks.unknown.is_none();
+    for place in pass.waves().filter(may_be_written) {
+        // Where others moved the traffic, that is put right first.
+        let is_home = |view: &&ServiceView| {
+            view.settled && only_revision(&view.traffic).is_some_and(|only| memory.is_stable(only))
+        };
+        let Some(view) = place.view().filter(is_home) else { continue };
         let may_have = |name: &&RevisionName| {
             is_tagged(place, name) || place.revision(name).is_some_and(|read| read.readiness == Readiness::Ready)
         };
         let wanted = kept.as_ref().map(|(name, _)| name).filter(may_have);
         if kept_warm(&view.traffic) == wanted {
+            continue;
+        }
+        // A tag that Google refuses is in nobody's way, and nothing is told.
+        if pass.seen.failed_writes.contains_key(&ResourceId::Service(place.seen.id.clone())) {
             continue;
         }
         let traffic = Some(keeping_warm(wanted, &view.traffic));

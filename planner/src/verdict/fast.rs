@@ -177,7 +177,7 @@ pub fn count_failures(
         let end = later(start, WINDOW);
         let counted = Counted::of(failures, look, Window { from: start, to: end });
         if start < evidence_from {
-            unserved.note(start, &counted, look.is_short, false);
+            unserved.note(start, &counted, look.is_short, memory.incomplete(end).is_some());
             start = end;
             continue;
         }

@@ -93,3 +93,45 @@ fn what_is_deleted_meanwhile_is_left_as_it_is() {
     assert!(world.rollout.metadata.finalizers.iter().flatten().next().is_none());
     assert_eq!(world.cloud["us-central1"], before);
 }
+
+#[test]
+fn a_release_whose_end_is_seen_meanwhile_is_over() {
+    let mut world = promoted();
+    policy(&mut world, ManagementPolicy::Reconcile);
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [100]);
+    policy(&mut world, ManagementPolicy::Observe);
+    world.run(200);
+    let status = world.status();
+    assert_eq!((world.phase(), status.candidate.is_none()), (RolloutPhase::Promoted, true));
+    world.release("app:3", Traits::default());
+    policy(&mut world, ManagementPolicy::Reconcile);
+    world.run_until(|world| world.weights("app:3") == [10]);
+    assert_eq!(world.weights("app:2"), [90], "nobody goes back to what was before");
+}
+
+#[test]
+fn a_release_under_way_is_told_without_what_changes_by_itself() {
+    let mut world = promoted();
+    policy(&mut world, ManagementPolicy::Reconcile);
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [10]);
+    policy(&mut world, ManagementPolicy::Observe);
+    world.run(3);
+    let before = message(&world);
+    world.run(1);
+    assert_eq!(message(&world), before);
+}
+
+#[test]
+fn a_policy_that_can_not_be_read_may_say_that_nothing_is_written() {
+    let mut world = promoted();
+    policy(&mut world, ManagementPolicy::Reconcile);
+    world.environment.as_mut().unwrap().spec.deletion_policy = orchestra_crds::DeletionPolicy::Delete;
+    let why = "unknown variant `Tell`".to_string();
+    world.environment_unread = vec![orchestra_crds::Unread { field: "spec.managementPolicy".into(), why }];
+    world.rollout.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    world.run(20);
+    assert!(world.writes.is_empty(), "{:?}", world.writes);
+    assert!(world.rollout.metadata.finalizers.iter().flatten().next().is_some(), "it is kept until that is known");
+}

@@ -75,3 +75,53 @@ fn who_goes_back_to_it_keeps_nothing_warm() {
     world.run(20);
     assert_eq!((world.weights("app:1"), tagged(&world, "us-central1")), (vec![100], None));
 }
+
+#[test]
+fn one_that_somebody_went_back_from_is_not_kept_though_the_template_says_so_too() {
+    let mut world = warm(&["us-central1"]);
+    promote(&mut world, "app:2");
+    world.run(5);
+    // An instant return, by Git.
+    world.release("app:1", Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:1") == [100]);
+    world.run(20);
+    assert_eq!(tagged(&world, "us-central1"), None);
+}
+
+#[test]
+fn a_service_that_is_let_go_keeps_nothing_warm() {
+    let mut world = warm(&["us-central1"]);
+    promote(&mut world, "app:2");
+    world.run(5);
+    assert!(tagged(&world, "us-central1").is_some());
+    world.rollout.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+    world.run(10);
+    assert_eq!(tagged(&world, "us-central1"), None);
+    assert_eq!(world.weights("app:2"), [100]);
+}
+
+#[test]
+fn a_tag_that_is_a_persons_stays_where_none_is_asked_for() {
+    let mut world = World::promoted(&["us-central1"]);
+    let stable = world.status().stable.unwrap().revision;
+    world.cloud.get_mut("us-central1").unwrap().traffic.push(super::adopt::to(&stable, 0, Some("kept-warm")));
+    world.run(20);
+    assert_eq!(tagged(&world, "us-central1"), Some(stable));
+}
+
+#[test]
+fn a_tag_that_google_refuses_is_in_nobodys_way() {
+    let mut world = warm(&["us-central1"]);
+    promote(&mut world, "app:2");
+    let seen = world.observe();
+    let refused = crate::resource::FailedWrite {
+        fault: crate::cloud::Fault { class: crate::cloud::FaultClass::Permanent, message: "no such tag".into() },
+        tries: 1,
+        at: world.now,
+    };
+    let id = seen.regions[0].id.clone();
+    world.failed_writes.insert(crate::resource::ResourceId::Service(id), refused);
+    world.run(10);
+    assert_eq!((world.phase(), tagged(&world, "us-central1")), (RolloutPhase::Promoted, None));
+    assert!(world.status().conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
+}
