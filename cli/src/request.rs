@@ -46,6 +46,9 @@ pub fn annotation(verb: Verb, rollout: &Rollout) -> Result<Annotation, CliError>
     match verb {
         Verb::Abort => of(Request::Abort, candidate, held, "aborting"),
         Verb::Pause => of(Request::Pause, candidate, held, "pausing"),
+        Verb::Retry if rollout.spec.traffic_only => {
+            Err(CliError::NothingTo(name, "trafficOnly: a revision that failed is never used again: deploy another"))
+        }
         Verb::Retry => {
             let latched = status.latches.first().map(|latch| latch.release.clone());
             let failed = latched.or(status.failed.map(|failed| failed.release));

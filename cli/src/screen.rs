@@ -142,7 +142,7 @@ fn next(rollout: &Rollout, status: &RolloutStatus) -> Vec<String> {
         ("resume", paused),
         ("pause", candidate.is_some() && !paused),
         ("abort", candidate.is_some()),
-        ("retry", failed),
+        ("retry", failed && !rollout.spec.traffic_only),
         ("undo", status.promoted.len() > 1),
     ];
     let place = rollout.namespace().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();

@@ -181,7 +181,7 @@ pub struct Access {
         inner(
             length(min = 3, max = 200),
             regex(
-                pattern = r"^(allUsers|allAuthenticatedUsers|(user|group|serviceAccount|domain|principal|principalSet):[^\s]+)$"
+                pattern = r"^(allUsers|allAuthenticatedUsers|(user|group|serviceAccount):[^\s@]+@[^\s@]+|(domain|principal|principalSet):[^\s]+)$"
             )
         )
     )]

@@ -164,7 +164,7 @@ fn of_variables(asked: &BTreeMap<String, String>, known: &BTreeMap<String, Strin
 }
 
 /// A split as people write it: `api-1 90 %, api-2 10 % as candidate`.
-fn shares(traffic: &[TrafficTarget]) -> String {
+pub(crate) fn shares(traffic: &[TrafficTarget]) -> String {
     let share = |target: &TrafficTarget| {
         let name = match &target.to {
             Target::Latest => "the newest revision".to_string(),

@@ -137,6 +137,7 @@ reasons! {
     Retrying: Patience, "A write failed in a way that may pass, and is tried again.", "If it lasts: the message has the cause.";
     Returned: Nothing, "The spec, or what the environment adds, went back to what was stable.", "";
     RollbackBlocked: Person, "A region can't be taken back: the message names it and why. It is tried all the time.", "Mend the cause. To act at once yourself: `gcloud run services update-traffic`, to the stable revision.";
+    RollbackNotDone: Person, "The candidate fails, and the environment's `managementPolicy` is `Observe`: it is not taken back, and users meet it.", "`managementPolicy: Reconcile` on the environment takes it back at once.";
     RolledBack: Person, "The release failed and is back at stable in all regions.", "The event and `kubectl orchestra status NAME` have the cause. Change the template, or `kubectl orchestra retry NAME`.";
     RollingBack: Patience, "Requests are going back to stable, in all regions at once.", "";
     RolloutsRemain: Person, "The environment was deleted, and waits for its Rollouts to go.", "Delete the Rollouts that the message names.";
@@ -184,7 +185,7 @@ impl Reason {
         (Severity::Warning, Self::MetricsUnavailable),
     ];
     /// What is told by a warning as soon as it holds a release, though nothing is at an end yet.
-    pub const TOLD_AT_ONCE: [Self; 1] = [Self::AlertPolicyHolds];
+    pub const TOLD_AT_ONCE: [Self; 2] = [Self::AlertPolicyHolds, Self::RollbackNotDone];
     /// What was changed past Orchestra: each is told by a warning.
     pub const DRIFT: [Self; 5] =
         [Self::TrafficCorrected, Self::TrafficChanged, Self::MarksRestored, Self::ServiceGone, Self::SettingsCorrected];

@@ -84,7 +84,7 @@ pub struct GcsVolume {
     pub read_only: bool,
     /// Options of Cloud Storage FUSE, without their dashes: `implicit-dirs`, `uid=1000`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50), inner(length(min = 1, max = 300)))]
+    #[schemars(length(max = 50), inner(length(min = 1, max = 300), regex(pattern = r"^[^-]")))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub mount_options: Vec<String>,
 }

@@ -43,6 +43,11 @@ fn newest(seen: &Observation) -> Option<(&RegionView, &RevisionName)> {
     (!is_old).then_some((region, newest))
 }
 
+/// The revision to read: what it runs is not in its name.
+pub(super) fn revision_to_read(seen: &Observation) -> Option<RevisionName> {
+    newest(seen).filter(|_| seen.rollout.spec.traffic_only).map(|(_, name)| name.clone())
+}
+
 /// The revision that others made last, as what should run.
 pub(super) fn newest_wanted(seen: &Observation) -> Result<Wanted, Gate> {
     let service = &seen.rollout.spec.service_name;

@@ -1,7 +1,7 @@
 //! The end of a Rollout: its services are released or deleted, by the environment's policy.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{DeletionPolicy, RolloutPhase};
+use orchestra_crds::{DeletionPolicy, RegionStatus, RolloutPhase};
 
 use super::decision::Decision;
 use super::leave::{is_mine, let_go, policy_of};
@@ -9,6 +9,7 @@ use super::memory::Memory;
 use super::pass::Pass;
 use super::place::Place;
 use super::{observed, unknown_marks, unread};
+use crate::cloud::{Fault, FaultClass};
 use crate::conditions::{Overall, note};
 use crate::plan::Effect;
 use crate::reason::Reason;
@@ -40,7 +41,10 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
     }
     let mine: Vec<&Place<'_>> = pass.places.iter().filter(|place| is_mine(place)).collect();
     let effects: Vec<Effect> = mine.iter().filter_map(|place| let_go(pass, memory, place, place.view()?)).collect();
-    if let Some((place, fault)) = pass.unread().next() {
+    let may_matter = |(_, fault): &(&Place<'_>, &Fault)| {
+        !(nothing_was_made(pass) && matches!(fault.class, FaultClass::Denied | FaultClass::Permanent))
+    };
+    if let Some((place, fault)) = pass.unread().find(may_matter) {
         let what = format!("the service in {}", place.region());
         let unread = Decision::unreadable(RolloutPhase::Deleting, &what, fault).with_way_out();
         return Some(blamed(pass, since, unread.with_effects(effects)));
@@ -59,6 +63,16 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
     let message = format!("the Cloud Run services are being {what}: {}", regions.join(", "));
     let decision = Decision::working(RolloutPhase::Deleting, Reason::Deleting, message);
     Some(blamed(pass, since, decision.with_effects(effects)))
+}
+
+/// Whether nothing was ever made or taken over, by a status that was not lost: what can't be seen need not be let go.
+fn nothing_was_made(pass: &Pass<'_>) -> bool {
+    let status = pass.seen.rollout.status.as_ref().filter(|status| !status.conditions.is_empty());
+    status.is_some_and(|status| {
+        let is_known = |region: &RegionStatus| region.service_uid.is_some() || region.step.is_some();
+        let never = status.stable.is_none() && status.candidate.is_none() && status.failed.is_none();
+        never && status.history.is_empty() && status.promoted.is_empty() && !status.regions.iter().any(is_known)
+    })
 }
 
 /// A region that is left, and what is known to be in the way there.

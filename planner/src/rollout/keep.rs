@@ -11,6 +11,7 @@ use super::rollback::written_long_ago;
 use super::{advance, failure, past, reach};
 use crate::cloud::{Fault, FaultClass, ServiceView, TrafficTarget, Trouble};
 use crate::conditions::{Note, Overall, note};
+use crate::difference::shares;
 use crate::names::{Percent, Region};
 use crate::plan::{BRIEFLY, Effect, ServiceChange, read_again};
 use crate::reason::Reason;
@@ -38,11 +39,14 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &Memory, desire: &Desire, stable: 
     let phase = if desire.latch.is_some() { RolloutPhase::RolledBack } else { RolloutPhase::Promoted };
     let decision = if let (Some(how), true) = (pass.paused(None), upkeep.held) {
         let place = pass.waves().find(|place| moved_away(place, memory).is_some());
+        let serves = place.and_then(|place| Some((place.region(), shares(&place.view()?.serving))));
         let message = format!(
-            "the traffic was changed past Orchestra{}, and stays as it is: held, {how}",
-            place.map_or(String::new(), past::last_written)
+            "the traffic was changed past Orchestra{}, and stays as it is{}: held, {how}",
+            place.map_or(String::new(), past::last_written),
+            serves.map_or(String::new(), |(region, shares)| format!(", in {region} {shares}, judged by nobody"))
         );
-        Decision::held(message)
+        let told = Overall::Reconciling(note(Reason::TrafficChanged, message.clone()));
+        Decision { overall: told, ..Decision::held(message) }
     } else if let Some(region) = &upkeep.drifted {
         let place = pass.waves().find(|place| place.region().as_str() == region);
         let message = format!(

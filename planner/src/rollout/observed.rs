@@ -5,7 +5,7 @@ use orchestra_crds::RolloutPhase;
 use super::decision::Decision;
 use super::memory::Memory;
 use super::pass::Pass;
-use super::{Observation, before, beside, decide, past};
+use super::{Observation, before, beside, decide, past, settings};
 use crate::conditions::Overall;
 use crate::difference::differences;
 use crate::environment::is_only_observed;
@@ -28,7 +28,8 @@ pub(super) fn decide_nothing(pass: &Pass<'_>, memory: &mut Memory) -> Decision {
     let mut imagined = memory.clone();
     let mut would = decide(pass, &mut imagined);
     beside(pass, &mut imagined, &mut would);
-    let writes: Vec<String> = would.effects.iter().chain(&would.extras).map(|effect| in_words(pass, effect)).collect();
+    let all = would.effects.drain(..).chain(would.extras.drain(..)).map(|effect| in_full(pass, memory, effect));
+    let writes: Vec<String> = all.map(|effect| in_words(pass, &effect)).collect();
     // What was looked for and not found was seen.
     for (region, known) in &imagined.regions {
         memory.region_mut(region).absent_since = known.absent_since;
@@ -47,8 +48,13 @@ pub(super) fn decide_nothing(pass: &Pass<'_>, memory: &mut Memory) -> Decision {
     }
     // Beside a release words count seconds and requests, and each would be a write of the status.
     let told = would.overall.note();
-    let words = if memory.candidate.is_some() { told.reason.clone() } else { told.message.clone() };
+    let goes_back = would.phase == RolloutPhase::RollingBack;
+    let words = match memory.candidate.is_some() && !goes_back {
+        true => would.region.iter().map(|region| format!("{region}: ")).chain([told.reason.clone()]).collect(),
+        false => told.message.clone(),
+    };
     let message = only_told(&words, &writes);
+    let reason = if goes_back { Reason::RollbackNotDone } else { Reason::OnlyObserved };
     let is_known = memory.stable.is_some() || memory.candidate.is_some();
     let held = Decision::held(message.clone());
     let phase = if is_known { held.phase } else { RolloutPhase::Pending };
@@ -56,7 +62,20 @@ pub(super) fn decide_nothing(pass: &Pass<'_>, memory: &mut Memory) -> Decision {
         region: would.region,
         next: held.next,
         urgency: held.urgency,
-        ..Decision::working(phase, Reason::OnlyObserved, message)
+        ..Decision::working(phase, reason, message)
+    }
+}
+
+/// A write with the settings that would follow it: in one pass a service is written once.
+fn in_full(pass: &Pass<'_>, memory: &Memory, effect: Effect) -> Effect {
+    match effect {
+        Effect::UpdateService { service, etag, mut change } if change.settings.is_empty() => {
+            let place = pass.places.iter().find(|place| place.seen.id == service && !place.leaves);
+            let view = place.and_then(|place| place.ours());
+            change.settings = view.map(|view| settings::changes(pass, memory, &view.settings)).unwrap_or_default();
+            Effect::UpdateService { service, etag, change }
+        }
+        other => other,
     }
 }
 
@@ -72,7 +91,11 @@ fn in_words(pass: &Pass<'_>, effect: &Effect) -> String {
         ResourceId::Redis(_) => None,
     };
     match place {
-        Some(place) => format!("{}: {verb}{}: {changes}", place.region(), past::last_written(place)),
+        // Who changed a policy, the service doesn't tell.
+        Some(place) if matches!(effect, Effect::UpdateService { .. }) => {
+            format!("{}: {verb}{}: {changes}", place.region(), past::last_written(place))
+        }
+        Some(place) => format!("{}: {verb}: {changes}", place.region()),
         None => format!("{verb}: {changes}"),
     }
 }

@@ -10,7 +10,9 @@ use super::memory::{Latch, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::progress::Placement;
-use super::{Observation, adopt, advance, alerts, fast_lane, invokers, outdated, past, requests, secrets, undo, warm};
+use super::{
+    Observation, adopt, advance, alerts, by_others, fast_lane, invokers, outdated, past, requests, secrets, undo, warm,
+};
 use crate::cloud::{CountsQuery, FailuresQuery, IncidentsQuery, SecretVersionId, ServiceId};
 use crate::marks::News;
 use crate::names::{ProjectId, Region, RevisionName, ServiceName};
@@ -184,6 +186,7 @@ fn revisions(pass: &Pass<'_>, memory: &Memory) -> BTreeSet<RevisionName> {
         .chain(of_others)
         .chain(outdated::revision_to_read(pass, memory).cloned())
         .chain(warm::revision_to_read(pass, memory))
+        .chain(by_others::revision_to_read(pass.seen))
         .collect()
 }
 

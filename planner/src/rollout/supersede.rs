@@ -29,8 +29,10 @@ pub(super) fn turn(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire) -> Opt
         if let Some(aborted) = judge::aborted(pass, memory, &candidate) {
             return Some(aborted);
         }
-        // A new template waits; going back to what was promoted is no move forward.
-        if let Some(how) = pass.paused(Some(release)).filter(|_| !desire.goes_back(pass, memory)) {
+        // A new template waits; going back to what was promoted is no move forward. Where somebody took its share, there is
+        // nothing to hold.
+        let serves = pass.places.iter().any(|place| place.uses(&release.revision) || place.seen.service.is_err());
+        if let Some(how) = pass.paused(Some(release)).filter(|_| serves && !desire.goes_back(pass, memory)) {
             if let Some(failed) = judge::held(pass, memory, &candidate) {
                 return Some(failed);
             }
@@ -92,7 +94,8 @@ pub(super) fn can_be_taken_back(pass: &Pass<'_>, memory: &Memory, desire: &Desir
     let Some(candidate) = memory.candidate.as_ref().filter(|candidate| leaves(pass, memory, desire, candidate)) else {
         return false;
     };
-    let held = pass.paused(Some(&candidate.release)).is_some() && !desire.goes_back(pass, memory);
+    let serves = pass.places.iter().any(|place| place.uses(&candidate.release.revision));
+    let held = serves && pass.paused(Some(&candidate.release)).is_some() && !desire.goes_back(pass, memory);
     let back = || withdraw(pass, memory, &Withdrawn { release: &candidate.release, failed: None });
     !memory.spreads_stable() && !held && !back().effects.is_empty()
 }

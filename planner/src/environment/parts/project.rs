@@ -27,8 +27,9 @@ pub(in super::super) fn plan(seen: &Observation) -> PartPlan {
 fn unseen(project: &str, region: &Region, fault: &Fault) -> PartPlan {
     let mut plan = PartPlan::unreadable(&format!("Cloud Run of project {project} in {region}"), fault);
     if matches!(fault.class, FaultClass::Denied | FaultClass::Permanent) {
-        let way_out = "correct spec.project or spec.regions, switch run.googleapis.com on, or give the controller \
-                       roles/run.admin in the project";
+        let way_out = "switch run.googleapis.com on, or give the controller roles/run.admin in the project; where the name is \
+                       wrong, take the region out of spec.regions (the project and the first region are immutable: delete this \
+                       environment and create another)";
         plan.note.message = format!("{}: {way_out}", plan.note.message.trim_end_matches('.'));
     }
     plan

@@ -135,3 +135,26 @@ fn a_policy_that_can_not_be_read_may_say_that_nothing_is_written() {
     assert!(world.writes.is_empty(), "{:?}", world.writes);
     assert!(world.rollout.metadata.finalizers.iter().flatten().next().is_some(), "it is kept until that is known");
 }
+
+#[test]
+fn all_that_differs_is_told_though_a_service_is_written_once_a_pass() {
+    let mut world = promoted();
+    world.release("app:2", Traits::default());
+    world.rollout.spec.description = Some("ours".into());
+    world.run(5);
+    let told = message(&world);
+    assert!(told.contains("image: app:1 → app:2") && told.contains("description: ours"), "{told}");
+}
+
+#[test]
+fn a_candidate_that_fails_meanwhile_is_told_with_what_was_seen_by_a_warning() {
+    let mut world = promoted();
+    policy(&mut world, ManagementPolicy::Reconcile);
+    world.release("app:2", Traits { error_percent: 30, ..Traits::default() });
+    world.run_until(|world| world.weights("app:2") == [10]);
+    policy(&mut world, ManagementPolicy::Observe);
+    world.run(60);
+    assert_eq!(reason(&world), "RollbackNotDone");
+    assert!(message(&world).contains("worse"), "{}", message(&world));
+    assert!(world.events.iter().any(|event| event.reason == "RollbackNotDone"));
+}

@@ -105,3 +105,14 @@ fn a_clock_that_is_set_back_begins_the_second_look_anew() {
     world.run(3);
     assert_eq!(world.rollout.metadata.finalizers.iter().flatten().count(), 0);
 }
+
+#[test]
+fn what_was_never_anywhere_goes_though_google_lets_nobody_look() {
+    let mut world = World::new(&["us-centra1"]);
+    (world.down, world.down_class) = (Some("us-centra1"), crate::cloud::FaultClass::Denied);
+    world.run(10);
+    assert!(world.writes.is_empty());
+    world.rollout.metadata.deletion_timestamp = Some(Time(world.now));
+    world.run(20);
+    assert!(world.rollout.metadata.finalizers.iter().flatten().next().is_none(), "{:?}", world.status().message);
+}

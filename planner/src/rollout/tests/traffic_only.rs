@@ -202,7 +202,10 @@ fn while_paused_what_others_send_elsewhere_stays_and_is_told() {
     let message = world.status().message.unwrap();
     assert!(
         message
-            .contains("the traffic was changed past Orchestra (last written by ann@example.com), and stays as it is"),
+            .contains(
+                "the traffic was changed past Orchestra (last written by ann@example.com), and stays as it is, in us-central1 \
+                 api-00008-ann 100 %, judged by nobody"
+            ),
         "{message}"
     );
 }
@@ -222,4 +225,36 @@ fn a_pause_holds_its_own_release_and_not_what_others_deploy_and_send_everything_
     world.run_until(|world| world.weights("app:3") == [10]);
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:3") == [100]);
     assert_only_traffic(&world);
+}
+
+#[test]
+fn a_pause_of_one_that_lost_its_share_to_a_whole_write_holds_nothing() {
+    let mut world = of_ci();
+    deployed(&mut world, "api-00008-abc", "app:2", Traits::default());
+    world.run_until(|world| world.weights("app:2") == [10]);
+    let release = world.status().candidate.unwrap().release;
+    world.ask(Request::Pause, &release);
+    world.run(5);
+    deployed(&mut world, "api-00009-tf", "app:3", Traits { error_percent: 20, ..Traits::default() });
+    let view = world.cloud.get_mut("us-central1").unwrap();
+    view.traffic = vec![to("LATEST", 100, None)];
+    view.serving = vec![to("api-00009-tf", 100, None)];
+    // Its annotations are others', too.
+    view.marks = crate::marks::Marks::default();
+    world.run_until(|world| world.weights("app:1")[0] > 0);
+    world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
+    assert_eq!(world.weights("app:1"), [100]);
+}
+
+#[test]
+fn what_is_deployed_while_a_person_holds_has_its_image() {
+    let mut world = of_ci();
+    deployed(&mut world, "api-00008-abc", "app:2", Traits::default());
+    world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
+    let back = world.status().promoted.into_iter().find(|promoted| promoted.revision == THEIRS).unwrap();
+    world.ask(Request::Undo, &back.undo_token.unwrap());
+    world.run(40);
+    deployed(&mut world, "api-00009-def", "app:3", Traits::default());
+    world.run_until(|world| world.weights("app:3") == [10]);
+    assert_eq!(world.status().candidate.unwrap().image, "app:3");
 }
