@@ -7,7 +7,7 @@ use crate::cloud::{ServiceView, Target, TrafficTarget};
 use crate::names::{Percent, ReleaseId, RevisionName};
 use crate::plan::{Effect, ServiceChange, writes_each_resource_once};
 use crate::rollout::{Observation, paused};
-use crate::traffic::{KEPT_WARM, revisions, weight_of};
+use crate::traffic::{CANDIDATE, KEPT_WARM, revisions, weight_of};
 
 /// A promise that a plan would break.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ fn of_move(seen: &Observation, moved: &Move<'_>) -> Option<Broken> {
     let stable = seen.rollout.status.as_ref().and_then(|s| s.stable.as_ref()).map(|s| s.revision.as_str());
     let gaining: Vec<&RevisionName> =
         revisions(traffic).filter(grows).filter(|revision| Some(revision.as_str()) != stable).collect();
-    let tagged = |target: &TrafficTarget| target.tag.clone().filter(|tag| tag != KEPT_WARM);
+    let tagged = |target: &TrafficTarget| target.tag.clone().filter(|tag| tag != KEPT_WARM && tag != CANDIDATE);
     let (before, after): (Vec<_>, Vec<_>) =
         (view.traffic.iter().filter_map(tagged).collect(), traffic.iter().filter_map(tagged).collect());
     if before != after {

@@ -1,4 +1,5 @@
-//! Traffic splits. Every split made here names revisions, sums to 100, and keeps the tags that people put on.
+//! Traffic splits. Every split made here names revisions, sums to 100, and keeps the tags that people put on. What names a
+//! candidate's address ends with each, and is put on anew where it is wanted.
 
 use crate::cloud::{Target, TrafficTarget};
 use crate::names::{Percent, RevisionName};
@@ -6,7 +7,38 @@ use crate::names::{Percent, RevisionName};
 /// The tag of a revision that is kept warm without requests. It is Orchestra's own.
 pub const KEPT_WARM: &str = "kept-warm";
 
-/// The revision that has that tag.
+/// The tag that gives a candidate an address of its own. It is Orchestra's on a revision that Orchestra has named.
+pub const CANDIDATE: &str = "candidate";
+
+fn is_address(target: &TrafficTarget) -> bool {
+    let is_made = matches!(&target.to, Target::Revision(revision) if revision.is_made());
+    is_made && target.tag.as_deref() == Some(CANDIDATE)
+}
+
+/// The same with an address for the candidate, unless somebody else uses that tag.
+pub fn with_address(candidate: &RevisionName, mut traffic: Vec<TrafficTarget>) -> Vec<TrafficTarget> {
+    if !is_addressed(&traffic) {
+        traffic.push(TrafficTarget { tag: Some(CANDIDATE.into()), ..share(candidate, Percent::NONE) });
+    }
+    traffic
+}
+
+/// Whether that tag is in use, by whomever.
+pub fn is_addressed(traffic: &[TrafficTarget]) -> bool {
+    traffic.iter().any(|target| target.tag.as_deref() == Some(CANDIDATE))
+}
+
+/// The same without such an address.
+pub fn without_address(traffic: &[TrafficTarget]) -> Vec<TrafficTarget> {
+    traffic.iter().filter(|target| !is_address(target)).cloned().collect()
+}
+
+/// Whether a candidate has its address.
+pub fn has_address(candidate: &RevisionName, traffic: &[TrafficTarget]) -> bool {
+    traffic.iter().any(|target| is_address(target) && target.to == Target::Revision(candidate.clone()))
+}
+
+/// The revision that is kept warm.
 pub fn kept_warm(traffic: &[TrafficTarget]) -> Option<&RevisionName> {
     let tagged = traffic.iter().find(|target| target.tag.as_deref() == Some(KEPT_WARM))?;
     match &tagged.to {
@@ -58,7 +90,10 @@ fn share(revision: &RevisionName, percent: Percent) -> TrafficTarget {
 
 fn with_tags(mut shares: Vec<TrafficTarget>, before: &[TrafficTarget]) -> Vec<TrafficTarget> {
     shares.extend(
-        before.iter().filter(|t| t.tag.is_some()).map(|t| TrafficTarget { percent: Percent::NONE, ..t.clone() }),
+        before
+            .iter()
+            .filter(|t| t.tag.is_some() && !is_address(t))
+            .map(|t| TrafficTarget { percent: Percent::NONE, ..t.clone() }),
     );
     shares
 }

@@ -36,6 +36,9 @@ pub enum Scenario {
     Restart,
     /// One region more, and it leaves again.
     Regions,
+    /// In two regions.
+    BlueGreen,
+    Rolling,
     EnvironmentThatIsDeleted,
     EnvironmentThatIsRetained,
 }
@@ -67,8 +70,11 @@ impl End {
         let view = world.tap.sandbox.google.view();
         let list = |field: &str| view[field].as_array().cloned().unwrap_or_default();
         let traffic = |service: &Value| -> BTreeMap<String, i64> {
-            let targets = service["trafficStatuses"].as_array().cloned().unwrap_or_default();
-            targets.iter().map(|t| (text(&t["revision"]), t["percent"].as_i64().unwrap_or(0))).collect()
+            let mut shares = BTreeMap::new();
+            for target in service["trafficStatuses"].as_array().into_iter().flatten() {
+                *shares.entry(text(&target["revision"])).or_default() += target["percent"].as_i64().unwrap_or(0);
+            }
+            shares
         };
         let status = world.rollout("api")["status"].clone();
         let history = status["history"].as_array().cloned().unwrap_or_default();
@@ -116,7 +122,7 @@ fn canary(image: &str) -> Value {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::FirstDeployment,
         Self::CanaryThatPromotes,
         Self::CanaryThatRollsBack,
@@ -128,6 +134,8 @@ impl Scenario {
         Self::Undo,
         Self::Restart,
         Self::Regions,
+        Self::BlueGreen,
+        Self::Rolling,
         Self::EnvironmentThatIsDeleted,
         Self::EnvironmentThatIsRetained,
     ];
@@ -140,9 +148,10 @@ impl Scenario {
             | Self::Adoption
             | Self::TrafficOnly
             | Self::EnvironmentThatIsDeleted => None,
-            Self::CanaryThatPromotes | Self::CanaryThatRollsBack | Self::Restart | Self::Regions => {
+            Self::CanaryThatPromotes | Self::CanaryThatRollsBack | Self::Restart | Self::Regions | Self::Rolling => {
                 Some(Self::FirstDeployment)
             }
+            Self::BlueGreen => Some(Self::TwoRegions),
             Self::Supersede | Self::AbortAndRetry | Self::Undo => Some(Self::CanaryThatPromotes),
             Self::EnvironmentThatIsRetained => Some(Self::EnvironmentThatIsDeleted),
         }
@@ -171,13 +180,15 @@ impl Scenario {
     }
 
     async fn release(self, world: &mut World) {
-        let regions: &[&str] = if self == Self::TwoRegions { &TWO } else { &ONE };
+        let regions: &[&str] = if matches!(self, Self::TwoRegions | Self::BlueGreen) { &TWO } else { &ONE };
         world.create_environment("shop", plain_environment(regions)).await;
         let rollout = self.rollout(world).await;
         world.create_rollout("api", rollout).await;
         world.run_until_one_of("api", &ENDED).await;
         match self {
-            Self::CanaryThatPromotes | Self::TwoRegions | Self::Adoption => world.release("api", "app:2", &[]).await,
+            Self::CanaryThatPromotes | Self::TwoRegions | Self::Adoption | Self::BlueGreen | Self::Rolling => {
+                world.release("api", "app:2", &[]).await
+            }
             Self::CanaryThatRollsBack => world.release("api", "app:2", &[("SANDBOX_ERROR_PERCENT", "30")]).await,
             Self::Supersede => {
                 world.release("api", "app:2", &[]).await;
@@ -200,6 +211,14 @@ impl Scenario {
     /// What is applied first; what others had made by then is there.
     async fn rollout(self, world: &mut World) -> Value {
         let mut rollout = canary("app:1");
+        match self {
+            Self::BlueGreen => {
+                rollout["strategy"] = json!({"blueGreen": {"previewSeconds": 60}});
+                rollout["analysis"]["watchSeconds"] = json!(300);
+            }
+            Self::Rolling => rollout["strategy"] = json!({"rolling": {"increments": 3, "intervalSeconds": 30}}),
+            _ => {}
+        }
         if !matches!(self, Self::Adoption | Self::TrafficOnly) {
             return rollout;
         }

@@ -66,6 +66,11 @@ pub async fn run(seed: u64, limit: usize) -> Run {
         rollout["history"] = json!({"keepWarmSeconds": 900});
     }
     rollout["analysis"] = analysis(seed);
+    match seed % 13 {
+        5 => rollout["strategy"] = json!({"rolling": {"increments": 2 + seed % 3, "intervalSeconds": 60}}),
+        8 => rollout["strategy"] = json!({"blueGreen": {"previewSeconds": 60 * (seed % 4)}}),
+        _ => {}
+    }
     if origin != Origin::Orchestra {
         others::make(&world, &rollout["template"]);
         rollout["adopt"] = json!({"service": "shop-api"});

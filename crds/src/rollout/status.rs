@@ -265,6 +265,9 @@ pub struct RegionStatus {
     /// Address of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Address of the candidate alone, past the split: for looks and tests before users meet it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate_url: Option<String>,
     /// Cloud Run's UID of the service that was last seen to be ours: with its marks stripped it is still known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_uid: Option<String>,

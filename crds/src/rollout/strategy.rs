@@ -10,13 +10,19 @@ use super::{Metric, Preset, Promql, Threshold};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
-    "[has(self.canary), has(self.immediate)].filter(set, set).size() == 1",
-    "set exactly one strategy: canary or immediate"
+    "[has(self.canary), has(self.blueGreen), has(self.rolling), has(self.immediate)].filter(set, set).size() == 1",
+    "set exactly one strategy: canary, blueGreen, rolling or immediate"
 ))]
 pub struct Strategy {
     /// Step by step, judged all the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
+    /// Beside stable without a request, then everything at once, then watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<BlueGreen>,
+    /// In even parts, by readiness alone: nothing is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolling: Option<Rolling>,
     /// At once, as soon as the new revision is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub immediate: Option<Immediate>,
@@ -67,6 +73,45 @@ pub struct Pause {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2592000))]
     pub duration_seconds: Option<i32>,
+}
+
+/// Beside stable without a request of users, at an address of its own; then it gets everything in one write, and is watched for
+/// `analysis.watchSeconds`. With `history.keepWarmSeconds` the revision before stays warm for the way back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BlueGreen {
+    /// How long it stands there before it gets everything. Default: until somebody promotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 604800))]
+    pub preview_seconds: Option<i32>,
+}
+
+/// In even parts, each as soon as the one before is in effect and its time is over. Nothing is judged and nothing is watched: what
+/// can't start gets no request, and what fails later is a person's to take back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rolling {
+    /// In how many parts. Default: 4, so 25, 50, 75 and 100 %.
+    #[serde(default = "default_increments")]
+    #[schemars(range(min = 2, max = 20))]
+    pub increments: i32,
+    /// How long each part but the last is in effect, at least. Default: 60.
+    #[serde(default = "default_interval")]
+    #[schemars(range(min = 0, max = 86400))]
+    pub interval_seconds: i32,
+}
+
+impl Default for Rolling {
+    fn default() -> Self {
+        Self { increments: default_increments(), interval_seconds: default_interval() }
+    }
+}
+
+fn default_increments() -> i32 {
+    4
+}
+fn default_interval() -> i32 {
+    60
 }
 
 /// At once.

@@ -10,7 +10,7 @@ use super::memory::{Candidate, Course, Memory, StepMemory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress, Standing};
-use super::steps::{Move, Ruling, StepContext, Steps, strategy_hash};
+use super::steps::{Move, Ruling, StepContext, Steps, analysis_of, strategy_hash};
 use super::{Turn, adopt, failure, fast_lane, hold, judge, keep, past, promoted, reach, requests, supersede};
 use crate::conditions::{Note, Overall, note};
 use crate::marks::Position;
@@ -140,7 +140,8 @@ fn strategy_lost(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) ->
         let by = requests::written_by(&pass.seen.rollout, Request::Promote);
         memory.note_request(Request::Promote, &token, by, pass.seen.now);
         let spec = &pass.seen.rollout.spec;
-        let wanted = Steps::of(&spec.strategy, &spec.analysis);
+        let analysis = analysis_of(spec);
+        let wanted = Steps::of(&spec.strategy, &analysis);
         let on_step = pass.waves().find_map(|place| {
             let mark = place.marks.candidate_named(&candidate.release.revision)?;
             let Position::At(number) = mark.position else { return None };
@@ -148,7 +149,7 @@ fn strategy_lost(pass: &Pass<'_>, memory: &mut Memory, candidate: &Candidate) ->
         });
         let course = Course {
             steps: on_step.map_or(wanted.clone(), |(number, share)| wanted.going_on_from(number, share)),
-            analysis: spec.analysis.clone(),
+            analysis: analysis.into_owned(),
             regions: pass.waves().map(|place| place.region().clone()).collect(),
         };
         if let Some(candidate) = memory.candidate.as_mut() {
@@ -354,8 +355,9 @@ fn edited_words(pass: &Pass<'_>, candidate: &Candidate) -> &'static str {
     let spec = &pass.seen.rollout.spec;
     let Some(course) = &candidate.course else { return "" };
     let frozen = strategy_hash(&course.steps, &course.analysis);
-    let mut known = Steps::known_for(&spec.strategy, &spec.analysis).into_iter();
-    let same = known.any(|steps| strategy_hash(&steps, &spec.analysis) == frozen);
+    let analysis = analysis_of(spec);
+    let mut known = Steps::known_for(&spec.strategy, &analysis).into_iter();
+    let same = known.any(|steps| strategy_hash(&steps, &analysis) == frozen);
     let differs = !same && course.steps != Steps::default();
     if differs { "; strategy or analysis was edited since: that applies to the next release" } else { "" }
 }

@@ -117,6 +117,7 @@ pub(super) struct Latch {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RegionMemory {
     pub(super) url: Option<String>,
+    pub(super) candidate_url: Option<String>,
     pub(super) service_uid: Option<String>,
     pub(super) step: Option<StepMemory>,
     pub(super) evidence: Vec<EvidenceStatus>,

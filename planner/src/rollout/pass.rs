@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::memory::{Candidate, Course, Failure, Latch, Memory, Stable};
 use super::place::Place;
-use super::steps::{Step, Steps, strategy_hash};
+use super::steps::{Step, Steps, analysis_of, strategy_hash};
 use super::{Observation, by_others, failure, requests, unread};
 use crate::cloud::{Fault, Readiness, ServiceView};
 use crate::conditions::note;
@@ -301,18 +301,16 @@ impl Recovery<'_, '_> {
     /// How the candidate takes over, if the spec still says so, by the hash in the marks.
     fn course(&self, mark: &CandidateMark, marks: &Marks) -> Option<Course> {
         let spec = &self.pass.seen.rollout.spec;
+        let analysis = analysis_of(spec);
         let steps = match &mark.strategy {
             Some(hash) => {
-                let known = Steps::known_for(&spec.strategy, &spec.analysis);
-                known
-                    .into_iter()
-                    .chain([Steps::default()])
-                    .find(|steps| strategy_hash(steps, &spec.analysis) == *hash)?
+                let known = Steps::known_for(&spec.strategy, &analysis);
+                known.into_iter().chain([Steps::default()]).find(|steps| strategy_hash(steps, &analysis) == *hash)?
             }
             // Written before there was a hash: the weights have to tell.
-            None => Steps::known_for(&spec.strategy, &spec.analysis).into_iter().find(|steps| agree(steps, mark))?,
+            None => Steps::known_for(&spec.strategy, &analysis).into_iter().find(|steps| agree(steps, mark))?,
         };
-        Some(Course { steps, analysis: spec.analysis.clone(), regions: self.regions(marks) })
+        Some(Course { steps, analysis: analysis.into_owned(), regions: self.regions(marks) })
     }
 
     fn regions(&self, marks: &Marks) -> Vec<Region> {

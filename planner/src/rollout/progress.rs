@@ -13,6 +13,9 @@ use crate::names::{Percent, RevisionName};
 use crate::plan::{Effect, ServiceChange};
 use crate::traffic;
 
+/// Most characters of a tag and a service's name together, by Cloud Run.
+const TAG_AND_NAME: usize = 46;
+
 /// How far a candidate is in one region.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Progress {
@@ -163,7 +166,7 @@ impl Placement<'_, '_> {
         match mark.position {
             Position::Full => Progress::Done,
             Position::Deployed if stable.is_none() => Progress::Done,
-            Position::Deployed => self.before_traffic(mark),
+            Position::Deployed => self.before_traffic(view, mark),
             Position::At(number) => Progress::On(self.standing(view, mark, number)),
         }
     }
@@ -175,8 +178,10 @@ impl Placement<'_, '_> {
     }
 
     /// Deployed, with steps before the first that moves traffic, or none.
-    fn before_traffic(&self, mark: &CandidateMark) -> Progress {
+    fn before_traffic(&self, view: &ServiceView, mark: &CandidateMark) -> Progress {
         match self.steps().after(0) {
+            // Whoever is to look at it meanwhile needs its address.
+            Move::Begin(_) if self.may_have_address() && !traffic::is_addressed(&view.traffic) => Progress::Ready,
             Move::Begin(first) => {
                 let (step, since) =
                     self.remembered_step(mark, 0, first).unwrap_or((first, mark.at.max(self.pass.seen.now)));
@@ -271,12 +276,20 @@ impl Placement<'_, '_> {
     pub(super) fn put_at(&self, view: &ServiceView, position: Position) -> Effect {
         let marks = self.marks(position);
         let share = marks.candidate.as_ref().map_or(Percent::NONE, |mark| self.share_of(mark));
-        let change = ServiceChange {
-            traffic: Some(self.shares(self.stable().as_ref(), share, &view.traffic)),
-            marks: Some(marks),
-            ..ServiceChange::default()
-        };
+        let stable = self.stable();
+        let shares = self.shares(stable.as_ref(), share, &view.traffic);
+        let is_beside = stable.is_some_and(|stable| stable != *self.revision()) && share < Percent::ALL;
+        let traffic =
+            if is_beside && self.may_have_address() { traffic::with_address(self.revision(), shares) } else { shares };
+        let change = ServiceChange { traffic: Some(traffic), marks: Some(marks), ..ServiceChange::default() };
         Effect::UpdateService { service: self.place.seen.id.clone(), etag: view.etag.clone(), change: Box::new(change) }
+    }
+
+    /// Cloud Run takes so many characters of a tag and the service's name together; and what others have named may bear a tag
+    /// of theirs.
+    fn may_have_address(&self) -> bool {
+        let fits = self.place.seen.id.name.as_str().len() + traffic::CANDIDATE.len() <= TAG_AND_NAME;
+        fits && self.revision().is_made_for(&self.place.seen.id.name)
     }
 
     /// Whether the candidate is still what should run, and so may be made here.

@@ -14,7 +14,7 @@ use crate::marks::Position;
 use crate::names::RevisionName;
 use crate::plan::{Effect, Finalizer, POLL, Plan, Urgency, hold_back, with_way_out};
 use crate::reason::Reason;
-use crate::traffic::weight_of;
+use crate::traffic::{CANDIDATE, has_address, weight_of};
 use crate::words::short_image;
 
 /// How the message of a region begins that can't be read.
@@ -263,12 +263,21 @@ fn unseen(known: RegionMemory) -> RegionMemory {
     RegionMemory { absent_since, untouched_by, ..RegionMemory::default() }
 }
 
+/// The candidate's own address, once it is in effect.
+fn candidate_url(memory: &Memory, place: &Place<'_>) -> Option<String> {
+    let (candidate, view) = (memory.candidate.as_ref()?, place.ours()?);
+    let is_there = has_address(&candidate.release.revision, &view.serving);
+    let url = view.url.as_ref().filter(|_| is_there)?;
+    Some(url.replacen("https://", &format!("https://{CANDIDATE}---"), 1))
+}
+
 /// What is remembered of a region that was read, and whether the candidate is starting there.
 fn seen_region(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, known: RegionMemory) -> (RegionMemory, bool) {
     let mine = matches!(place.ownership, Ownership::Ours | Ownership::Stripped);
     let view = place.view();
     let mut new = RegionMemory {
         url: view.and_then(|view| view.url.clone()),
+        candidate_url: candidate_url(memory, place),
         service_uid: view.filter(|_| mine).and_then(|view| view.uid.clone()),
         step: None,
         unreadable_since: None,

@@ -8,7 +8,7 @@ use super::desire::Desire;
 use super::memory::{Candidate, Course, Memory, Stable};
 use super::pass::Pass;
 use super::place::Place;
-use super::steps::Steps;
+use super::steps::{Steps, analysis_of};
 use super::{Turn, adopt, failure, keep, reach};
 use crate::cloud::Fault;
 use crate::marks::News;
@@ -156,7 +156,7 @@ fn start(pass: &Pass<'_>, memory: &mut Memory, desire: &Desire, wanted: &Wanted,
     let steps = if returning || spreads_stable || memory.stable.is_none() {
         Steps::default()
     } else {
-        Steps::of(&pass.seen.rollout.spec.strategy, &pass.seen.rollout.spec.analysis)
+        Steps::of(&pass.seen.rollout.spec.strategy, &analysis_of(&pass.seen.rollout.spec))
     };
     begin(pass, memory, revision, steps, image.to_string(), (&wanted.own, &wanted.inputs))
 }
@@ -193,7 +193,7 @@ fn begin(
         news,
         course: Some(Course {
             steps,
-            analysis: pass.seen.rollout.spec.analysis.clone(),
+            analysis: analysis_of(&pass.seen.rollout.spec).into_owned(),
             regions: pass.waves().map(|place| place.region().clone()).collect(),
         }),
     });

@@ -9,7 +9,11 @@ mod watch;
 mod weight;
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{Analysis, EvidenceStatus, Promql, Step as StepSpec, StepKind, Strategy, Threshold};
+use orchestra_crds::{
+    Analysis, AnalysisMode, EvidenceStatus, FastLane, Promql, RolloutSpec, Step as StepSpec, StepKind, Strategy,
+    Threshold,
+};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::conditions::{Note, note};
@@ -188,10 +192,16 @@ impl Steps {
         self.0.iter().map(Step::write).collect()
     }
 
-    /// The steps of a strategy: a canary is watched at its end.
+    /// The steps of a strategy: what is judged is watched at its end.
     pub(super) fn of(strategy: &Strategy, analysis: &Analysis) -> Self {
-        let Some(canary) = &strategy.canary else { return Self::default() };
-        let mut steps = Self::read(&canary.steps);
+        let mut steps = match (&strategy.canary, &strategy.blue_green, &strategy.rolling) {
+            (Some(canary), ..) => Self::read(&canary.steps),
+            (_, Some(blue_green), _) => {
+                Self(Pause::before_the_switch(blue_green).map(Step::Pause).into_iter().collect())
+            }
+            (.., Some(rolling)) => Self(Weight::increments(rolling).map(Step::Weight).collect()),
+            _ => return Self::default(),
+        };
         steps.0.extend(Watch::read(analysis.watch_seconds).map(Step::Watch));
         steps
     }
@@ -274,6 +284,23 @@ impl Steps {
     /// Whether each of the steps after one, up to another, moves no traffic.
     pub(super) fn are_still(&self, after: u32, to: u32) -> bool {
         to <= self.len() && (after + 1..=to).all(|number| self.at(number).is_some_and(|step| step.share().is_none()))
+    }
+}
+
+/// How a Rollout's releases are judged: of what rolls, by readiness alone.
+pub(super) fn analysis_of(spec: &RolloutSpec) -> Cow<'_, Analysis> {
+    match &spec.strategy.rolling {
+        None => Cow::Borrowed(&spec.analysis),
+        Some(_) => Cow::Owned(Analysis {
+            mode: AnalysisMode::Sequential,
+            metrics: vec![],
+            promql: vec![],
+            alert_policies: vec![],
+            threshold: None,
+            watch_seconds: 0,
+            fast_lane: FastLane::Disabled,
+            ..spec.analysis.clone()
+        }),
     }
 }
 

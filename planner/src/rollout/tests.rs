@@ -21,6 +21,7 @@ mod random;
 mod recorded;
 mod regions;
 mod second_look;
+mod strategies;
 mod traffic_only;
 mod troubles;
 mod undo;

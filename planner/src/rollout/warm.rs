@@ -13,7 +13,7 @@ use crate::cloud::{Readiness, ServiceView, TrafficTarget};
 use crate::names::RevisionName;
 use crate::plan::{Effect, ServiceChange, Urgency};
 use crate::resource::ResourceId;
-use crate::traffic::{keeping_warm, kept_warm, only_revision};
+use crate::traffic::{keeping_warm, kept_warm, only_revision, without_address};
 
 /// The revision that is kept warm now, and until when; none: none is.
 fn kept(pass: &Pass<'_>, memory: &Memory) -> Option<(RevisionName, Timestamp)> {
@@ -42,16 +42,15 @@ fn is_ours(seen: &Observation) -> bool {
     asked || promoted.any(|promoted| promoted.kept_warm_until.is_some())
 }
 
-/// The traffic of a service that is let go: nothing is kept warm there.
+/// The traffic of a service that is let go: nothing is kept warm there, and no candidate has an address.
 pub(super) fn without(
     seen: &Observation,
     view: &ServiceView,
     traffic: Option<Vec<TrafficTarget>>,
 ) -> Option<Vec<TrafficTarget>> {
-    match kept_warm(&view.traffic) {
-        Some(_) if is_ours(seen) => Some(keeping_warm(None, traffic.as_ref().unwrap_or(&view.traffic))),
-        _ => traffic,
-    }
+    let before = without_address(traffic.as_ref().unwrap_or(&view.traffic));
+    let after = if is_ours(seen) && kept_warm(&before).is_some() { keeping_warm(None, &before) } else { before };
+    if after == view.traffic { traffic } else { Some(after) }
 }
 
 fn is_tagged(place: &Place<'_>, name: &RevisionName) -> bool {
@@ -73,10 +72,10 @@ pub(super) fn until(pass: &Pass<'_>, memory: &Memory, name: &RevisionName) -> Op
 /// Adds the writes of the tag, where nothing else goes on.
 pub(super) fn add_tag(pass: &Pass<'_>, memory: &Memory, decision: &mut Decision) {
     let is_quiet = decision.urgency == Urgency::Quiet && decision.effects.is_empty() && decision.extras.is_empty();
-    if !is_quiet || memory.candidate.is_some() || pass.paused(None).is_some() || !is_ours(pass.seen) {
+    if !is_quiet || memory.candidate.is_some() || pass.paused(None).is_some() {
         return;
     }
-    let kept = kept(pass, memory);
+    let (kept, is_ours) = (kept(pass, memory), is_ours(pass.seen));
     let may_be_written = |place: &&Place<'_>| place.ownership == Ownership::Ours && place.marks.unknown.is_none();
     for place in pass.waves().filter(may_be_written) {
         // Where others moved the traffic, that is put right first.
@@ -88,15 +87,19 @@ pub(super) fn add_tag(pass: &Pass<'_>, memory: &Memory, decision: &mut Decision)
             is_tagged(place, name) || place.revision(name).is_some_and(|read| read.readiness == Readiness::Ready)
         };
         let wanted = kept.as_ref().map(|(name, _)| name).filter(may_have);
-        if kept_warm(&view.traffic) == wanted {
+        // What is left of a release that was given up before it had requests.
+        let mut traffic = without_address(&view.traffic);
+        if is_ours && kept_warm(&traffic) != wanted {
+            traffic = keeping_warm(wanted, &traffic);
+        }
+        if traffic == view.traffic {
             continue;
         }
         // A tag that Google refuses is in nobody's way, and nothing is told.
         if pass.seen.failed_writes.contains_key(&ResourceId::Service(place.seen.id.clone())) {
             continue;
         }
-        let traffic = Some(keeping_warm(wanted, &view.traffic));
-        let change = ServiceChange { traffic, ..ServiceChange::default() };
+        let change = ServiceChange { traffic: Some(traffic), ..ServiceChange::default() };
         let (service, etag) = (place.seen.id.clone(), view.etag.clone());
         decision.extras.push(Effect::UpdateService { service, etag, change: Box::new(change) });
     }

@@ -212,7 +212,8 @@ pub(super) async fn happen(
             world.patch_rollout("api", json!({"metadata": {"annotations": {annotation: null}}})).await;
         }
         Happening::Steps(ladder) => {
-            let patch = json!({"spec": {"strategy": {"canary": {"steps": steps(&ladder)}}}});
+            let canary = json!({"canary": {"steps": steps(&ladder)}, "blueGreen": null, "rolling": null});
+            let patch = json!({"spec": {"strategy": canary}});
             world.patch_rollout("api", patch).await;
         }
         Happening::WipeStatus => world.wipe_status("api").await,

@@ -116,6 +116,12 @@ async fn rollouts() {
         ),
         // B2
         (with(good(), "/analysis", json!({"metricsDelaySeconds": 0})), "should be greater than or equal to 180"),
+        (with(good(), "/strategy", json!({"rolling": {"increments": 1}})), "spec.strategy.rolling.increments"),
+        (with(good(), "/strategy", json!({"rolling": {}, "blueGreen": {}})), "set exactly one strategy"),
+        (
+            with(good(), "/strategy", json!({"blueGreen": {"previewSeconds": -1}})),
+            "spec.strategy.blueGreen.previewSeconds",
+        ),
         (with(good(), "/strategy/immediate", json!({})), "spec.strategy: Invalid value: set exactly one strategy"),
         (with(good(), "/strategy", json!({})), "spec.strategy: Invalid value: set exactly one strategy"),
         (no_image, "spec.template.containers[0].image: Required value"),

@@ -68,7 +68,11 @@ async fn metadata_must_be_of_its_types_and_hold_what_it_may() {
 async fn a_null_is_nothing_to_rules_and_to_what_has_a_default() {
     let world = World::new(1).await;
     let none = create(&world, &with(rollout("a"), "/spec/strategy", json!({"canary": null})));
-    assert!(message(&none).1.ends_with("spec.strategy: Invalid value: set exactly one strategy: canary or immediate"));
+    assert!(
+        message(&none).1.ends_with(
+            "spec.strategy: Invalid value: set exactly one strategy: canary, blueGreen, rolling or immediate"
+        )
+    );
     let one = create(&world, &with(rollout("a"), "/spec/strategy", json!({"canary": null, "immediate": {}})));
     assert_eq!((one.0, &one.1["spec"]["strategy"]["canary"]), (201, &Value::Null));
     let sent = create(&world, &with(environment("e"), "/spec/secrets", Value::Null));

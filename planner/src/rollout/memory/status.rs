@@ -234,6 +234,7 @@ impl RegionMemory {
     fn read(status: &RegionStatus) -> Self {
         Self {
             url: status.url.clone(),
+            candidate_url: status.candidate_url.clone(),
             service_uid: status.service_uid.clone(),
             others_service_uid: status.others_service_uid.clone(),
             deployed_by_others: status.deployed_by_others.clone(),
@@ -254,6 +255,7 @@ impl RegionMemory {
         RegionStatus {
             region: region.to_string(),
             url: self.url,
+            candidate_url: self.candidate_url,
             service_uid: self.service_uid,
             others_service_uid: self.others_service_uid,
             deployed_by_others: self.deployed_by_others,

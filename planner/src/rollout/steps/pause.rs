@@ -2,7 +2,7 @@
 //! longer and never shorter; a promote of it is still in its annotation.
 
 use jiff::SignedDuration;
-use orchestra_crds::{Pause as PauseSpec, Step as StepSpec};
+use orchestra_crds::{BlueGreen, Pause as PauseSpec, Step as StepSpec};
 
 use super::{Ruling, StepContext, later};
 use crate::conditions::note;
@@ -19,6 +19,11 @@ pub(in super::super) struct Pause {
 impl Pause {
     pub(super) fn read(spec: &PauseSpec) -> Self {
         Self { seconds: spec.duration_seconds }
+    }
+
+    /// The wait of a new revision that stands beside stable; none: it gets everything as soon as it is ready.
+    pub(super) fn before_the_switch(spec: &BlueGreen) -> Option<Self> {
+        (spec.preview_seconds != Some(0)).then_some(Self { seconds: spec.preview_seconds })
     }
 
     pub(super) fn write(&self) -> StepSpec {

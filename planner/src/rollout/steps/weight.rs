@@ -1,7 +1,7 @@
 //! A share of the requests, held for a time and judged. It moves traffic: its progress is in the marks.
 
 use jiff::{SignedDuration, Timestamp};
-use orchestra_crds::{AnalysisMode, EvidenceStatus, Fallback, Metric, Step as StepSpec, Verdict};
+use orchestra_crds::{AnalysisMode, EvidenceStatus, Fallback, Metric, Rolling, Step as StepSpec, Verdict};
 
 use super::{Ruling, StepContext, later};
 use crate::conditions::note;
@@ -29,6 +29,12 @@ impl Weight {
         Self { share: Percent::clamped(weight), hold_seconds: hold_seconds.unwrap_or(HOLD_SECONDS) }
     }
 
+    /// Even parts, but the last, which is all.
+    pub(super) fn increments(spec: &Rolling) -> impl Iterator<Item = Self> {
+        let (parts, hold_seconds) = (spec.increments.clamp(1, 100), spec.interval_seconds);
+        (1..parts).map(move |part| Self { share: Percent::clamped(part * 100 / parts), hold_seconds })
+    }
+
     /// The same with another share.
     pub(super) fn with_share(self, share: Percent) -> Self {
         Self { share, ..self }
@@ -54,6 +60,9 @@ impl Weight {
         let StepContext { now, since, evidence, analysis, .. } = *context;
         if context.promoted {
             return Ruling::Pass;
+        }
+        if analysis.judged().is_empty() {
+            return self.look_by_time(context);
         }
         let words = match evidence {
             [] => "waiting for Cloud Monitoring, whose metrics are up to 3 min late".to_string(),
@@ -94,6 +103,16 @@ impl Weight {
         // Minutes that could not be read may still come.
         let is_empty = !evidence.is_empty() && evidence.iter().all(|evidence| is_whole(evidence));
         self.without_pass(context, verdict, is_empty, metrics_end, &words)
+    }
+
+    /// Nothing is judged: it is held for its time.
+    fn look_by_time(&self, context: &StepContext<'_>) -> Ruling {
+        let until = later(context.since, self.takes());
+        if context.now >= until {
+            return Ruling::Pass;
+        }
+        let message = format!("{} left at {}, by readiness alone", span(context.now, until), self.share);
+        Ruling::Wait(note(Reason::Holding, message), Some(until))
     }
 
     /// What becomes of the step once its minutes should all have been counted and don't pass it.

@@ -342,7 +342,8 @@ impl World {
             Target::Revision(name) => format!("{} {}", self.revisions[name.as_str()], t.percent.get()),
             Target::Latest => format!("LATEST {}", t.percent.get()),
         };
-        view.traffic.iter().map(share).collect::<Vec<_>>().join(" ")
+        let told = view.traffic.iter().filter(|target| target.tag.as_deref() != Some(crate::traffic::CANDIDATE));
+        told.map(share).collect::<Vec<_>>().join(" ")
     }
 
     /// A revision is in a region once it has been deployed there.

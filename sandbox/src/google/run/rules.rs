@@ -1,6 +1,7 @@
 //! What a service must look like.
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 use super::super::problem::Problem;
 use super::revision::Usable;
@@ -22,8 +23,30 @@ pub(super) fn check_annotations(spec: &Value) -> Result<(), Problem> {
     Ok(())
 }
 
-pub(super) fn check_traffic(traffic: &Value) -> Result<(), Problem> {
+/// Most characters of a tag and the service's name together.
+const TAG_AND_NAME: usize = 46;
+
+/// Each tag is used once, and makes an address with the service's name.
+fn check_tags(targets: &[Value], service: &str) -> Result<(), Problem> {
+    let mut known = BTreeSet::new();
+    for tag in targets.iter().filter_map(|target| target["tag"].as_str()).filter(|tag| !tag.is_empty()) {
+        if !known.insert(tag) {
+            return Err(Problem::field("traffic.tag", format!("traffic tag '{tag}' is used more than once.")));
+        }
+        if tag.len() + service.len() > TAG_AND_NAME {
+            let rule = format!(
+                "traffic tag '{tag}' and service name '{service}' together are too long. Combined traffic tag and service name \
+                 cannot exceed 46 characters."
+            );
+            return Err(Problem::field("spec.traffic.tag", rule));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_traffic(traffic: &Value, service: &str) -> Result<(), Problem> {
     let Some(targets) = traffic.as_array().filter(|t| !t.is_empty()) else { return Ok(()) };
+    check_tags(targets, service)?;
     let mut sum = 0;
     for target in targets {
         if !target.is_object() {

@@ -150,7 +150,7 @@ impl Service {
         check_labels(&spec)?;
         check_scaling(&spec)?;
         check_service(&spec)?;
-        check_traffic(&spec["traffic"])?;
+        check_traffic(&spec["traffic"], &self.id)?;
         check_template(&spec["template"])?;
         // What is shown where nothing was set changes nothing when it is written back.
         let full = |spec: &Value| with_defaults(spec["template"].clone());
