@@ -163,17 +163,6 @@ impl RevisionName {
         TemplateHash::new(hash).is_ok_and(|hash| self.is_of(service, &hash))
     }
 
-    /// Whether Orchestra gives such names to revisions of any service.
-    pub fn is_made(&self) -> bool {
-        let is_hash = |part: &str| TemplateHash::new(part).is_ok();
-        let mut parts = self.0.rsplit('-');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(last), Some(_), _) if is_hash(last) => true,
-            (Some(last), Some(hash), Some(_)) => last.parse::<u32>().is_ok() && is_hash(hash),
-            _ => false,
-        }
-    }
-
     /// Whether this is an attempt at the template with that hash.
     pub fn is_of(&self, service: &ServiceName, hash: &TemplateHash) -> bool {
         let Some(rest) = self.0.strip_prefix(Self::for_template(service, hash, 1).as_str()) else {

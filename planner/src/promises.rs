@@ -4,10 +4,10 @@
 use std::fmt;
 
 use crate::cloud::{ServiceView, Target, TrafficTarget};
-use crate::names::{Percent, ReleaseId, RevisionName};
+use crate::names::{Percent, ReleaseId, RevisionName, ServiceName};
 use crate::plan::{Effect, ServiceChange, writes_each_resource_once};
 use crate::rollout::{Observation, paused};
-use crate::traffic::{CANDIDATE, KEPT_WARM, revisions, weight_of};
+use crate::traffic::{KEPT_WARM, is_address, revisions, weight_of};
 
 /// A promise that a plan would break.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,14 @@ fn of_effect(seen: &Observation, effect: &Effect) -> Option<Broken> {
             // The release that the write is for may be another than the one before.
             let of_write = change.marks.as_ref().and_then(|marks| marks.candidate.as_ref());
             let release = of_write.or(view.marks.candidate.as_ref()).map(|candidate| &candidate.release);
-            let moved = Move { region: service.region.as_str(), view, traffic, release, only_back: back };
+            let moved = Move {
+                region: service.region.as_str(),
+                service: &service.name,
+                view,
+                traffic,
+                release,
+                only_back: back,
+            };
             of_shares(traffic, back).or_else(|| of_move(seen, &moved))
         }
         Effect::DeleteRevision { service, revision } => {
@@ -98,6 +105,7 @@ fn only_back(before: &[TrafficTarget], after: &[TrafficTarget], change: &Service
 #[derive(Clone, Copy)]
 struct Move<'a> {
     region: &'a str,
+    service: &'a ServiceName,
     view: &'a ServiceView,
     traffic: &'a [TrafficTarget],
     release: Option<&'a ReleaseId>,
@@ -124,7 +132,7 @@ fn of_shares(traffic: &[TrafficTarget], only_back: bool) -> Option<Broken> {
 
 /// 3, 5 and 8: what failed gets no more, nothing moves forward while paused or while the service is changing.
 fn of_move(seen: &Observation, moved: &Move<'_>) -> Option<Broken> {
-    let Move { region, view, traffic, release, only_back } = *moved;
+    let Move { region, service, view, traffic, release, only_back } = *moved;
     let broken = |promise, why| Some(Broken { promise, why, only_back });
     // Of the newest revision, whatever it is, the shares in effect tell the name.
     let by_name = view.traffic.iter().all(|target| target.to != Target::Latest || target.percent == Percent::NONE);
@@ -133,9 +141,12 @@ fn of_move(seen: &Observation, moved: &Move<'_>) -> Option<Broken> {
     let stable = seen.rollout.status.as_ref().and_then(|s| s.stable.as_ref()).map(|s| s.revision.as_str());
     let gaining: Vec<&RevisionName> =
         revisions(traffic).filter(grows).filter(|revision| Some(revision.as_str()) != stable).collect();
-    let tagged = |target: &TrafficTarget| target.tag.clone().filter(|tag| tag != KEPT_WARM && tag != CANDIDATE);
-    let (before, after): (Vec<_>, Vec<_>) =
-        (view.traffic.iter().filter_map(tagged).collect(), traffic.iter().filter_map(tagged).collect());
+    let theirs = |target: &&TrafficTarget| !is_address(target, service);
+    let tagged = |target: &TrafficTarget| target.tag.clone().filter(|tag| tag != KEPT_WARM);
+    let (before, after): (Vec<_>, Vec<_>) = (
+        view.traffic.iter().filter(theirs).filter_map(tagged).collect(),
+        traffic.iter().filter(theirs).filter_map(tagged).collect(),
+    );
     if before != after {
         return broken(2, format!("{region}: tags would change from {before:?} to {after:?}"));
     }

@@ -1,8 +1,7 @@
-//! Traffic splits. Every split made here names revisions, sums to 100, and keeps the tags that people put on. What names a
-//! candidate's address ends with each, and is put on anew where it is wanted.
+//! Traffic splits. Every split made here names revisions, sums to 100, and keeps the tags that people put on.
 
 use crate::cloud::{Target, TrafficTarget};
-use crate::names::{Percent, RevisionName};
+use crate::names::{Percent, RevisionName, ServiceName};
 
 /// The tag of a revision that is kept warm without requests. It is Orchestra's own.
 pub const KEPT_WARM: &str = "kept-warm";
@@ -10,8 +9,9 @@ pub const KEPT_WARM: &str = "kept-warm";
 /// The tag that gives a candidate an address of its own. It is Orchestra's on a revision that Orchestra has named.
 pub const CANDIDATE: &str = "candidate";
 
-fn is_address(target: &TrafficTarget) -> bool {
-    let is_made = matches!(&target.to, Target::Revision(revision) if revision.is_made());
+/// Whether a target is a candidate's address.
+pub fn is_address(target: &TrafficTarget, service: &ServiceName) -> bool {
+    let is_made = matches!(&target.to, Target::Revision(revision) if revision.is_made_for(service));
     is_made && target.tag.as_deref() == Some(CANDIDATE)
 }
 
@@ -28,14 +28,26 @@ pub fn is_addressed(traffic: &[TrafficTarget]) -> bool {
     traffic.iter().any(|target| target.tag.as_deref() == Some(CANDIDATE))
 }
 
-/// The same without such an address.
-pub fn without_address(traffic: &[TrafficTarget]) -> Vec<TrafficTarget> {
-    traffic.iter().filter(|target| !is_address(target)).cloned().collect()
+/// The same without the addresses of candidates, but for one that keeps its own. No share goes with it.
+pub fn without_address(
+    traffic: &[TrafficTarget],
+    service: &ServiceName,
+    but: Option<&RevisionName>,
+) -> Vec<TrafficTarget> {
+    let stays = |target: &TrafficTarget| {
+        !is_address(target, service) || matches!(&target.to, Target::Revision(revision) if Some(revision) == but)
+    };
+    let without = |target: &TrafficTarget| match stays(target) {
+        true => target.clone(),
+        false => TrafficTarget { tag: None, ..target.clone() },
+    };
+    traffic.iter().filter(|target| stays(target) || target.percent > Percent::NONE).map(without).collect()
 }
 
 /// Whether a candidate has its address.
 pub fn has_address(candidate: &RevisionName, traffic: &[TrafficTarget]) -> bool {
-    traffic.iter().any(|target| is_address(target) && target.to == Target::Revision(candidate.clone()))
+    let is_its = |target: &TrafficTarget| target.to == Target::Revision(candidate.clone());
+    traffic.iter().any(|target| is_its(target) && target.tag.as_deref() == Some(CANDIDATE))
 }
 
 /// The revision that is kept warm.
@@ -90,10 +102,7 @@ fn share(revision: &RevisionName, percent: Percent) -> TrafficTarget {
 
 fn with_tags(mut shares: Vec<TrafficTarget>, before: &[TrafficTarget]) -> Vec<TrafficTarget> {
     shares.extend(
-        before
-            .iter()
-            .filter(|t| t.tag.is_some() && !is_address(t))
-            .map(|t| TrafficTarget { percent: Percent::NONE, ..t.clone() }),
+        before.iter().filter(|t| t.tag.is_some()).map(|t| TrafficTarget { percent: Percent::NONE, ..t.clone() }),
     );
     shares
 }

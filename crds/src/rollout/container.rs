@@ -40,7 +40,7 @@ pub struct Container {
     pub args: Vec<String>,
     /// Folder that the entrypoint is started in. Default: the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 300), regex(pattern = r"^/"))]
+    #[schemars(length(min = 1, max = 300))]
     pub working_dir: Option<String>,
     /// The port that requests come to; Cloud Run sets PORT to it. Of several containers exactly one has it. Default: 8080.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

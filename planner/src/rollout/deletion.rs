@@ -67,7 +67,9 @@ pub(super) fn decide(pass: &Pass<'_>, memory: &mut Memory) -> Option<Decision> {
 
 /// Whether nothing was ever made or taken over, by a status that was not lost: what can't be seen need not be let go.
 fn nothing_was_made(pass: &Pass<'_>) -> bool {
-    let status = pass.seen.rollout.status.as_ref().filter(|status| !status.conditions.is_empty());
+    // Of a status that was lost and written anew nobody knows it: what would be deleted is not let go by that.
+    let is_kept = super::leave::policy(pass) == DeletionPolicy::Retain;
+    let status = pass.seen.rollout.status.as_ref().filter(|status| is_kept && !status.conditions.is_empty());
     status.is_some_and(|status| {
         let is_known = |region: &RegionStatus| region.service_uid.is_some() || region.step.is_some();
         let never = status.stable.is_none() && status.candidate.is_none() && status.failed.is_none();

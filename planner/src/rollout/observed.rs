@@ -48,7 +48,7 @@ pub(super) fn decide_nothing(pass: &Pass<'_>, memory: &mut Memory) -> Decision {
     }
     // Beside a release words count seconds and requests, and each would be a write of the status.
     let told = would.overall.note();
-    let goes_back = would.phase == RolloutPhase::RollingBack;
+    let goes_back = imagined.failure.as_ref().is_some_and(|failure| !failure.rolled_back);
     let words = match memory.candidate.is_some() && !goes_back {
         true => would.region.iter().map(|region| format!("{region}: ")).chain([told.reason.clone()]).collect(),
         false => told.message.clone(),

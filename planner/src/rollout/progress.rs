@@ -7,10 +7,11 @@ use super::memory::{Candidate, Memory};
 use super::pass::Pass;
 use super::place::Place;
 use super::steps::{Move, Steps, strategy_hash};
-use crate::cloud::{Fault, Readiness, ServiceView, TrafficTarget, Trouble};
+use crate::cloud::{Fault, FaultClass, Readiness, ServiceView, TrafficTarget, Trouble};
 use crate::marks::{CandidateMark, Marks, Position};
 use crate::names::{Percent, RevisionName};
 use crate::plan::{Effect, ServiceChange};
+use crate::resource::ResourceId;
 use crate::traffic;
 
 /// Most characters of a tag and a service's name together, by Cloud Run.
@@ -181,7 +182,14 @@ impl Placement<'_, '_> {
     fn before_traffic(&self, view: &ServiceView, mark: &CandidateMark) -> Progress {
         match self.steps().after(0) {
             // Whoever is to look at it meanwhile needs its address.
-            Move::Begin(_) if self.may_have_address() && !traffic::is_addressed(&view.traffic) => Progress::Ready,
+            // What has begun goes on without.
+            Move::Begin(first)
+                if self.remembered_step(mark, 0, first).is_none()
+                    && self.may_have_address()
+                    && !traffic::is_addressed(&view.traffic) =>
+            {
+                Progress::Ready
+            }
             Move::Begin(first) => {
                 let (step, since) =
                     self.remembered_step(mark, 0, first).unwrap_or((first, mark.at.max(self.pass.seen.now)));
@@ -289,7 +297,12 @@ impl Placement<'_, '_> {
     /// of theirs.
     fn may_have_address(&self) -> bool {
         let fits = self.place.seen.id.name.as_str().len() + traffic::CANDIDATE.len() <= TAG_AND_NAME;
-        fits && self.revision().is_made_for(&self.place.seen.id.name)
+        let failed = self.pass.seen.failed_writes.get(&ResourceId::Service(self.place.seen.id.clone()));
+        // What Google refuses for good may be the tag: the release goes on without.
+        let is_refused = failed.is_some_and(|w| matches!(w.fault.class, FaultClass::Denied | FaultClass::Permanent));
+        let is_ours =
+            self.revision().is_made_for(&self.place.seen.id.name) && !self.pass.seen.rollout.spec.traffic_only;
+        fits && is_ours && !is_refused
     }
 
     /// Whether the candidate is still what should run, and so may be made here.

@@ -123,7 +123,10 @@ fn is_urgent(rollout: &Rollout, memory: &Memory, unread: &[Unread]) -> bool {
 pub fn questions(seen: &Observation) -> Questions {
     let (pass, memory) = Pass::recover(seen);
     let urgent = is_urgent(&seen.rollout, &Memory::of(&seen.rollout), &seen.unread);
-    let revisions = revisions(&pass, &memory);
+    let mut revisions = revisions(&pass, &memory);
+    if !urgent {
+        revisions.extend(by_others::revision_to_read(seen));
+    }
     let about = |region: &super::RegionView| {
         let place = pass.places.iter().find(|place| place.region() == &region.id.region);
         place.map(|place| about_place(&pass, &memory, place, &revisions, urgent)).unwrap_or_default()
@@ -186,7 +189,6 @@ fn revisions(pass: &Pass<'_>, memory: &Memory) -> BTreeSet<RevisionName> {
         .chain(of_others)
         .chain(outdated::revision_to_read(pass, memory).cloned())
         .chain(warm::revision_to_read(pass, memory))
-        .chain(by_others::revision_to_read(pass.seen))
         .collect()
 }
 

@@ -23,6 +23,7 @@ pub(super) const NOT_READABLE: &str = "not readable";
 /// The plan of a decision.
 pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) -> Plan<RolloutStatus> {
     let (seen, old) = (pass.seen, pass.seen.rollout.status.clone().unwrap_or_default());
+    warm::take_off(pass, &mut decision);
     hold_back_effects(pass, &mut decision);
     let mut status =
         RolloutStatus { observed_generation: seen.rollout.metadata.generation, ..RolloutStatus::default() };

@@ -118,7 +118,8 @@ fn from_place(
     let overdue = serves && !asked && written_long_ago(view, pass.seen.now);
     let stripped = place.ownership == Ownership::Stripped;
     let moves = has_traffic || unmarked || overdue || stripped;
-    let effect = (moves || unaware).then(|| effect(pass, memory, place, view, withdrawn, traffic.filter(|_| moves)));
+    let effect = (moves || unaware)
+        .then(|| effect(pass, memory, place, view, withdrawn, traffic.filter(|_| has_traffic || unmarked || overdue)));
     (effect, has_traffic || serves || unmarked || stripped)
 }
 

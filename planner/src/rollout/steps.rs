@@ -10,8 +10,7 @@ mod weight;
 
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{
-    Analysis, AnalysisMode, EvidenceStatus, FastLane, Promql, RolloutSpec, Step as StepSpec, StepKind, Strategy,
-    Threshold,
+    Analysis, EvidenceStatus, FastLane, Promql, RolloutSpec, Step as StepSpec, StepKind, Strategy, Threshold,
 };
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -292,14 +291,10 @@ pub(super) fn analysis_of(spec: &RolloutSpec) -> Cow<'_, Analysis> {
     match &spec.strategy.rolling {
         None => Cow::Borrowed(&spec.analysis),
         Some(_) => Cow::Owned(Analysis {
-            mode: AnalysisMode::Sequential,
             metrics: vec![],
-            promql: vec![],
-            alert_policies: vec![],
-            threshold: None,
             watch_seconds: 0,
             fast_lane: FastLane::Disabled,
-            ..spec.analysis.clone()
+            ..Analysis::default()
         }),
     }
 }

@@ -9,11 +9,11 @@ use super::decision::Decision;
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::{Ownership, Place};
-use crate::cloud::{Readiness, ServiceView, TrafficTarget};
-use crate::names::RevisionName;
+use crate::cloud::{FaultClass, Readiness, ServiceView, Target, TrafficTarget};
+use crate::names::{Percent, RevisionName, ServiceName};
 use crate::plan::{Effect, ServiceChange, Urgency};
 use crate::resource::ResourceId;
-use crate::traffic::{keeping_warm, kept_warm, only_revision, without_address};
+use crate::traffic::{keeping_warm, kept_warm, only_revision, weight_of, without_address};
 
 /// The revision that is kept warm now, and until when; none: none is.
 fn kept(pass: &Pass<'_>, memory: &Memory) -> Option<(RevisionName, Timestamp)> {
@@ -48,9 +48,28 @@ pub(super) fn without(
     view: &ServiceView,
     traffic: Option<Vec<TrafficTarget>>,
 ) -> Option<Vec<TrafficTarget>> {
-    let before = without_address(traffic.as_ref().unwrap_or(&view.traffic));
+    let service = ServiceName::new(seen.rollout.spec.service_name.as_str()).ok();
+    let Some(service) = service.filter(|_| !seen.rollout.spec.traffic_only) else { return traffic };
+    let before = without_address(traffic.as_ref().unwrap_or(&view.traffic), &service, None);
     let after = if is_ours(seen) && kept_warm(&before).is_some() { keeping_warm(None, &before) } else { before };
-    if after == view.traffic { traffic } else { Some(after) }
+    // What others asked for is not asked for once more.
+    let is_pinned = after.iter().all(|target| target.to != Target::Latest || target.percent == Percent::NONE);
+    if after == view.traffic || !is_pinned { traffic } else { Some(after) }
+}
+
+/// Takes the addresses of candidates out of what is written, but that of the one that the write is for, until it has everything.
+pub(super) fn take_off(pass: &Pass<'_>, decision: &mut Decision) {
+    if pass.seen.rollout.spec.traffic_only {
+        return;
+    }
+    for effect in decision.effects.iter_mut().chain(&mut decision.extras) {
+        let Effect::UpdateService { service, change, .. } = effect else { continue };
+        let Some(traffic) = &change.traffic else { continue };
+        let candidate = change.marks.as_ref().and_then(|marks| marks.candidate.as_ref());
+        let revision = candidate.map(|mark| &mark.release.revision);
+        let beside = revision.filter(|revision| weight_of(revision, traffic) < Percent::ALL);
+        change.traffic = Some(without_address(traffic, &service.name, beside));
+    }
 }
 
 fn is_tagged(place: &Place<'_>, name: &RevisionName) -> bool {
@@ -88,7 +107,10 @@ pub(super) fn add_tag(pass: &Pass<'_>, memory: &Memory, decision: &mut Decision)
         };
         let wanted = kept.as_ref().map(|(name, _)| name).filter(may_have);
         // What is left of a release that was given up before it had requests.
-        let mut traffic = without_address(&view.traffic);
+        let mut traffic = match pass.seen.rollout.spec.traffic_only {
+            true => view.traffic.clone(),
+            false => without_address(&view.traffic, &place.seen.id.name, None),
+        };
         if is_ours && kept_warm(&traffic) != wanted {
             traffic = keeping_warm(wanted, &traffic);
         }
@@ -96,8 +118,15 @@ pub(super) fn add_tag(pass: &Pass<'_>, memory: &Memory, decision: &mut Decision)
             continue;
         }
         // A tag that Google refuses is in nobody's way, and nothing is told.
-        if pass.seen.failed_writes.contains_key(&ResourceId::Service(place.seen.id.clone())) {
-            continue;
+        if let Some(write) = pass.seen.failed_writes.get(&ResourceId::Service(place.seen.id.clone())) {
+            let may_pass = matches!(write.fault.class, FaultClass::Retryable | FaultClass::Conflict);
+            let left = write.left(pass.seen.now, false);
+            if let Some(left) = left.filter(|_| may_pass) {
+                decision.next = decision.next.min(left);
+            }
+            if !may_pass || left.is_some() {
+                continue;
+            }
         }
         let change = ServiceChange { traffic: Some(traffic), ..ServiceChange::default() };
         let (service, etag) = (place.seen.id.clone(), view.etag.clone());

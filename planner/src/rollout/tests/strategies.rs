@@ -106,6 +106,7 @@ fn addressed(world: &World, region: &str) -> bool {
 #[test]
 fn a_candidate_has_an_address_of_its_own_for_as_long_as_it_is_one() {
     let mut world = blue_green(None);
+    world.cloud.values_mut().for_each(|view| view.url = Some("https://api-shop.run.app".into()));
     world.release("app:2", Traits::default());
     world.run_until(|world| world.status().step.as_deref() == Some("1/1"));
     assert!(addressed(&world, "us-central1"));
@@ -155,4 +156,45 @@ fn a_tag_candidate_of_somebody_elses_stays_and_is_in_nobodys_way() {
     world.release("app:2", Traits::default());
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100, 100]);
     assert!(world.cloud.values().all(|view| view.traffic.contains(&theirs)));
+}
+
+#[test]
+fn a_preview_goes_on_though_somebody_takes_its_address_away() {
+    let mut world = blue_green(Some(1_800));
+    world.release("app:2", Traits::default());
+    world.run_until(|world| world.status().regions[0].step.is_some());
+    let since = world.status().regions[0].step.clone();
+    let view = world.cloud.get_mut("us-central1").unwrap();
+    view.traffic.retain(|target| target.tag.is_none());
+    view.serving.retain(|target| target.tag.is_none());
+    world.run(10);
+    assert_eq!(world.status().regions[0].step, since, "it is held no longer for that");
+}
+
+#[test]
+fn where_google_refuses_the_address_the_release_goes_on_without() {
+    let mut world = blue_green(Some(60));
+    world.rollout.spec.analysis.watch_seconds = 0;
+    world.release("app:2", Traits::default());
+    world.run(2);
+    let refused = crate::resource::FailedWrite {
+        fault: crate::cloud::Fault { class: crate::cloud::FaultClass::Permanent, message: "no such tag".into() },
+        tries: 1,
+        at: world.now,
+    };
+    let id = world.observe().regions[0].id.clone();
+    world.failed_writes.insert(crate::resource::ResourceId::Service(id), refused);
+    world.run_until(|world| world.status().regions[0].step.is_some());
+}
+
+#[test]
+fn a_share_never_goes_with_its_tag() {
+    let mut world = World::promoted(&["us-central1"]);
+    let stable = world.status().stable.unwrap().revision;
+    let joined = vec![super::adopt::to(&stable, 100, Some("candidate"))];
+    let view = world.cloud.get_mut("us-central1").unwrap();
+    (view.traffic, view.serving) = (joined.clone(), joined);
+    world.run(10);
+    assert_eq!(world.weights("app:1"), [100]);
+    assert!(!addressed(&world, "us-central1"));
 }
