@@ -152,6 +152,8 @@ scenarios! {
     undo: Undo,
     restart: Restart,
     regions: Regions,
+    blue_green: BlueGreen,
+    rolling: Rolling,
     environment_that_is_deleted: EnvironmentThatIsDeleted,
     environment_that_is_retained: EnvironmentThatIsRetained,
 }
