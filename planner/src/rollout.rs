@@ -42,9 +42,9 @@ mod settings;
 mod start;
 mod steps;
 mod supersede;
+mod tags;
 mod undo;
 mod unread;
-mod warm;
 
 use jiff::Timestamp;
 use orchestra_crds::{FINALIZER, Metric, OrchestraEnvironment, Rollout, RolloutPhase, RolloutStatus, Unread};
@@ -231,7 +231,7 @@ fn beside(pass: &Pass<'_>, memory: &mut Memory, decision: &mut Decision) {
         settings::add_settings(pass, memory, decision);
         invokers::add_invokers(pass, memory, decision);
         secrets::add_secrets(pass, memory, decision);
-        warm::add_tag(pass, memory, decision);
+        tags::settle(pass, memory, decision);
         outdated::add_deletions(pass, memory, decision);
     }
 }

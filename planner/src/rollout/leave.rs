@@ -7,7 +7,7 @@ use super::decision::Decision;
 use super::memory::Memory;
 use super::pass::Pass;
 use super::place::{Ownership, Place};
-use super::{settings, warm};
+use super::{settings, tags};
 use crate::cloud::ServiceView;
 use crate::conditions::{Overall, note};
 use crate::marks::{Marks, Owner, Position};
@@ -59,7 +59,7 @@ fn released(pass: &Pass<'_>, memory: &Memory, place: &Place<'_>, view: &ServiceV
     let before = on_trial.and(place.marks.stable.clone()).filter(|stable| place.uses(stable));
     let stable = before.or_else(|| place.stable(memory)).filter(|_| half_way);
     let traffic = stable.clone().map(|s| all_to(&s, &view.traffic)).filter(|t| !same_shares(t, &view.traffic));
-    let traffic = warm::without(pass.seen, view, traffic);
+    let traffic = tags::let_go(pass.seen, view, traffic);
     let owner = Some(Owner { uid: None, ..pass.seen.owner() });
     let candidate = place.marks.candidate.clone().filter(|_| !half_way || stable.is_none());
     let marks = Marks { owner, candidate, ..place.marks.clone() }.knowing(memory.failures());

@@ -11,7 +11,7 @@ use super::pass::Pass;
 use super::place::Place;
 use super::progress::Placement;
 use super::{
-    Observation, adopt, advance, alerts, by_others, fast_lane, invokers, outdated, past, requests, secrets, undo, warm,
+    Observation, adopt, advance, alerts, by_others, fast_lane, invokers, outdated, past, requests, secrets, tags, undo,
 };
 use crate::cloud::{CountsQuery, FailuresQuery, IncidentsQuery, SecretVersionId, ServiceId};
 use crate::marks::News;
@@ -188,7 +188,7 @@ fn revisions(pass: &Pass<'_>, memory: &Memory) -> BTreeSet<RevisionName> {
         .chain(adopted)
         .chain(of_others)
         .chain(outdated::revision_to_read(pass, memory).cloned())
-        .chain(warm::revision_to_read(pass, memory))
+        .chain(tags::revision_to_read(pass, memory))
         .collect()
 }
 

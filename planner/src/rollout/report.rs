@@ -8,7 +8,7 @@ use super::memory::{Memory, RegionMemory, StepMemory};
 use super::pass::Pass;
 use super::place::{Ownership, Place};
 use super::progress::{Placement, Progress};
-use super::{deadline, events, keep, past, reach, requests, warm};
+use super::{deadline, events, keep, past, reach, requests, tags};
 use crate::conditions::{self, Overall};
 use crate::marks::Position;
 use crate::names::RevisionName;
@@ -23,7 +23,7 @@ pub(super) const NOT_READABLE: &str = "not readable";
 /// The plan of a decision.
 pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) -> Plan<RolloutStatus> {
     let (seen, old) = (pass.seen, pass.seen.rollout.status.clone().unwrap_or_default());
-    warm::take_off(pass, &mut decision);
+    tags::take_addresses_off(pass, &mut decision);
     hold_back_effects(pass, &mut decision);
     let mut status =
         RolloutStatus { observed_generation: seen.rollout.metadata.generation, ..RolloutStatus::default() };
@@ -54,7 +54,8 @@ pub(super) fn plan(pass: &Pass<'_>, mut memory: Memory, mut decision: Decision) 
     let token = promote_token(&memory, &decision, &status);
     memory.regions.clear();
     let last = pass.next_release(&memory).saturating_sub(1);
-    let warm: Vec<_> = memory.promoted.iter().map(|promoted| warm::until(pass, &memory, &promoted.revision)).collect();
+    let warm: Vec<_> =
+        memory.promoted.iter().map(|promoted| tags::warm_until(pass, &memory, &promoted.revision)).collect();
     memory.write(&mut status);
     for (promoted, warm) in status.promoted.iter_mut().zip(warm) {
         promoted.kept_warm_until = warm.map(Time);

@@ -29,6 +29,13 @@ fn deployed(world: &mut World, name: &str, image: &str, traits: Traits) {
     view.settings.description = format!("by CI: {image}");
 }
 
+/// As Terraform does: all to the newest revision, which that is.
+fn sends_everything_to(world: &mut World, name: &str) {
+    let view = world.cloud.get_mut("us-central1").unwrap();
+    view.traffic = vec![to("LATEST", 100, None)];
+    view.serving = vec![to(name, 100, None)];
+}
+
 fn assert_only_traffic(world: &World) {
     let others = |write: &&String| write.contains("deploy") || write.contains("settings") || write.contains("create");
     assert_eq!(world.writes.iter().find(others), None, "{:?}", world.writes);
@@ -82,9 +89,7 @@ fn one_that_is_deployed_in_a_release_takes_its_place_from_the_first_step_on() {
 fn what_terraform_sends_everything_to_gets_its_share_step_by_step() {
     let mut world = of_ci();
     deployed(&mut world, "api-00008-abc", "app:2", Traits::default());
-    let view = world.cloud.get_mut("us-central1").unwrap();
-    view.traffic = vec![to("LATEST", 100, None)];
-    view.serving = vec![to("api-00008-abc", 100, None)];
+    sends_everything_to(&mut world, "api-00008-abc");
     world.run_until(|world| world.weights("app:2") == [10]);
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:2") == [100]);
     assert_only_traffic(&world);
@@ -154,9 +159,7 @@ fn a_read_that_fails_ends_no_hold_and_no_latch() {
     world.run(5);
     world.down = None;
     // Somebody sends everything to the newest all the same.
-    let view = world.cloud.get_mut("us-central1").unwrap();
-    view.traffic = vec![to("LATEST", 100, None)];
-    view.serving = vec![to("api-00008-bad", 100, None)];
+    sends_everything_to(&mut world, "api-00008-bad");
     world.run(10);
     assert_eq!((world.phase(), world.weights("app:1")), (RolloutPhase::RolledBack, vec![100]));
     let message = world.status().message.unwrap();
@@ -193,10 +196,8 @@ fn while_paused_what_others_send_elsewhere_stays_and_is_told() {
     let mut world = of_ci();
     world.rollout.spec.paused = true;
     deployed(&mut world, "api-00008-ann", "app:2", Traits { error_percent: 30, ..Traits::default() });
-    let view = world.cloud.get_mut("us-central1").unwrap();
-    view.traffic = vec![to("LATEST", 100, None)];
-    view.serving = vec![to("api-00008-ann", 100, None)];
-    view.modified_by = Some("ann@example.com".into());
+    sends_everything_to(&mut world, "api-00008-ann");
+    world.cloud.get_mut("us-central1").unwrap().modified_by = Some("ann@example.com".into());
     world.run(10);
     assert!(world.writes.is_empty(), "{:?}", world.writes);
     let message = world.status().message.unwrap();
@@ -219,9 +220,7 @@ fn a_pause_holds_its_own_release_and_not_what_others_deploy_and_send_everything_
     world.ask(Request::Pause, &release);
     world.run(5);
     deployed(&mut world, "api-00009-tf", "app:3", Traits::default());
-    let view = world.cloud.get_mut("us-central1").unwrap();
-    view.traffic = vec![to("LATEST", 100, None)];
-    view.serving = vec![to("api-00009-tf", 100, None)];
+    sends_everything_to(&mut world, "api-00009-tf");
     world.run_until(|world| world.weights("app:3") == [10]);
     world.run_until(|world| world.phase() == RolloutPhase::Promoted && world.weights("app:3") == [100]);
     assert_only_traffic(&world);
@@ -236,11 +235,9 @@ fn a_pause_of_one_that_lost_its_share_to_a_whole_write_holds_nothing() {
     world.ask(Request::Pause, &release);
     world.run(5);
     deployed(&mut world, "api-00009-tf", "app:3", Traits { error_percent: 20, ..Traits::default() });
-    let view = world.cloud.get_mut("us-central1").unwrap();
-    view.traffic = vec![to("LATEST", 100, None)];
-    view.serving = vec![to("api-00009-tf", 100, None)];
+    sends_everything_to(&mut world, "api-00009-tf");
     // Its annotations are others', too.
-    view.marks = crate::marks::Marks::default();
+    world.cloud.get_mut("us-central1").unwrap().marks = crate::marks::Marks::default();
     world.run_until(|world| world.weights("app:1")[0] > 0);
     world.run_until(|world| world.phase() == RolloutPhase::RolledBack);
     assert_eq!(world.weights("app:1"), [100]);

@@ -1,5 +1,6 @@
-//! `history.keepWarmSeconds`: for a time after a promotion the revision before stable keeps a tag, and by that the instances that
-//! its own minimum says (a revision without requests has none by the service's).
+//! Orchestra's own tags, and their end. By `history.keepWarmSeconds` the revision before stable keeps one for a time after a promotion,
+//! and by that the instances that its own minimum says (a revision without requests has none by the service's). The candidate's
+//! address is put on by the steps' writes (`progress`), and taken off here.
 
 use jiff::{SignedDuration, Timestamp};
 use orchestra_crds::{Outcome, ReleaseRecord};
@@ -43,7 +44,7 @@ fn is_ours(seen: &Observation) -> bool {
 }
 
 /// The traffic of a service that is let go: nothing is kept warm there, and no candidate has an address.
-pub(super) fn without(
+pub(super) fn let_go(
     seen: &Observation,
     view: &ServiceView,
     traffic: Option<Vec<TrafficTarget>>,
@@ -58,7 +59,7 @@ pub(super) fn without(
 }
 
 /// Takes the addresses of candidates out of what is written, but that of the one that the write is for, until it has everything.
-pub(super) fn take_off(pass: &Pass<'_>, decision: &mut Decision) {
+pub(super) fn take_addresses_off(pass: &Pass<'_>, decision: &mut Decision) {
     if pass.seen.rollout.spec.traffic_only {
         return;
     }
@@ -83,13 +84,13 @@ pub(super) fn revision_to_read(pass: &Pass<'_>, memory: &Memory) -> Option<Revis
 }
 
 /// Until when a revision that has the tag in any region is kept.
-pub(super) fn until(pass: &Pass<'_>, memory: &Memory, name: &RevisionName) -> Option<Timestamp> {
+pub(super) fn warm_until(pass: &Pass<'_>, memory: &Memory, name: &RevisionName) -> Option<Timestamp> {
     let (_, until) = kept(pass, memory).filter(|(kept, _)| kept == name)?;
     pass.waves().any(|place| is_tagged(place, name)).then_some(until)
 }
 
-/// Adds the writes of the tag, where nothing else goes on.
-pub(super) fn add_tag(pass: &Pass<'_>, memory: &Memory, decision: &mut Decision) {
+/// Adds the writes that put own tags on and take them off, where nothing else goes on.
+pub(super) fn settle(pass: &Pass<'_>, memory: &Memory, decision: &mut Decision) {
     let is_quiet = decision.urgency == Urgency::Quiet && decision.effects.is_empty() && decision.extras.is_empty();
     if !is_quiet || memory.candidate.is_some() || pass.paused(None).is_some() {
         return;
