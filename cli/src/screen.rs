@@ -120,7 +120,11 @@ fn regions(status: &RolloutStatus) -> Vec<String> {
             None => format!("  {:<width$}   {}", region.region, region.message),
         }
     };
-    status.regions.iter().enumerate().map(line).collect()
+    let address = |region: &RegionStatus| {
+        region.candidate_url.as_ref().map(|url| format!("  {:<width$}   the candidate alone: {url}", ""))
+    };
+    let lines = status.regions.iter().enumerate();
+    lines.flat_map(|(index, region)| std::iter::once(line((index, region))).chain(address(region))).collect()
 }
 
 /// What a region waits for that the release has not come to.
